@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Kernels of single commits, and the pipeline that runs everything.
+//!
+//! [`kbuild`] turns a commit of the cache's repository into a bootable image, once: the result is kept under a key of
+//! everything that goes into it. [`pipeline`] is `cargo ci`: steps as data, timed, counted, resumable.
+
+pub mod kbuild;
+pub mod pipeline;

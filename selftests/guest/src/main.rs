@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The init of the guest: PID 1 of a tiny initramfs, and the only process there is.
+//!
+//! It executes one stage of a [`plan::Plan`] and reports on the second serial port; see [`init`] for the order of things,
+//! [`stage`] for how steps are executed and reported, [`channel`] for what may be relied on in the report.
+//! Nothing here judges a run: that is the host's work, which also sees the console and QEMU.
+//!
+//! Two runs with `-icount` must give the same time stamps, so nothing in here may depend on a random seed or
+//! on an address: ordered maps only, one thread, no time-outs that count real time on the expected path.
+
+mod channel;
+mod cmdline;
+mod describe;
+mod errno;
+mod failure;
+mod files;
+mod init;
+mod ioctl;
+mod iommufd;
+mod kexec;
+mod luo;
+mod memfd;
+mod names;
+mod stage;
+mod steps;
+mod sys;
+mod sysfs;
+mod vfio;
+
+fn main() {
+    // First of all, because it is the end of the blackout that the host computes.
+    let started = sys::tsc();
+    if std::process::id() != 1 {
+        eprintln!("guest: this is the init of a test VM; it mounts and powers off, so it only runs as PID 1");
+        std::process::exit(2);
+    }
+    init::run(started)
+}

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! A vfio device fd, `include/uapi/linux/vfio.h`: binding it to an iommufd, attaching it, and reading through it.
+//!
+//! Nothing works on a cdev fd before it is bound to an iommufd. Reads go through `pread` at the offset that the kernel tells for
+//! a region, so they take the same path as a VMM's: they fail where the driver blocks access, and read all ones
+//! where the device is gone.
+
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use rustix::ioctl::{Opcode, opcode};
+
+use crate::failure::Failure;
+use crate::ioctl::{self, Argument};
+
+const TYPE: u8 = b';';
+const BASE: u8 = 100;
+/// `VFIO_PCI_CONFIG_REGION_INDEX`; the BARs are regions 0 to 5 and the expansion ROM is 6.
+pub(crate) const CONFIG_REGION: u32 = 7;
+
+/// `struct vfio_region_info`.
+#[repr(C)]
+#[derive(Default)]
+struct RegionInfo {
+    argsz: u32,
+    flags: u32,
+    index: u32,
+    cap_offset: u32,
+    size: u64,
+    offset: u64,
+}
+
+/// `struct vfio_device_bind_iommufd`.
+#[repr(C)]
+struct BindIommufd {
+    argsz: u32,
+    flags: u32,
+    iommufd: i32,
+    out_devid: u32,
+    token_uuid_ptr: u64,
+}
+
+/// `struct vfio_device_attach_iommufd_pt`.
+#[repr(C)]
+struct AttachIommufdPt {
+    argsz: u32,
+    flags: u32,
+    pt_id: u32,
+    pasid: u32,
+}
+
+// SAFETY: The structure's fields are those of the header, integers all, and there is no pointer among them.
+unsafe impl Argument for RegionInfo {
+    const OPCODE: Opcode = opcode::none(TYPE, BASE + 8);
+    const NAME: &'static str = "VFIO_DEVICE_GET_REGION_INFO";
+}
+
+// SAFETY: As above; `token_uuid_ptr` is only followed with VFIO_DEVICE_BIND_FLAG_TOKEN, which `bind` does not set, and then
+// only read.
+unsafe impl Argument for BindIommufd {
+    const OPCODE: Opcode = opcode::none(TYPE, BASE + 18);
+    const NAME: &'static str = "VFIO_DEVICE_BIND_IOMMUFD";
+}
+
+// SAFETY: As above, without pointers.
+unsafe impl Argument for AttachIommufdPt {
+    const OPCODE: Opcode = opcode::none(TYPE, BASE + 19);
+    const NAME: &'static str = "VFIO_DEVICE_ATTACH_IOMMUFD_PT";
+}
+
+/// Binds the device to an iommufd and returns the id of this bond.
+pub(crate) fn bind(device: BorrowedFd<'_>, iommufd: BorrowedFd<'_>) -> Result<u32, Failure> {
+    let mut argument = BindIommufd {
+        argsz: ioctl::size::<BindIommufd>(),
+        flags: 0,
+        iommufd: iommufd.as_raw_fd(),
+        out_devid: 0,
+        token_uuid_ptr: 0,
+    };
+    ioctl::call(device, &mut argument).map_err(|errno| Failure::call(BindIommufd::NAME, errno))?;
+    Ok(argument.out_devid)
+}
+
+/// Attaches the bound device to an I/O address space and returns the id of the page table the kernel chose for it.
+pub(crate) fn attach(device: BorrowedFd<'_>, ioas: u32) -> Result<u32, Failure> {
+    let mut argument = AttachIommufdPt { argsz: ioctl::size::<AttachIommufdPt>(), flags: 0, pt_id: ioas, pasid: 0 };
+    ioctl::call(device, &mut argument)
+        .map_err(|errno| Failure::call(format!("{} to IOAS {ioas}", AttachIommufdPt::NAME), errno))?;
+    Ok(argument.pt_id)
+}
+
+/// Reads `width` bytes of a region, little-endian.
+pub(crate) fn read(device: BorrowedFd<'_>, region: u32, offset: u64, width: u32) -> Result<u64, Failure> {
+    let mut bytes = [0; 8];
+    let buffer = match width {
+        1 | 2 | 4 | 8 => &mut bytes[..width as usize],
+        _ => return Err(Failure::new(format!("a read of {width} bytes: the width must be 1, 2, 4 or 8"))),
+    };
+    let mut info = RegionInfo { argsz: ioctl::size::<RegionInfo>(), index: region, ..RegionInfo::default() };
+    ioctl::call(device, &mut info)
+        .map_err(|errno| Failure::call(format!("{} of region {region}", RegionInfo::NAME), errno))?;
+    let what = || format!("read of {width} bytes at {offset:#x} of region {region} ({:#x} bytes)", info.size);
+    match rustix::io::pread(device, &mut *buffer, info.offset.wrapping_add(offset)) {
+        Ok(n) if n == buffer.len() => Ok(u64::from_le_bytes(bytes)),
+        Ok(n) => Err(Failure::new(format!("{}: gave {n} bytes", what()))),
+        Err(errno) => Err(Failure::call(what(), errno)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+
+    use super::*;
+
+    #[test]
+    fn structures_and_codes_are_those_of_the_header() {
+        assert_eq!(size_of::<RegionInfo>(), 32);
+        assert_eq!(size_of::<BindIommufd>(), 24);
+        assert_eq!(size_of::<AttachIommufdPt>(), 16);
+        assert_eq!(RegionInfo::OPCODE, 0x3b6c);
+        assert_eq!(BindIommufd::OPCODE, 0x3b76);
+        assert_eq!(AttachIommufdPt::OPCODE, 0x3b77);
+    }
+
+    #[test]
+    fn widths_are_checked_before_the_kernel_is_asked() {
+        let file = std::fs::File::open("/dev/null").unwrap();
+        let failure = read(file.as_fd(), 0, 0, 3).unwrap_err();
+        assert!(failure.errno().is_none() && failure.to_string().contains("1, 2, 4 or 8"), "{failure}");
+        let failure = read(file.as_fd(), 0, 0, 4).unwrap_err();
+        assert_eq!(failure.to_string(), "VFIO_DEVICE_GET_REGION_INFO of region 0: ENOTTY");
+    }
+}

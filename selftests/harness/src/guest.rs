@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The guest: its init, and the initramfs around it.
+//!
+//! Init is the crate `guest`, one static binary: nothing else runs in user space. The initramfs also carries the plan and the
+//! kernels that the plan loads. Every kernel of a run gets the same initramfs: the guest hands it on from
+//! `/sys/firmware/initrd`, for which the command line says `retain_initrd`.
+
+use std::env;
+use std::process::Command;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use plan::{KERNEL_DIR, PLAN_PATH, Plan};
+
+use crate::error::{HarnessError, io};
+use crate::newc::Archive;
+
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+
+/// Builds init with cargo, in a target directory of its own, and gives its path. Cargo decides whether there is anything to do.
+///
+/// The binary is the same wherever the workspace lies: paths are remapped. It is linked at a fixed address, because
+/// relocating itself is work that would be counted when time is measured.
+pub fn build_init(workspace: &Utf8Path, target_dir: &Utf8Path) -> Result<Utf8PathBuf, HarnessError> {
+    let mut flags =
+        format!("-C target-feature=+crt-static -C relocation-model=static --remap-path-prefix {workspace}=/phasectl");
+    if let Some(home) = cargo_home() {
+        flags.push_str(&format!(" --remap-path-prefix {home}=/cargo"));
+    }
+    let cargo = env::var("CARGO").unwrap_or_else(|_| "cargo".into());
+    let output = Command::new(&cargo)
+        .current_dir(workspace)
+        .args(["build", "--quiet", "--locked", "--package", "guest", "--profile", "guest", "--target", TARGET])
+        .arg("--target-dir")
+        .arg(target_dir)
+        .env("RUSTFLAGS", flags)
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .env_remove("CARGO_BUILD_RUSTFLAGS")
+        .env_remove("RUSTC_WRAPPER")
+        .output()
+        .map_err(io("run", Utf8Path::new(&cargo)))?;
+    if !output.status.success() {
+        return Err(HarnessError::GuestBuild(String::from_utf8_lossy(&output.stderr).into_owned()));
+    }
+    Ok(target_dir.join(TARGET).join("guest").join("guest"))
+}
+
+fn cargo_home() -> Option<String> {
+    env::var("CARGO_HOME").ok().or_else(|| Some(format!("{}/.cargo", env::var("HOME").ok()?)))
+}
+
+/// Packs the initramfs: init, the plan, the kernels by name, and the directories that init mounts on.
+pub fn initramfs(init: Vec<u8>, plan: &Plan, kernels: Vec<(String, Vec<u8>)>) -> Result<Vec<u8>, HarnessError> {
+    let json = serde_json::to_vec(plan).map_err(|error| HarnessError::Data(format!("plan {}: {error}", plan.name)))?;
+    let mut archive = Archive::new();
+    for directory in ["/dev", "/proc", "/sys", "/tmp"] {
+        archive.directory(directory);
+    }
+    // The kernel opens this for init's standard streams before init can mount anything.
+    archive.char_device("/dev/console", 0o600, 5, 1);
+    archive.file("/init", 0o755, init).file(PLAN_PATH, 0o644, json);
+    for (name, content) in kernels {
+        archive.file(&format!("{KERNEL_DIR}/{name}"), 0o644, content);
+    }
+    Ok(archive.to_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn the_initramfs_is_reproducible_and_complete() {
+        let plan =
+            Plan { name: "x".into(), devices: BTreeMap::new(), kernels: vec!["incoming".into()], stages: vec![] };
+        let pack = || initramfs(b"elf".to_vec(), &plan, vec![("incoming".into(), b"bz".to_vec())]).unwrap();
+        assert_eq!(pack(), pack());
+        let text = String::from_utf8_lossy(&pack()).into_owned();
+        for name in ["dev/console\0", "init\0", "kernels/incoming\0", "plan.json\0", "proc\0", "sys\0", "tmp\0"] {
+            assert!(text.contains(name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Writes KTAP.
+
+use std::io::{self, Write};
+
+use super::{Status, Test};
+use crate::report::CaseResult;
+use crate::verdict::Class;
+
+/// Writes one KTAP document, result by result. Every result is flushed, so that a reader sees it when it is known.
+#[derive(Debug)]
+pub struct Writer<W> {
+    out: W,
+    number: usize,
+}
+
+impl<W: Write> Writer<W> {
+    /// Starts with the version line.
+    pub fn new(mut out: W) -> io::Result<Self> {
+        writeln!(out, "KTAP version 1")?;
+        Ok(Self { out, number: 0 })
+    }
+
+    /// How many results will follow.
+    pub fn plan(&mut self, tests: usize) -> io::Result<()> {
+        writeln!(self.out, "1..{tests}")
+    }
+
+    /// A diagnostic; each of its lines becomes one.
+    pub fn diagnostic(&mut self, text: &str) -> io::Result<()> {
+        text.lines().try_for_each(|line| writeln!(self.out, "# {line}"))?;
+        self.out.flush()
+    }
+
+    /// A test with its parts. `planned` says how many parts there should be, if some are missing at the end.
+    pub fn test(&mut self, test: &Test, planned: Option<usize>) -> io::Result<()> {
+        self.number += 1;
+        put(&mut self.out, 0, self.number, test, planned)?;
+        self.out.flush()
+    }
+
+    /// The result of a case: `ok 3 - 1.3 fd-preserve/legacy: <title>`, before it the steps that ran, after it the reason if it is
+    /// not good.
+    pub fn case(&mut self, case: &CaseResult) -> io::Result<()> {
+        // Where a failure is expected, the failing step is what must happen; shown as `not ok` it would be counted.
+        let steps = if case.expected == Class::Pass { case.steps.as_slice() } else { &[] };
+        let subtests = steps.iter().map(|step| Test {
+            name: format!("hop {}: {}", step.hop, step.what),
+            status: if step.ok { Status::Pass } else { Status::Fail },
+            diagnostics: if step.ok { Vec::new() } else { vec![step.detail.clone()] },
+            subtests: Vec::new(),
+        });
+        let test = Test {
+            name: format!("{} {}: {}", case.rows.join(","), case.short_id(), case.title),
+            status: if case.passed { Status::Pass } else { Status::Fail },
+            diagnostics: Vec::new(),
+            subtests: subtests.collect(),
+        };
+        self.test(&test, Some(case.planned_steps))?;
+        if let Some(blackout) = case.blackout {
+            self.diagnostic(&format!(
+                "blackout: {} instructions, baseline {}, {:+.3} %",
+                blackout.instructions,
+                blackout.baseline,
+                blackout.overhead_percent()
+            ))?;
+        }
+        if !case.passed {
+            self.diagnostic(&format!("verdict: {}: {}", case.verdict, case.reason))?;
+            self.diagnostic(&format!("logs: {}", case.log_dir))?;
+        }
+        self.out.flush()
+    }
+}
+
+fn put(out: &mut impl Write, depth: usize, number: usize, test: &Test, planned: Option<usize>) -> io::Result<()> {
+    let indent = "    ".repeat(depth);
+    if !test.subtests.is_empty() {
+        let inner = "    ".repeat(depth + 1);
+        writeln!(out, "{inner}KTAP version 1\n{inner}# Subtest: {}", escape(&test.name))?;
+        writeln!(out, "{inner}1..{}", planned.unwrap_or(test.subtests.len()))?;
+        for (number, subtest) in (1..).zip(&test.subtests) {
+            put(out, depth + 1, number, subtest, None)?;
+        }
+    }
+    let (result, directive) = match test.status {
+        Status::Pass => ("ok", ""),
+        Status::Fail => ("not ok", ""),
+        Status::Skip => ("ok", " # SKIP"),
+        Status::NotRun => ("not ok", " # not run"),
+    };
+    for line in test.diagnostics.iter().flat_map(|text| text.lines()).filter(|line| !line.is_empty()) {
+        writeln!(out, "{indent}# {line}")?;
+    }
+    writeln!(out, "{indent}{result} {number} - {}{directive}", escape(&test.name))
+}
+
+/// A hash would start a directive, and a line is one line.
+fn escape(name: &str) -> String {
+    name.replace('\\', r"\\").replace('#', r"\#").replace(['\n', '\r'], " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{Blackout, StepResult};
+
+    fn case(passed: bool) -> CaseResult {
+        let step = |what: &str, ok, detail: &str| StepResult {
+            hop: 0,
+            what: what.into(),
+            ok,
+            detail: detail.into(),
+            host_ms: 1,
+        };
+        CaseResult {
+            rows: vec!["1.2".into(), "1.3".into()],
+            scenario: "phase1/fd-preserve".into(),
+            case: "legacy".into(),
+            title: "an fd survives".into(),
+            passed,
+            expected: Class::Pass,
+            verdict: if passed { Class::Pass } else { Class::Stage1Failure },
+            reason: "step 1 (bind): EBUSY".into(),
+            seconds: 9.0,
+            repetition: 1,
+            log_dir: "out".into(),
+            kernels: vec![],
+            steps: vec![step("open", true, "/dev/x"), step("bind", passed, "EBUSY")],
+            planned_steps: 3,
+            blackout: passed.then_some(Blackout { instructions: 101, baseline: 100 }),
+        }
+    }
+
+    #[test]
+    fn a_document() {
+        let mut out = Vec::new();
+        let mut writer = Writer::new(&mut out).unwrap();
+        writer.plan(3).unwrap();
+        writer.case(&case(false)).unwrap();
+        writer.case(&CaseResult { planned_steps: 2, ..case(true) }).unwrap();
+        writer.case(&CaseResult { passed: true, expected: Class::Stage1Failure, ..case(false) }).unwrap();
+        insta::assert_snapshot!(String::from_utf8(out).unwrap(), @"
+        KTAP version 1
+        1..3
+            KTAP version 1
+            # Subtest: 1.2,1.3 fd-preserve/legacy: an fd survives
+            1..3
+            ok 1 - hop 0: open
+            # EBUSY
+            not ok 2 - hop 0: bind
+        not ok 1 - 1.2,1.3 fd-preserve/legacy: an fd survives
+        # verdict: stage1-failure: step 1 (bind): EBUSY
+        # logs: out
+            KTAP version 1
+            # Subtest: 1.2,1.3 fd-preserve/legacy: an fd survives
+            1..2
+            ok 1 - hop 0: open
+            ok 2 - hop 0: bind
+        ok 2 - 1.2,1.3 fd-preserve/legacy: an fd survives
+        # blackout: 101 instructions, baseline 100, +1.000 %
+        ok 3 - 1.2,1.3 fd-preserve/legacy: an fd survives
+        ");
+    }
+}

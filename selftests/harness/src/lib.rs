@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Boots VMs and live-updates them.
+//!
+//! A [`Scenario`](scenario::Scenario) is data: which machine, which kernels, what the guest does in each of them, what must hold.
+//! [`Runner::run`](run::Runner::run) turns every case of it into a VM:
+//!
+//! 1. [`guest`] builds the guest's init and packs it, the plan and the kernels into an initramfs ([`newc`]).
+//! 2. [`cmdline`] derives QEMU's arguments and the kernel's command line from the [`topology`].
+//! 3. [`vm`] starts QEMU and watches it: its control socket ([`qmp`]) and two serial ports ([`serial`]), one for the console, one for
+//!    the guest's own reports. It always comes back: with an end of its own, after silence, or at the wall limit.
+//! 4. [`verdict`] judges what was [observed](observe), as a pure function.
+//! 5. [`ktap`], [`junit`] and [`report`] tell people and machines.
+//!
+//! The harness does not build kernels; it is given files.
+
+pub mod blackout;
+pub mod case;
+pub mod cmdline;
+pub mod console;
+pub mod error;
+pub mod filter;
+pub mod guest;
+pub mod junit;
+pub mod ktap;
+pub mod newc;
+pub mod observe;
+pub mod qmp;
+pub mod report;
+pub mod run;
+pub mod rundir;
+pub mod scenario;
+pub mod serial;
+pub mod symbols;
+pub mod topology;
+pub mod verdict;
+pub mod vm;
+pub mod yaml;
+
+pub use error::HarnessError;

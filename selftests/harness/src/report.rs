@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Results, for machines and for [KTAP](crate::ktap) and [JUnit](crate::junit).
+
+use camino::Utf8PathBuf;
+use serde::{Deserialize, Serialize};
+
+use crate::verdict::Class;
+
+/// The result of one case.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CaseResult {
+    /// Requirement ids that it shows.
+    pub rows: Vec<String>,
+    /// `<phase>/<name>`.
+    pub scenario: String,
+    /// The case's name.
+    pub case: String,
+    /// What the scenario shows.
+    pub title: String,
+    /// Whether it ended as it must.
+    pub passed: bool,
+    /// How it should end.
+    pub expected: Class,
+    /// How it ended.
+    pub verdict: Class,
+    /// Why, for people; where to look.
+    pub reason: String,
+    /// How long it took, repetitions included.
+    pub seconds: f64,
+    /// The repetition that is reported: the first that was not good, else the last.
+    pub repetition: u32,
+    /// Where the logs are.
+    pub log_dir: Utf8PathBuf,
+    /// The kernels that ran, by what they say of themselves (`uname -r` and `-v`).
+    pub kernels: Vec<String>,
+    /// What the guest did.
+    pub steps: Vec<StepResult>,
+    /// How many steps the plan has; fewer were done if one failed.
+    pub planned_steps: usize,
+    /// What was measured, for blackout scenarios.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blackout: Option<Blackout>,
+}
+
+/// One step of the guest, or one KUnit test case.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepResult {
+    /// In which kernel.
+    pub hop: u32,
+    /// What it was.
+    pub what: String,
+    /// Whether it did what the plan wants.
+    pub ok: bool,
+    /// What was observed.
+    pub detail: String,
+    /// Milliseconds since QEMU was started; 0 for KUnit test cases.
+    pub host_ms: u64,
+}
+
+/// What a blackout scenario measured, in guest instructions.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Blackout {
+    /// From the jump to the mark, for the scenario's stages.
+    pub instructions: u64,
+    /// The same for its baseline.
+    pub baseline: u64,
+}
+
+impl Blackout {
+    /// How much longer than the baseline, in per cent.
+    pub fn overhead_percent(&self) -> f64 {
+        // Instruction counts stay far below 2^52, so the conversion is exact.
+        (self.instructions as f64 / self.baseline as f64 - 1.0) * 100.0
+    }
+}
+
+impl CaseResult {
+    /// `<phase>/<name>/<case>`.
+    pub fn id(&self) -> String {
+        format!("{}/{}", self.scenario, self.case)
+    }
+
+    /// `<name>/<case>`, as in result lines.
+    pub fn short_id(&self) -> String {
+        let name = self.scenario.rsplit('/').next().unwrap_or(&self.scenario);
+        format!("{name}/{}", self.case)
+    }
+}
+
+/// The document of `--json`: the results and their count.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// Every case that ran.
+    pub cases: Vec<CaseResult>,
+    /// How many were good.
+    pub passed: usize,
+    /// How many were not.
+    pub failed: usize,
+}
+
+impl Report {
+    /// Counts.
+    pub fn new(cases: Vec<CaseResult>) -> Self {
+        let passed = cases.iter().filter(|case| case.passed).count();
+        let failed = cases.len() - passed;
+        Self { cases, passed, failed }
+    }
+
+    /// The document, indented, with a newline at its end.
+    pub fn to_json(&self) -> String {
+        // Strings and finite numbers always serialise.
+        let text = serde_json::to_string_pretty(self).unwrap_or_else(|error| format!("{{\"error\": \"{error}\"}}"));
+        text + "\n"
+    }
+}

@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Runs scenarios: each case becomes a VM, its observation a verdict, and that a result.
+//!
+//! One after the other: two emulated machines at once would disturb each other's timing. Results are never cached.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::time::Duration;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use indicatif::{ProgressBar, ProgressDrawTarget};
+use plan::{Event, Plan};
+
+use crate::blackout;
+use crate::case::{Job, Variant};
+use crate::cmdline::{Machine, Sockets, arguments};
+use crate::error::{HarnessError, io};
+use crate::filter::Filter;
+use crate::guest::initramfs;
+use crate::ktap;
+use crate::observe::Observation;
+use crate::report::{Blackout, CaseResult, StepResult};
+use crate::rundir::RunDir;
+use crate::scenario::{Case, Kind, Scenario};
+use crate::symbols::Symbols;
+use crate::topology::Topologies;
+use crate::verdict::{Class, Verdict, judge, unmet};
+use crate::vm::{Request, supervise};
+
+/// The files of a kernel.
+#[derive(Clone, Debug)]
+pub struct KernelFiles {
+    /// What boots.
+    pub bzimage: Utf8PathBuf,
+    /// For names in hang reports.
+    pub system_map: Option<Utf8PathBuf>,
+}
+
+/// Everything that runs need.
+#[derive(Clone, Debug)]
+pub struct Runner {
+    /// `qemu-system-x86_64`.
+    pub qemu: Utf8PathBuf,
+    /// The guest's init, see [`build_init`](crate::guest::build_init).
+    pub init: Utf8PathBuf,
+    /// The machines.
+    pub topologies: Topologies,
+    /// Logs go to `<out_dir>/<phase>/<scenario>/<case>/`.
+    pub out_dir: Utf8PathBuf,
+    /// Kernels by the names that scenarios use, see [`Scenario::kernel_names`].
+    pub kernels: BTreeMap<String, KernelFiles>,
+}
+
+/// One VM that has ended.
+pub(crate) struct Outcome {
+    pub(crate) seen: Observation,
+    pub(crate) verdict: Verdict,
+    pub(crate) plan: Plan,
+    pub(crate) log_dir: Utf8PathBuf,
+}
+
+impl Runner {
+    /// Runs the wanted cases and reports each as KTAP as soon as it has ended. Data that is wrong is reported before anything
+    /// boots.
+    pub fn run(
+        &self,
+        scenarios: &[Scenario],
+        filter: &Filter,
+        ktap: &mut dyn Write,
+    ) -> Result<Vec<CaseResult>, HarnessError> {
+        let mut cases = Vec::new();
+        for scenario in scenarios {
+            for case in scenario.cases.iter().filter(|case| filter.wants(&scenario.case_id(case))) {
+                Job::new(scenario, case, Variant::Stages, &self.topologies)?;
+                cases.push((scenario, case));
+            }
+        }
+        for (scenario, _) in &cases {
+            for name in scenario.kernel_names() {
+                self.kernel(scenario, name)?;
+            }
+        }
+        let mut writer = ktap::Writer::new(ktap)?;
+        writer.plan(cases.len())?;
+        let mut results = Vec::new();
+        for (index, (scenario, case)) in cases.iter().enumerate() {
+            let progress = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+            progress.set_message(format!("{}/{} {}", index + 1, cases.len(), scenario.case_id(case)));
+            progress.set_style(style());
+            progress.enable_steady_tick(Duration::from_millis(200));
+            let result = self.case(scenario, case);
+            progress.finish_and_clear();
+            let result = result?;
+            writer.case(&result)?;
+            results.push(result);
+        }
+        Ok(results)
+    }
+
+    /// Runs a case as often as the scenario says, or until it is not good.
+    fn case(&self, scenario: &Scenario, case: &Case) -> Result<CaseResult, HarnessError> {
+        let mut seconds = 0.0;
+        let mut repetition = 0;
+        loop {
+            repetition += 1;
+            let (outcome, spent, blackout) = self.once(scenario, case, repetition)?;
+            seconds += spent.as_secs_f64();
+            let result = result(scenario, case, &outcome, seconds, repetition, blackout);
+            let path = outcome.log_dir.join("verdict.json");
+            let json = serde_json::to_string_pretty(&result)
+                .map_err(|error| HarnessError::Data(format!("{path}: {error}")))?;
+            fs::write(&path, json + "\n").map_err(io("write", &path))?;
+            if !result.passed || repetition >= scenario.repeat {
+                return Ok(result);
+            }
+        }
+    }
+
+    fn once(
+        &self,
+        scenario: &Scenario,
+        case: &Case,
+        repetition: u32,
+    ) -> Result<(Outcome, Duration, Option<Blackout>), HarnessError> {
+        let directory = self.out_dir.join(scenario.case_id(case));
+        let directory = if scenario.repeat > 1 { directory.join(repetition.to_string()) } else { directory };
+        if matches!(scenario.kind, Kind::Blackout { .. }) {
+            return blackout::measure(self, scenario, case, &directory);
+        }
+        let outcome = self.vm(scenario, case, Variant::Stages, &directory)?;
+        let spent = outcome.seen.elapsed;
+        Ok((outcome, spent, None))
+    }
+
+    /// Boots one VM and judges it.
+    pub(crate) fn vm(
+        &self,
+        scenario: &Scenario,
+        case: &Case,
+        variant: Variant,
+        log_dir: &Utf8Path,
+    ) -> Result<Outcome, HarnessError> {
+        let job = Job::new(scenario, case, variant, &self.topologies)?;
+        let outgoing = self.kernel(scenario, &scenario.kernels.outgoing)?;
+        let incoming = || self.kernel(scenario, &scenario.kernels.incoming);
+        fresh_directory(log_dir)?;
+        let run_dir = RunDir::new()?;
+        let mut kernels = Vec::new();
+        for role in &job.plan.kernels {
+            let files = if role == "outgoing" { outgoing } else { incoming()? };
+            kernels.push((role.clone(), read(&files.bzimage)?));
+        }
+        let initrd = run_dir.path().join("initramfs");
+        let archive = initramfs(read(&self.init)?, &job.plan, kernels)?;
+        fs::write(&initrd, archive).map_err(io("write", &initrd))?;
+        let sockets = Sockets::below(run_dir.path());
+        let machine = Machine {
+            topology: job.topology,
+            memory: job.memory,
+            kernel: &outgoing.bzimage,
+            initrd: &initrd,
+            append: &job.append,
+            exact: job.exact,
+        };
+        let mut maps = vec![outgoing];
+        if !matches!(scenario.kind, Kind::Kunit(_)) {
+            maps.push(incoming()?);
+        }
+        let symbols =
+            maps.into_iter().map(|kernel| kernel.system_map.as_deref().map_or(Ok(Symbols::default()), Symbols::load));
+        let request = Request {
+            qemu: &self.qemu,
+            args: arguments(&machine, &sockets),
+            sockets,
+            log_dir,
+            wall: scenario.wall,
+            stall: scenario.stall,
+            symbols: symbols.collect::<Result<_, _>>()?,
+        };
+        let seen = supervise(&request)?;
+        let suites: &[String] = if let Kind::Kunit(suites) = &scenario.kind { suites } else { &[] };
+        let verdict = judge(&job.plan, suites, &scenario.expect, &seen);
+        Ok(Outcome { seen, verdict, plan: job.plan, log_dir: log_dir.to_owned() })
+    }
+
+    fn kernel(&self, scenario: &Scenario, name: &str) -> Result<&KernelFiles, HarnessError> {
+        self.kernels.get(name).ok_or_else(|| HarnessError::NoKernel {
+            scenario: scenario.id.clone(),
+            kernel: name.to_owned(),
+            known: self.kernels.keys().map(String::as_str).collect::<Vec<_>>().join(", "),
+        })
+    }
+}
+
+fn result(
+    scenario: &Scenario,
+    case: &Case,
+    outcome: &Outcome,
+    seconds: f64,
+    repetition: u32,
+    blackout: Option<Blackout>,
+) -> CaseResult {
+    let expect = &scenario.expect;
+    let mut reason = outcome.verdict.reason.clone();
+    let mut passed = outcome.verdict.class == expect.verdict;
+    // A pass has been held to these by the verdict already.
+    if passed
+        && expect.verdict != Class::Pass
+        && let Some((_, what)) = unmet(expect, &outcome.seen)
+    {
+        passed = false;
+        reason = format!("{what} (and, as expected: {reason})");
+    } else if !passed && expect.verdict != Class::Pass {
+        reason = format!("{} was expected; {reason}", expect.verdict);
+    }
+    CaseResult {
+        rows: case.rows.as_ref().unwrap_or(&scenario.rows).clone(),
+        scenario: scenario.id.clone(),
+        case: case.name.clone(),
+        title: scenario.title.clone(),
+        passed,
+        expected: expect.verdict,
+        verdict: outcome.verdict.class,
+        reason,
+        seconds,
+        repetition,
+        log_dir: outcome.log_dir.clone(),
+        kernels: kernels(&outcome.seen),
+        steps: if let Kind::Kunit(suites) = &scenario.kind {
+            kunit_steps(suites, &outcome.seen)
+        } else {
+            steps(&outcome.seen)
+        },
+        planned_steps: 0,
+        blackout,
+    }
+    .with_plan(&scenario.kind, &outcome.plan)
+}
+
+impl CaseResult {
+    fn with_plan(mut self, kind: &Kind, plan: &Plan) -> Self {
+        self.planned_steps = match kind {
+            Kind::Kunit(_) => self.steps.len(),
+            _ => plan.stages.iter().map(|stage| stage.steps.len()).sum(),
+        };
+        self
+    }
+}
+
+fn kernels(seen: &Observation) -> Vec<String> {
+    let boots = seen.events.iter().filter_map(|timed| match &timed.event {
+        Event::Boot { kernel, .. } => Some(kernel.clone()),
+        _ => None,
+    });
+    boots.collect()
+}
+
+fn steps(seen: &Observation) -> Vec<StepResult> {
+    let mut steps = Vec::new();
+    for timed in &seen.events {
+        let host_ms = timed.host_ms;
+        let (hop, what, ok, detail) = match &timed.event {
+            Event::Step { hop, what, ok, detail, .. } => (*hop, what.clone(), *ok, detail.clone()),
+            Event::Mark { hop, name, tsc } => (*hop, format!("mark {name}"), true, format!("time stamp {tsc}")),
+            // The jump reports nothing if it succeeds; that it did is said by the next kernel.
+            Event::Kexec { hop, .. } if seen.booted(*hop as usize + 1) => {
+                (*hop, "jump into the next kernel".to_owned(), true, String::new())
+            }
+            _ => continue,
+        };
+        steps.push(StepResult { hop, what, ok, detail, host_ms });
+    }
+    steps
+}
+
+fn kunit_steps(suites: &[String], seen: &Observation) -> Vec<StepResult> {
+    let results = ktap::parse(seen.hops[0].lines.iter().map(|line| line.text.as_str()));
+    let mut steps = Vec::new();
+    for suite in suites {
+        for test in results.named(suite).flat_map(|test| &test.subtests) {
+            let bad = test.first_bad();
+            let skipped = if test.status == ktap::Status::Skip { "skipped" } else { "" };
+            let what = format!("{suite}.{}", test.name);
+            let ok = bad.is_none();
+            steps.push(StepResult { hop: 0, what, ok, detail: bad.unwrap_or_else(|| skipped.into()), host_ms: 0 });
+        }
+    }
+    steps
+}
+
+fn style() -> indicatif::ProgressStyle {
+    // The template is a constant; should it not parse, plain is fine.
+    indicatif::ProgressStyle::with_template("{spinner} {msg} ({elapsed})")
+        .unwrap_or_else(|_| indicatif::ProgressStyle::default_spinner())
+}
+
+/// An empty directory: a leftover console-2.log must not look like this run's.
+fn fresh_directory(path: &Utf8Path) -> Result<(), HarnessError> {
+    if path.exists() {
+        fs::remove_dir_all(path).map_err(io("empty", path))?;
+    }
+    fs::create_dir_all(path).map_err(io("create", path))
+}
+
+fn read(path: &Utf8Path) -> Result<Vec<u8>, HarnessError> {
+    fs::read(path).map_err(io("read", path))
+}

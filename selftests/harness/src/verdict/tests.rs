@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Each class from an observation that is as small as it can be.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use plan::Stage;
+
+use super::*;
+use crate::console::Console;
+use crate::observe::TimedEvent;
+use crate::scenario::Text;
+use crate::serial::Splitter;
+
+const A: &str = "[    0.0] Linux version 7.3.4 (A)\n";
+const JUMPS: &str = "[    2.0] kexec_core: Starting new kernel\n";
+const B: &str = "[    0.0] Linux version 7.3.4 (B)\n[    0.1] KHO: found kexec handover data.\n\
+                 [    0.2] luo_core: Retrieved live update data, liveupdate number: 1\n";
+
+fn plan() -> Plan {
+    let first = vec![
+        Step::CreateSession { session: "s".into() },
+        Step::KexecLoad { kernel: "incoming".into(), append: String::new() },
+        Step::KexecReboot,
+    ];
+    let second = vec![Step::RetrieveSession { session: "s".into() }, Step::Mark { name: "m".into() }];
+    let stages = vec![Stage { steps: first }, Stage { steps: second }];
+    Plan { name: "t".into(), devices: BTreeMap::new(), kernels: vec!["incoming".into()], stages }
+}
+
+fn boot(hop: u32) -> Event {
+    Event::Boot { hop, kernel: "7.3.4".into(), tsc: 0 }
+}
+
+fn step(hop: u32, index: usize, ok: bool) -> Event {
+    Event::Step { hop, index, what: format!("step {index}"), ok, detail: "ENOENT".into(), tsc: 0 }
+}
+
+fn mark() -> Event {
+    Event::Mark { hop: 1, name: "m".into(), tsc: 0 }
+}
+
+/// What the first kernel reports when all goes well.
+fn first() -> Vec<Event> {
+    vec![boot(0), step(0, 0, true), step(0, 1, true), Event::Done { hop: 0, ok: true }, Event::Kexec { hop: 0, tsc: 0 }]
+}
+
+/// The same for both.
+fn both() -> Vec<Event> {
+    [first(), vec![boot(1), step(1, 0, true), mark(), Event::Done { hop: 1, ok: true }]].concat()
+}
+
+fn seen(console: &str, events: Vec<Event>, shutdown: &str) -> Observation {
+    let mut sorted = Console::default();
+    Splitter::default().push(0, console.as_bytes()).into_iter().for_each(|line| {
+        sorted.push(line);
+    });
+    Observation {
+        end: End::Exited { code: Some(0), signal: None },
+        shutdown: Some(shutdown.into()),
+        qemu_output: vec![],
+        events: events.into_iter().map(|event| TimedEvent { host_ms: 0, event }).collect(),
+        noise: vec![],
+        hops: sorted.into_hops(),
+        cpus: vec![],
+        elapsed: Duration::from_secs(1),
+    }
+}
+
+fn verdict(seen: &Observation) -> Verdict {
+    judge(&plan(), &[], &Expect::default(), seen)
+}
+
+fn class(console: &str, events: Vec<Event>, shutdown: &str) -> Class {
+    verdict(&seen(console, events, shutdown)).class
+}
+
+fn good() -> Observation {
+    seen(&[A, JUMPS, B].concat(), both(), "guest-shutdown")
+}
+
+#[test]
+fn pass() {
+    assert_eq!(verdict(&good()), Verdict::new(Class::Pass, ""));
+}
+
+#[test]
+fn nothing_passes_with_anything_missing() {
+    for missing in 0..both().len() {
+        let mut events = both();
+        let lost = events.remove(missing);
+        // The first kernel's own `Done` adds nothing to what its steps and the next kernel say.
+        if lost == (Event::Done { hop: 0, ok: true }) {
+            continue;
+        }
+        let verdict = verdict(&seen(&[A, JUMPS, B].concat(), events, "guest-shutdown"));
+        assert_ne!(verdict.class, Class::Pass, "without {lost:?}");
+        assert!(!verdict.reason.is_empty());
+    }
+}
+
+#[test]
+fn a_plan_without_kexec_never_passes_as_a_hand_over() {
+    let plan = Plan { stages: vec![Stage::default()], ..plan() };
+    let seen = seen(A, vec![boot(0), Event::Done { hop: 0, ok: true }], "guest-shutdown");
+    assert_eq!(judge(&plan, &[], &Expect::default(), &seen).class, Class::NoSecondKernel);
+}
+
+#[test]
+fn boot_failure_a() {
+    let panic = [A, "[    1.0] Kernel panic - not syncing: No working init found.\n"].concat();
+    assert_eq!(class(&panic, vec![], "guest-reset"), Class::BootFailureA);
+    assert_eq!(class("", vec![], "guest-reset"), Class::BootFailureA);
+    assert_eq!(class(A, vec![], "guest-shutdown"), Class::BootFailureA);
+    let silent = Observation { end: End::Stalled(Duration::from_secs(9)), ..seen("SeaBIOS\n", vec![], "") };
+    assert_eq!(verdict(&silent).class, Class::BootFailureA);
+}
+
+#[test]
+fn stage1_failure() {
+    let events = vec![boot(0), step(0, 0, false), Event::Done { hop: 0, ok: false }];
+    let seen = seen(A, events, "guest-shutdown");
+    assert_eq!(verdict(&seen), Verdict::new(Class::Stage1Failure, "in the first kernel, step 0 (step 0): ENOENT"));
+    let oops = "[    1.0] BUG: kernel NULL pointer dereference\n[    1.1] RIP: 0010:luo_preserve_file+0x1\n\
+                [    1.2] Kernel panic - not syncing: Fatal exception\n";
+    assert_eq!(class(&[A, oops].concat(), vec![boot(0)], "guest-reset"), Class::Stage1Failure);
+    assert_eq!(class(A, vec![boot(0)], "guest-reset"), Class::Stage1Failure);
+}
+
+#[test]
+fn kexec_load_failure() {
+    let events = vec![boot(0), step(0, 0, true), step(0, 1, false), Event::Done { hop: 0, ok: false }];
+    assert_eq!(class(A, events, "guest-shutdown"), Class::KexecLoadFailure);
+}
+
+#[test]
+fn no_second_kernel() {
+    let back = [first(), vec![step(0, 2, false), Event::Done { hop: 0, ok: false }]].concat();
+    assert_eq!(class(A, back, "guest-shutdown"), Class::NoSecondKernel);
+    assert_eq!(class(&[A, JUMPS].concat(), first(), "guest-reset"), Class::NoSecondKernel);
+    assert_eq!(class(&[A, JUMPS].concat(), first(), "guest-shutdown"), Class::NoSecondKernel);
+    let seen = Observation { end: End::Stalled(Duration::from_secs(9)), ..seen(&[A, JUMPS].concat(), first(), "") };
+    assert_eq!(verdict(&seen).class, Class::NoSecondKernel);
+}
+
+#[test]
+fn boot_failure_b() {
+    let panic = "[    0.9] Kernel panic - not syncing: VFS: Unable to mount root fs\n";
+    assert_eq!(class(&[A, JUMPS, B, panic].concat(), first(), "guest-reset"), Class::BootFailureB);
+    assert_eq!(class(&[A, JUMPS, B].concat(), first(), "guest-reset"), Class::BootFailureB);
+}
+
+#[test]
+fn handover_ignored() {
+    let events = || [first(), vec![boot(1), step(1, 0, false), Event::Done { hop: 1, ok: false }]].concat();
+    let none = "[    0.0] Linux version 7.3.4 (B)\n";
+    let unread = "[    0.0] Linux version 7.3.4 (B)\n[    0.1] KHO: found kexec handover data.\n";
+    let refused = "[    0.0] KHO: disabling KHO revival\n";
+    for second in [none, unread, refused] {
+        let verdict = verdict(&seen(&[A, JUMPS, second].concat(), events(), "guest-shutdown"));
+        assert_eq!(verdict.class, Class::HandoverIgnored, "{second}");
+    }
+    // A kernel that was told to be quiet proves nothing.
+    assert_eq!(class("", events(), "guest-shutdown"), Class::Stage2Failure);
+}
+
+#[test]
+fn restore_panic() {
+    let message = "[    0.5] Kernel panic - not syncing: The incoming tree failed to initialize properly [-EINVAL], \
+                   disabling live update\n";
+    assert_eq!(class(&[A, JUMPS, B, message].concat(), first(), "guest-reset"), Class::RestorePanic);
+    let trace = "[    1.0] BUG: kernel NULL pointer dereference\n[    1.1] RIP: 0010:x+0x1\n\
+                 [    1.2]  luo_retrieve_file+0x10\n[    1.3] Kernel panic - not syncing: Fatal exception\n";
+    let events = [first(), vec![boot(1)]].concat();
+    assert_eq!(class(&[A, JUMPS, B, trace].concat(), events, "guest-reset"), Class::RestorePanic);
+}
+
+#[test]
+fn stage2_failure() {
+    let events = [first(), vec![boot(1), step(1, 0, false), Event::Done { hop: 1, ok: false }]].concat();
+    assert_eq!(class(&[A, JUMPS, B].concat(), events, "guest-shutdown"), Class::Stage2Failure);
+    let other = "[    1.0] Kernel panic - not syncing: Attempted to kill init! exitcode=0x0000000b\n";
+    let events = || [first(), vec![boot(1)]].concat();
+    assert_eq!(class(&[A, JUMPS, B, other].concat(), events(), "guest-reset"), Class::Stage2Failure);
+    assert_eq!(class(&[A, JUMPS, B].concat(), events(), "guest-shutdown"), Class::Stage2Failure);
+}
+
+#[test]
+fn oops_despite_pass() {
+    for complaint in [
+        "WARNING: CPU: 0 PID: 1 at mm/x.c:1",
+        "BUG: KASAN: use-after-free in x",
+        "UBSAN: array-index-out-of-bounds in x",
+        "unreferenced object 0xffff (size 8):",
+        "WARNING: possible circular locking dependency detected",
+        "BUG: sleeping function called from invalid context",
+    ] {
+        let seen = seen(&[A, JUMPS, B, &format!("[    1.0] {complaint}\n")].concat(), both(), "guest-shutdown");
+        assert_eq!(verdict(&seen).class, Class::OopsDespitePass, "{complaint}");
+        let expect = Expect { allow: vec![complaint.into()], ..Expect::default() };
+        assert_eq!(judge(&plan(), &[], &expect, &seen).class, Class::Pass, "{complaint}");
+    }
+}
+
+#[test]
+fn hang() {
+    let cpus = vec![crate::observe::Cpu { index: 0, rip: 1, halted: false, user: false, symbol: Some("f+0x1".into()) }];
+    let end = End::Stalled(Duration::from_secs(9));
+    let seen = Observation { end, cpus, ..seen(A, vec![boot(0)], "") };
+    assert_eq!(verdict(&seen), Verdict::new(Class::Hang, "the first kernel was silent for 9 s; CPU 0 runs f+0x1"));
+}
+
+#[test]
+fn qemu_abort() {
+    let end = |code, signal, shutdown: Option<&str>| {
+        let end = End::Exited { code, signal };
+        verdict(&Observation {
+            end,
+            shutdown: shutdown.map(Into::into),
+            qemu_output: vec!["bad option".into()],
+            ..good()
+        })
+    };
+    assert_eq!(end(Some(1), None, None), Verdict::new(Class::QemuAbort, "QEMU ended with status 1: bad option"));
+    assert_eq!(end(None, Some(11), Some("guest-shutdown")).class, Class::QemuAbort);
+    assert_eq!(end(Some(0), None, None).class, Class::QemuAbort);
+    assert_eq!(end(Some(0), None, Some("host-signal")).class, Class::QemuAbort);
+}
+
+#[test]
+fn host_timeout() {
+    let seen = Observation { end: End::WallLimit(Duration::from_secs(9)), ..seen(A, vec![boot(0)], "") };
+    assert_eq!(verdict(&seen).class, Class::HostTimeout);
+}
+
+#[test]
+fn kunit() {
+    let plan = Plan { stages: vec![Stage::default()], ..plan() };
+    let judge = |console: &str, suite: &str| {
+        let seen = seen(console, vec![boot(0), Event::Done { hop: 0, ok: true }], "guest-shutdown");
+        judge(&plan, &[suite.to_owned()], &Expect::default(), &seen)
+    };
+    let head =
+        [A, "[    1.0] KTAP version 1\n[    1.0] 1..1\n[    1.0]     KTAP version 1\n[    1.0]     # Subtest: kho\n"]
+            .concat();
+    let good = format!("{head}[    1.0]     1..1\n[    1.0]     ok 1 x\n[    1.0] ok 1 kho\n");
+    let bad =
+        format!("{head}[    1.0]     1..2\n[    1.0]     ok 1 x\n[    1.0]     not ok 2 y\n[    1.0] not ok 1 kho\n");
+    let cut = format!("{head}[    1.0]     1..2\n[    1.0]     ok 1 x\n[    1.0] ok 1 kho\n");
+    assert_eq!(judge(&good, "kho").class, Class::Pass);
+    assert_eq!(judge(&good, "luo").reason, "KUnit suite `luo` did not run");
+    assert_eq!(judge(&bad, "kho").reason, "KUnit suite kho: y: failed");
+    assert_eq!(judge(&cut, "kho").class, Class::Stage1Failure, "a suite that lost a test is no success");
+}
+
+#[test]
+fn expectations_of_the_console() {
+    let text = |text: &str, hop| Text { text: text.into(), hop };
+    let with = |console, forbid| judge(&plan(), &[], &Expect { console, forbid, ..Expect::default() }, &good());
+    assert_eq!(with(vec![text("KHO: found", Some(1))], vec![]).class, Class::Pass);
+    assert_eq!(with(vec![text("KHO: found", None)], vec![text("KHO: found", Some(0))]).class, Class::Pass);
+    assert_eq!(with(vec![text("KHO: found", Some(0))], vec![]).class, Class::Stage1Failure);
+    assert_eq!(with(vec![text("nowhere", None)], vec![]).class, Class::Stage2Failure);
+    assert_eq!(with(vec![], vec![text("KHO: found", None)]).class, Class::Stage2Failure);
+}

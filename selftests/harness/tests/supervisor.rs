@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The whole way from a scenario to its result, against a scripted QEMU: one test per verdict class, and what must hold
+//! of the supervisor itself.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use harness::filter::Filter;
+use harness::report::CaseResult;
+use harness::run::{KernelFiles, Runner};
+use harness::scenario::Scenario;
+use harness::topology::Topologies;
+use harness::verdict::Class;
+use plan::Event;
+use serde_json::{Value, json};
+
+const A: &str = "[    0.000000] Linux version 7.3.4 (A)\n";
+const JUMPS: &str = "[    2.000000] kexec_core: Starting new kernel\n";
+const B: &str = "early console in extract_kernel\n[    0.000000] Linux version 7.3.4 (B)\n[    0.100000] KHO: found kexec \
+                 handover data.\n[    0.200000] luo_core: Retrieved live update data, liveupdate number: 1\n";
+const SCENARIO: &str = "\
+title: a session survives
+rows: ['9.9']
+cases: [{ name: legacy, topology: legacy }]
+stages:
+  - steps: [{ create-session: { session: s } }, { kexec-load: { kernel: incoming } }, kexec-reboot]
+  - steps: [{ retrieve-session: { session: s } }]
+";
+
+struct Lab {
+    directory: tempfile::TempDir,
+}
+
+impl Lab {
+    fn new(script: &[Value]) -> Self {
+        let lab = Self { directory: tempfile::tempdir().unwrap() };
+        symlink(env!("CARGO_BIN_EXE_fake-qemu"), lab.path("qemu")).unwrap();
+        fs::write(lab.path("qemu.script"), serde_json::to_string(script).unwrap()).unwrap();
+        for name in ["init", "bzImage"] {
+            fs::write(lab.path(name), name).unwrap();
+        }
+        fs::write(lab.path("System.map"), "ffffffff81000000 T spin\n").unwrap();
+        lab
+    }
+
+    fn path(&self, name: &str) -> Utf8PathBuf {
+        Utf8PathBuf::from_path_buf(self.directory.path().join(name)).unwrap()
+    }
+
+    /// Runs the scenario with `extra` YAML and gives the result and the KTAP.
+    fn run(&self, extra: &str) -> (CaseResult, String) {
+        let directory = self.path("scenarios/harness");
+        fs::create_dir_all(&directory).unwrap();
+        let file = directory.join("session.yaml");
+        fs::write(&file, format!("{SCENARIO}{extra}")).unwrap();
+        let kernel = KernelFiles { bzimage: self.path("bzImage"), system_map: Some(self.path("System.map")) };
+        let runner = Runner {
+            qemu: self.path("qemu"),
+            init: self.path("init"),
+            topologies: Topologies::load(Utf8Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../topologies.yaml")))
+                .unwrap(),
+            out_dir: self.path("out"),
+            kernels: BTreeMap::from([("current".to_owned(), kernel)]),
+        };
+        let mut ktap = Vec::new();
+        let scenario = Scenario::load(&file).unwrap();
+        let mut results = runner.run(&[scenario], &Filter::all(), &mut ktap).unwrap();
+        (results.remove(0), String::from_utf8(ktap).unwrap())
+    }
+
+    fn log(&self, name: &str) -> String {
+        fs::read_to_string(self.path("out/harness/session/legacy").join(name)).unwrap()
+    }
+}
+
+fn verdict(script: &[Value]) -> CaseResult {
+    Lab::new(script).run("stall: 1\nwall: 3\n").0
+}
+
+fn console(text: &str) -> Value {
+    json!({"console": text})
+}
+
+fn say(event: &Event) -> Value {
+    json!({"result": event.to_line()})
+}
+
+fn boot(hop: u32) -> Value {
+    say(&Event::Boot { hop, kernel: format!("7.3.4 #{hop}"), tsc: 1 })
+}
+
+fn step(hop: u32, index: usize, ok: bool) -> Value {
+    say(&Event::Step { hop, index, what: format!("do {index}"), ok, detail: "EBUSY".into(), tsc: 2 })
+}
+
+fn done(hop: u32, ok: bool) -> Value {
+    say(&Event::Done { hop, ok })
+}
+
+fn end(reason: &str) -> Vec<Value> {
+    vec![json!({"sleep": 50}), json!({"shutdown": reason}), json!({"exit": 0})]
+}
+
+/// Up to the jump.
+fn first() -> Vec<Value> {
+    let jump = say(&Event::Kexec { hop: 0, tsc: 3 });
+    vec![console(A), boot(0), step(0, 0, true), step(0, 1, true), done(0, true), jump, console(JUMPS)]
+}
+
+fn both(said_by_b: &str) -> Vec<Value> {
+    // The channels are separate; the pauses put what is said on them into a certain order.
+    let pause = || json!({"sleep": 50});
+    [first(), vec![pause(), console(B), console(said_by_b), pause(), boot(1), step(1, 0, true), done(1, true)]].concat()
+}
+
+fn then(start: Vec<Value>, rest: Vec<Value>) -> Vec<Value> {
+    [start, rest].concat()
+}
+
+#[test]
+fn pass() {
+    let lab = Lab::new(&then(both("last words without newline"), end("guest-shutdown")));
+    let (result, ktap) = lab.run("");
+    assert_eq!((result.passed, result.verdict, result.reason.as_str()), (true, Class::Pass, ""));
+    assert_eq!(result.kernels, ["7.3.4 #0", "7.3.4 #1"]);
+    insta::assert_snapshot!(ktap, @"
+    KTAP version 1
+    1..1
+        KTAP version 1
+        # Subtest: 9.9 session/legacy: a session survives
+        1..4
+        ok 1 - hop 0: do 0
+        ok 2 - hop 0: do 1
+        ok 3 - hop 0: jump into the next kernel
+        ok 4 - hop 1: do 0
+    ok 1 - 9.9 session/legacy: a session survives
+    ");
+    assert!(lab.log("console-0.log").contains("(A)") && !lab.log("console-0.log").contains("(B)"));
+    assert!(
+        lab.log("console-1.log").contains("extract_kernel") && lab.log("console-1.log").ends_with("without newline\n")
+    );
+    assert_eq!(lab.log("events.jsonl").lines().count(), 8);
+    assert!(lab.log("qemu.log").contains("guest-shutdown"));
+    let written: CaseResult = serde_json::from_str(&lab.log("verdict.json")).unwrap();
+    assert_eq!(written, result);
+}
+
+#[test]
+fn boot_failure_a() {
+    let script =
+        then(vec![console(A), console("[    1.0] Kernel panic - not syncing: No working init\n")], end("guest-reset"));
+    assert_eq!(verdict(&script).verdict, Class::BootFailureA);
+}
+
+#[test]
+fn stage1_failure() {
+    let lab = Lab::new(&then(vec![console(A), boot(0), step(0, 0, false), done(0, false)], end("guest-shutdown")));
+    let (result, ktap) = lab.run("");
+    assert_eq!((result.passed, result.verdict), (false, Class::Stage1Failure));
+    assert!(
+        ktap.contains("not ok 1 - 9.9 session/legacy: a session survives\n# verdict: stage1-failure: in the first"),
+        "{ktap}"
+    );
+}
+
+#[test]
+fn kexec_load_failure() {
+    let script = vec![console(A), boot(0), step(0, 0, true), step(0, 1, false), done(0, false)];
+    assert_eq!(verdict(&then(script, end("guest-shutdown"))).verdict, Class::KexecLoadFailure);
+}
+
+#[test]
+fn no_second_kernel() {
+    assert_eq!(verdict(&then(first(), end("guest-reset"))).verdict, Class::NoSecondKernel);
+    assert_eq!(verdict(&then(first(), vec![json!("hang")])).verdict, Class::NoSecondKernel);
+}
+
+#[test]
+fn boot_failure_b() {
+    let panic = console("[    0.9] Kernel panic - not syncing: VFS: Unable to mount root fs\n");
+    let script = then(first(), vec![console(B), panic]);
+    assert_eq!(verdict(&then(script, end("guest-reset"))).verdict, Class::BootFailureB);
+}
+
+#[test]
+fn handover_ignored() {
+    let second = vec![console("[    0.0] Linux version 7.3.4 (B)\n"), boot(1), step(1, 0, false), done(1, false)];
+    assert_eq!(verdict(&then(then(first(), second), end("guest-shutdown"))).verdict, Class::HandoverIgnored);
+}
+
+#[test]
+fn restore_panic() {
+    let panic = console(
+        "[    0.3] Kernel panic - not syncing: The incoming tree failed to initialize, disabling live update\n",
+    );
+    let script = then(first(), vec![console(B), panic]);
+    assert_eq!(verdict(&then(script, end("guest-reset"))).verdict, Class::RestorePanic);
+}
+
+#[test]
+fn a_panic_that_does_not_reset_is_still_a_panic() {
+    let panic = console(
+        "[    0.3] Kernel panic - not syncing: luo_x\n[    0.4] ---[ end Kernel panic - not syncing: luo_x ]---\n",
+    );
+    let script = then(first(), vec![console(B), panic, json!("hang")]);
+    assert_eq!(verdict(&script).verdict, Class::RestorePanic);
+}
+
+#[test]
+fn stage2_failure() {
+    let second = vec![console(B), boot(1), step(1, 0, false), done(1, false)];
+    assert_eq!(verdict(&then(then(first(), second), end("guest-shutdown"))).verdict, Class::Stage2Failure);
+}
+
+#[test]
+fn oops_despite_pass() {
+    let script = both("[    1.0] WARNING: CPU: 0 PID: 1 at drivers/pci/x.c:1 x+0x1\n");
+    assert_eq!(verdict(&then(script, end("guest-shutdown"))).verdict, Class::OopsDespitePass);
+}
+
+#[test]
+fn hang() {
+    let result = verdict(&[console(A), boot(0), json!("hang")]);
+    assert_eq!(result.verdict, Class::Hang);
+    assert_eq!(result.reason, "the first kernel was silent for 1 s; CPU 0 runs spin+0x10");
+}
+
+#[test]
+fn qemu_abort() {
+    let result = verdict(&[json!({"stderr": "qemu: -device igbb: not a valid device model name"}), json!({"exit": 1})]);
+    assert_eq!(result.verdict, Class::QemuAbort);
+    assert_eq!(result.reason, "QEMU ended with status 1: qemu: -device igbb: not a valid device model name");
+    let result = verdict(&[console(A), boot(0), json!("abort")]);
+    assert_eq!((result.verdict, result.reason.as_str()), (Class::QemuAbort, "QEMU was killed by signal 6"));
+    assert_eq!(
+        verdict(&[console(A), json!({"shutdown": "host-signal"}), json!({"exit": 0})]).verdict,
+        Class::QemuAbort
+    );
+}
+
+#[test]
+fn host_timeout() {
+    let result = verdict(&[console(A), boot(0), json!("chatter")]);
+    assert_eq!(result.verdict, Class::HostTimeout);
+    assert!(result.seconds < 10.0, "{}", result.seconds);
+}
+
+#[test]
+fn an_expected_failure_is_good_and_its_absence_is_not() {
+    let script = then(vec![console(A), boot(0), step(0, 0, false), done(0, false)], end("guest-shutdown"));
+    let (result, ktap) =
+        Lab::new(&script).run("expect: { verdict: stage1-failure, console: [{ hop: 0, text: Linux }] }\n");
+    assert!(result.passed, "{}", result.reason);
+    assert!(!ktap.contains("not ok"), "{ktap}");
+    let (result, _) = Lab::new(&script).run("expect: { verdict: hang }\n");
+    assert!(!result.passed);
+    let (result, _) = Lab::new(&script).run("expect: { verdict: stage1-failure, console: [{ text: nowhere }] }\n");
+    assert!(!result.passed, "the class alone is not enough");
+}
+
+#[test]
+fn every_repetition_runs_until_one_is_bad() {
+    let lab = Lab::new(&then(both(""), end("guest-shutdown")));
+    let (result, _) = lab.run("repeat: 3\n");
+    assert_eq!((result.passed, result.repetition), (true, 3));
+    let lab = Lab::new(&end("guest-shutdown"));
+    let (result, _) = lab.run("repeat: 3\n");
+    assert_eq!((result.passed, result.repetition), (false, 1));
+}
+
+fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !condition() {
+        assert!(began.elapsed() < Duration::from_secs(10), "{what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Gone, or a zombie that its new parent has yet to collect.
+fn is_dead(pid: &str) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat"))
+        .map_or(true, |stat| stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" Z")))
+}
+
+#[test]
+fn nothing_stays_behind_after_kill_9() {
+    let directory = tempfile::tempdir().unwrap();
+    let pid_file = directory.path().join("pid");
+    let lab = Lab::new(&[json!({"pid-file": pid_file}), json!("hang")]);
+    let mut supervisor = Command::new(env!("CARGO_BIN_EXE_fake-qemu"))
+        .arg("--supervise")
+        .arg(lab.path("qemu"))
+        .arg(directory.path())
+        .spawn()
+        .unwrap();
+    wait_until("QEMU starts", || fs::read_to_string(&pid_file).is_ok_and(|pid| !pid.is_empty()));
+    let qemu = fs::read_to_string(&pid_file).unwrap();
+    assert!(!is_dead(&qemu));
+    let run_dirs = || {
+        let entries = fs::read_dir(directory.path()).unwrap().flatten();
+        entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("phasectl-vm-")).count()
+    };
+    assert_eq!(run_dirs(), 1);
+    // That is SIGKILL: nothing of the supervisor's own runs any more.
+    supervisor.kill().unwrap();
+    supervisor.wait().unwrap();
+    wait_until("QEMU dies with its supervisor", || is_dead(&qemu));
+    let next = harness::rundir::RunDir::new_in(directory.path()).unwrap();
+    assert_eq!(run_dirs(), 1, "the next run removes what the killed one left");
+    drop(next);
+}

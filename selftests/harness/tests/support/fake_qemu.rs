@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! A scripted stand-in for QEMU.
+//!
+//! It understands the `-chardev socket` arguments, connects to the three sockets as QEMU does, answers QMP, and plays the
+//! script that lies beside it: `<its own path as called>.script`, a JSON array of operations.
+//!
+//! `fake-qemu --supervise QEMU DIR` is the other side: it runs the real supervisor, so that a test can kill it.
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use std::{env, fs, process, thread};
+
+use camino::Utf8Path;
+use harness::cmdline::Sockets;
+use harness::rundir::RunDir;
+use harness::vm::{Request, supervise};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Op {
+    /// Writes to the console.
+    Console(String),
+    /// Writes to the result channel.
+    Result(String),
+    /// Sends a QMP event SHUTDOWN with this reason.
+    Shutdown(String),
+    /// Prints to standard error.
+    Stderr(String),
+    /// Writes the process id to this file.
+    PidFile(String),
+    /// Waits for this many milliseconds.
+    Sleep(u64),
+    /// Waits for ever, but answers QMP.
+    Hang,
+    /// Writes to the console for ever.
+    Chatter,
+    /// Ends with this status.
+    Exit(i32),
+    /// Dies of SIGABRT.
+    Abort,
+}
+
+fn main() {
+    let args: Vec<String> = env::args().collect();
+    if args.get(1).is_some_and(|arg| arg == "--supervise") {
+        return run_supervisor(Utf8Path::new(&args[2]), Utf8Path::new(&args[3]));
+    }
+    let script = fs::read_to_string(format!("{}.script", args[0])).expect("a script lies beside us");
+    let script: Vec<Op> = serde_json::from_str(&script).expect("the script is valid");
+    // A QEMU that dislikes its arguments ends before it connects.
+    if let [Op::Stderr(text), Op::Exit(code)] = script.as_slice() {
+        eprintln!("{text}");
+        process::exit(*code);
+    }
+    let mut console = connect(&args, "console");
+    let mut result = connect(&args, "result");
+    let qmp = Arc::new(Mutex::new(connect(&args, "qmp")));
+    serve(&qmp);
+    for op in script {
+        match op {
+            Op::Console(text) => console.write_all(text.as_bytes()).expect("somebody listens"),
+            Op::Result(text) => result.write_all(format!("{text}\n").as_bytes()).expect("somebody listens"),
+            Op::Shutdown(reason) => send(&qmp, &json!({"event": "SHUTDOWN", "data": {"reason": reason}})),
+            Op::Stderr(text) => eprintln!("{text}"),
+            Op::PidFile(path) => fs::write(path, process::id().to_string()).expect("the test's directory is writable"),
+            Op::Sleep(milliseconds) => thread::sleep(Duration::from_millis(milliseconds)),
+            Op::Hang => loop {
+                thread::park();
+            },
+            Op::Chatter => loop {
+                console.write_all(b"[    1.000000] still here\n").expect("somebody listens");
+                thread::sleep(Duration::from_millis(20));
+            },
+            Op::Exit(code) => process::exit(code),
+            Op::Abort => process::abort(),
+        }
+    }
+    process::exit(0);
+}
+
+fn connect(args: &[String], id: &str) -> UnixStream {
+    let prefix = format!("socket,id={id},path=");
+    let path = args.iter().find_map(|arg| arg.strip_prefix(&prefix)).expect("a chardev of this id was given");
+    UnixStream::connect(path.replace(",,", ",")).expect("the supervisor listens before it starts us")
+}
+
+fn send(qmp: &Mutex<UnixStream>, message: &Value) {
+    let line = format!("{message}\r\n");
+    qmp.lock().expect("no thread panics with it").write_all(line.as_bytes()).expect("somebody listens");
+}
+
+/// Greets, and answers in the background.
+fn serve(qmp: &Arc<Mutex<UnixStream>>) {
+    send(qmp, &json!({"QMP": {"version": {}, "capabilities": []}}));
+    let reader = qmp.lock().expect("nobody has it yet").try_clone().expect("a socket can be cloned");
+    let qmp = Arc::clone(qmp);
+    thread::spawn(move || {
+        for line in BufReader::new(reader).lines().map_while(Result::ok) {
+            let command: Value = serde_json::from_str(&line).expect("commands are JSON");
+            let answer = match command["execute"].as_str() {
+                Some("human-monitor-command") => {
+                    json!("\r\nCPU#0\r\nRIP=ffffffff81000010 RFL=00000246 [---Z-P-] CPL=0 II=0 A20=1 SMM=0 HLT=0\r\n")
+                }
+                _ => json!({}),
+            };
+            send(&qmp, &json!({"return": answer, "id": command["id"]}));
+            if command["execute"] == "quit" {
+                process::exit(0);
+            }
+        }
+    });
+}
+
+fn run_supervisor(qemu: &Utf8Path, directory: &Utf8Path) {
+    let run_dir = RunDir::new_in(directory.as_std_path()).expect("a run directory");
+    let sockets = Sockets::below(run_dir.path());
+    let chardev = |id: &str, path: &Utf8Path| ["-chardev".to_owned(), format!("socket,id={id},path={path}")];
+    let args = [chardev("console", &sockets.console), chardev("result", &sockets.result), chardev("qmp", &sockets.qmp)];
+    let request = Request {
+        qemu,
+        args: args.concat(),
+        sockets,
+        log_dir: directory,
+        wall: Duration::from_secs(60),
+        stall: Duration::from_secs(60),
+        symbols: Vec::new(),
+    };
+    supervise(&request).expect("the supervisor works");
+}

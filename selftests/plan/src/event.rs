@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What the guest reports.
+
+use serde::{Deserialize, Serialize};
+
+/// Marks a line of the result channel as an event; anything else there is noise and shown as such.
+pub const EVENT_PREFIX: &str = "@phasectl ";
+
+/// One line of the result channel.
+///
+/// `tsc` is the time stamp counter: with `-icount shift=0` one tick is one guest instruction (see the design's lab facts),
+/// and it is not reset by a kexec, so differences hold across kernels.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    /// Init runs. The first thing it says.
+    Boot {
+        /// How many kexecs came before.
+        hop: u32,
+        /// `uname -r` and `uname -v`, which tells two kernels apart.
+        kernel: String,
+        /// Time stamp counter when init started.
+        tsc: u64,
+    },
+    /// A step ended.
+    Step {
+        /// How many kexecs came before.
+        hop: u32,
+        /// Index of the step in its stage.
+        index: usize,
+        /// What the step was, for people.
+        what: String,
+        /// Whether it did what the plan wants.
+        ok: bool,
+        /// What was observed; the reason if it failed.
+        detail: String,
+        /// Time stamp counter when the step ended.
+        tsc: u64,
+    },
+    /// A `mark` step, which says this instead of `Step`.
+    Mark {
+        /// How many kexecs came before.
+        hop: u32,
+        /// The mark's name.
+        name: String,
+        /// Time stamp counter at the mark.
+        tsc: u64,
+    },
+    /// The very next thing is the reboot call. The last event of a stage that jumps; a jump inside `fails` is not announced.
+    Kexec {
+        /// How many kexecs came before.
+        hop: u32,
+        /// Time stamp counter just before the call.
+        tsc: u64,
+    },
+    /// The stage is over. The guest powers off next, unless the stage ends with `kexec-reboot`: then `Done` with `ok` comes before
+    /// `Kexec`, and should the call come back, a failed `Step` and another `Done` without `ok` follow. The last `Done` counts.
+    Done {
+        /// How many kexecs came before.
+        hop: u32,
+        /// Whether every step of the stage did what the plan wants.
+        ok: bool,
+    },
+}
+
+impl Event {
+    /// The line to write, without the newline.
+    pub fn to_line(&self) -> String {
+        // Serialising a struct of strings and numbers cannot fail; a lost event must still be seen as noise.
+        let json = serde_json::to_string(self).unwrap_or_else(|error| format!("{{\"lost\":\"{error}\"}}"));
+        format!("{EVENT_PREFIX}{json}")
+    }
+
+    /// Reads a line of the result channel back; `None` for noise.
+    pub fn from_line(line: &str) -> Option<Self> {
+        serde_json::from_str(line.trim_end().strip_prefix(EVENT_PREFIX)?).ok()
+    }
+
+    /// How many kexecs came before the kernel that said this.
+    pub fn hop(&self) -> u32 {
+        match self {
+            Self::Boot { hop, .. }
+            | Self::Step { hop, .. }
+            | Self::Mark { hop, .. }
+            | Self::Kexec { hop, .. }
+            | Self::Done { hop, .. } => *hop,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_survive_the_channel() {
+        let event = Event::Step {
+            hop: 1,
+            index: 3,
+            what: "retrieve fd".into(),
+            ok: false,
+            detail: "EBUSY: \"quoted\"\nsecond line".into(),
+            tsc: u64::MAX,
+        };
+        let line = event.to_line();
+        assert!(!line.contains('\n'), "an event is one line: {line}");
+        assert_eq!(Event::from_line(&(line + "\r\n")), Some(event));
+    }
+
+    #[test]
+    fn noise_is_no_event() {
+        assert_eq!(Event::from_line("[    0.1] a kernel line"), None);
+        assert_eq!(Event::from_line("@phasectl {\"event\":\"bo"), None);
+    }
+}

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What the guest does and says, as data.
+//!
+//! A scenario is data from end to end: the harness reads it from YAML, packs it as JSON into the initramfs
+//! as `/plan.json`, and the guest's init executes it. Every kernel of a run sees the same initramfs, so the same plan;
+//! which [`Stage`] it executes is told by `phasectl.hop=N` on its command line (0 for the first kernel, N after
+//! the Nth kexec).
+//!
+//! The guest answers on a channel of its own (the second serial port), one JSON [`Event`] per line behind
+//! [`EVENT_PREFIX`], because the console is shared with two kernels and may be cut in the middle of a line.
+
+mod event;
+mod step;
+
+pub use event::{EVENT_PREFIX, Event};
+pub use step::{BarRead, Check, Plan, Stage, Step};
+
+/// Kernel command line parameter that tells the guest how many kexecs came before this boot.
+pub const HOP_PARAM: &str = "phasectl.hop";
+
+/// Where the plan lies in the initramfs.
+pub const PLAN_PATH: &str = "/plan.json";
+
+/// Directory in the initramfs that holds the kernels which stages may load, one file per name in [`Plan::kernels`].
+pub const KERNEL_DIR: &str = "/kernels";

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! From (base, phases/, kernel/, selftests/) to a line of commits, as a pure function.
+//!
+//! `kernel/<phase>` holds every new file as of the END of its phase. For each phase the earlier states are derived first,
+//! from the end backwards ([`derive`]); then the patches are put on forwards ([`forward`]), new files from the derived
+//! states, edits of other files by their hunks. Author, committer and dates come from `phases/base.yaml`, so that the
+//! same files give the same commit ids everywhere; no clock and no configuration is asked.
+
+mod derive;
+mod forward;
+
+use camino::Utf8PathBuf;
+
+pub(crate) use self::forward::edit as forward_edit;
+
+use crate::base::Base;
+use crate::error::{Diagnostic, Error, Result};
+use crate::git::{NewCommit, Oid, Repo};
+use crate::hunk::{Direction, Mismatch};
+use crate::patchfile::FileDiff;
+use crate::source::Source;
+use crate::stack::{Patch, Stack, Target};
+
+/// A stack as commits.
+#[derive(Debug, Clone)]
+pub struct Assembled {
+    /// What they stand on.
+    pub base: Base,
+    /// In order; the last one is the target.
+    pub patches: Vec<AssembledPatch>,
+}
+
+/// A patch as a commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AssembledPatch {
+    /// Name of its phase.
+    pub phase: String,
+    /// Name of its series.
+    pub series: String,
+    /// Its own name.
+    pub name: String,
+    /// Its .patch, relative to the project root.
+    pub file: Utf8PathBuf,
+    /// First line of its message.
+    pub subject: String,
+    /// Commit id.
+    pub commit: Oid,
+    /// Tree id.
+    pub tree: Oid,
+    /// Commit id of the patch, or base, before.
+    pub parent: Oid,
+    /// Tree id of the patch, or base, before.
+    pub parent_tree: Oid,
+}
+
+impl AssembledPatch {
+    /// `phase1/kho-rust`.
+    pub fn id(&self) -> String {
+        format!("{}/{}", self.phase, self.name)
+    }
+}
+
+impl Assembled {
+    /// Commit id of the target: the last patch, or the base when there is none.
+    pub fn tip(&self) -> Result<Oid> {
+        self.patches.last().map_or_else(|| Repo::oid(&self.base.commit), |last| Ok(last.commit))
+    }
+
+    /// Tree id of the target.
+    pub fn tip_tree(&self) -> Result<Oid> {
+        self.patches.last().map_or_else(|| Repo::oid(&self.base.tree), |last| Ok(last.tree))
+    }
+
+    /// The patch `phase/name`, if it is part of this.
+    pub fn patch(&self, id: &str) -> Option<&AssembledPatch> {
+        self.patches.iter().find(|patch| patch.id() == id)
+    }
+}
+
+/// Assembles a target and points `refs/phasectl/<phase>/<patch>` at its commits, which keeps them alive.
+///
+/// # Errors
+/// [`Error::Invalid`] for every mistake in the project's files; [`Error::Git`] when the repository fails.
+pub fn assemble(base: &Base, source: &dyn Source, stack: &Stack, target: &Target) -> Result<Assembled> {
+    let repo = Repo::open(&base.repo)?;
+    let assembled = assemble_in(&repo, base, source, stack, target)?;
+    for patch in &assembled.patches {
+        repo.set_ref(&format!("refs/phasectl/{}", patch.id()), patch.commit)?;
+    }
+    Ok(assembled)
+}
+
+/// The same without refs.
+pub(crate) fn assemble_in(
+    repo: &Repo,
+    base: &Base,
+    source: &dyn Source,
+    stack: &Stack,
+    target: &Target,
+) -> Result<Assembled> {
+    let mut parent = Repo::oid(&base.commit)?;
+    let mut tree = Repo::oid(&base.tree)?;
+    let mut patches: Vec<AssembledPatch> = Vec::new();
+    for (phase, count) in stack.chain(target)? {
+        let derived = derive::phase(source, phase)?;
+        for (patch, own) in phase.patches.iter().zip(&derived).take(count) {
+            let next = forward::patch(repo, tree, patch, own, stack)?;
+            if next == tree {
+                let fix = "add its files with `Adds:` or its hunks after `---`, or take it out of phase.yaml";
+                return Err(Diagnostic::new(&patch.file, "the patch changes nothing", fix).at(1).into());
+            }
+            let commit = repo.commit(&NewCommit {
+                tree: next,
+                parent: Some(parent),
+                who: &stack.base.author,
+                date: stack.base.epoch + patches.len() as i64 + 1,
+                message: &patch.text.message(),
+            })?;
+            patches.push(AssembledPatch {
+                phase: patch.phase.clone(),
+                series: patch.series.clone(),
+                name: patch.entry.name.clone(),
+                file: patch.file.clone(),
+                subject: patch.text.subject().to_owned(),
+                commit,
+                tree: next,
+                parent,
+                parent_tree: tree,
+            });
+            (parent, tree) = (commit, next);
+        }
+    }
+    Ok(Assembled { base: base.clone(), patches })
+}
+
+/// What to say of a hunk without a place.
+pub(crate) fn misplaced(patch: &Patch, file: &FileDiff, what: &Mismatch, direction: Direction) -> Diagnostic {
+    let (verb, fix) = match direction {
+        Direction::Apply => (
+            "does not apply to",
+            "run `phasectl edit` on the patch that changed these lines last, bring this one up to date and `refresh`",
+        ),
+        Direction::TakeBack => (
+            "does not come off",
+            "kernel/ holds files as of the end of the phase: change them through `phasectl edit` and `refresh`, which keep both sides in step",
+        ),
+    };
+    let message = format!("hunk {} of patch {} {verb} {}: {}", what.number, patch.entry.name, file.path, what.why);
+    Diagnostic::new(&patch.file, message, fix).at(what.at)
+}
+
+/// Collects diagnostics; anything else ends the work.
+pub(crate) fn gather<T>(result: Result<T>, found: &mut Vec<Diagnostic>) -> Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(Error::Invalid(more)) => {
+            found.extend(more);
+            Ok(None)
+        }
+        Err(other) => Err(other),
+    }
+}
+
+#[cfg(test)]
+mod errors;
+#[cfg(test)]
+mod tests;

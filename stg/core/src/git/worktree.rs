@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Worktrees of the cache's repository, and the questions that only the git binary answers.
+
+use camino::{Utf8Path, Utf8PathBuf};
+use git2::Oid;
+
+use super::Repo;
+use super::command::Git;
+use crate::error::{Error, Result};
+
+impl Repo {
+    /// A worktree at this path with this commit checked out, detached. An existing one is moved there by rewriting only
+    /// the files that differ (so that `make` sees what changed); tracked files lose local changes, others stay.
+    pub fn checkout(&self, path: &Utf8Path, commit: Oid) -> Result<()> {
+        if path.join(".git").exists() {
+            // `reset`, not `checkout`: an interrupted earlier run may have left half-written files behind.
+            Git::worktree(path).args(["reset", "--quiet", "--hard", &commit.to_string()]).run()?;
+            return Ok(());
+        }
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent).map_err(Error::io(parent))?;
+        }
+        Git::repo(&self.path).args(["worktree", "prune"]).run()?;
+        Git::repo(&self.path)
+            .args(["-c", "checkout.workers=0", "worktree", "add", "--quiet", "--force", "--detach"])
+            .args([path.as_str(), &commit.to_string()])
+            .run()?;
+        Ok(())
+    }
+
+    /// Removes a worktree with everything in it.
+    pub fn remove_worktree(&self, path: &Utf8Path) -> Result<()> {
+        if path.exists() {
+            std::fs::remove_dir_all(path).map_err(Error::io(path))?;
+        }
+        Git::repo(&self.path).args(["worktree", "prune"]).run()?;
+        Ok(())
+    }
+
+    /// The commit that a worktree has checked out.
+    pub fn worktree_head(&self, path: &Utf8Path) -> Result<Oid> {
+        Self::oid(&Git::worktree(path).args(["rev-parse", "--verify", "HEAD"]).line()?)
+    }
+
+    /// The tree that a worktree's files make: tracked files as they are now, and new files that are not ignored. The
+    /// worktree's index is copied and left alone.
+    pub fn worktree_tree(&self, path: &Utf8Path) -> Result<Oid> {
+        let index = Git::worktree(path).args(["rev-parse", "--path-format=absolute", "--git-path", "index"]).line()?;
+        let copy = tempfile::Builder::new().prefix("phasectl-index-").tempdir().map_err(Error::io(path))?;
+        let copy_path = Utf8PathBuf::from_path_buf(copy.path().join("index"))
+            .map_err(|path| Error::refused(format!("{} is not UTF-8", path.display()), "set TMPDIR to another path"))?;
+        if Utf8Path::new(&index).exists() {
+            std::fs::copy(&index, &copy_path).map_err(Error::io(&index))?;
+        }
+        let with = |args: &[&str]| Git::worktree(path).env("GIT_INDEX_FILE", copy_path.as_str()).args(args).line();
+        with(&["add", "--all", "."])?;
+        Self::oid(&with(&["write-tree"])?)
+    }
+
+    /// Moves a worktree's HEAD and index to a commit; its files stay as they are.
+    pub fn worktree_reset(&self, path: &Utf8Path, commit: Oid) -> Result<()> {
+        Git::worktree(path).args(["reset", "--quiet", "--mixed", &commit.to_string()]).run()?;
+        Ok(())
+    }
+
+    /// Applies mails to a worktree, as a maintainer would.
+    pub fn am(&self, path: &Utf8Path, mails: &[Utf8PathBuf]) -> Result<()> {
+        Git::worktree(path)
+            .env("GIT_COMMITTER_NAME", "phasectl")
+            .env("GIT_COMMITTER_EMAIL", "phasectl")
+            .args(["am", "--quiet", "--keep-cr"])
+            .args(mails)
+            .run()?;
+        Ok(())
+    }
+
+    /// The commit of `base..tip` that last changed a line (1-based) of a file; `None` when the line is the base's, or
+    /// there is no such line.
+    pub fn blame(&self, base: Oid, tip: Oid, path: &Utf8Path, line: usize) -> Result<Option<Oid>> {
+        let range = format!("{base}..{tip}");
+        let place = format!("{line},{line}");
+        let said = Git::repo(&self.path).args(["blame", "--porcelain", "-L", &place, &range, "--", path.as_str()]).line();
+        // A line past the end, or a file that is generated, has no author among the patches.
+        let Ok(said) = said else { return Ok(None) };
+        let boundary = said.lines().any(|line| line == "boundary");
+        let id = said.split_whitespace().next().unwrap_or_default();
+        if boundary { Ok(None) } else { Self::oid(id).map(Some) }
+    }
+}

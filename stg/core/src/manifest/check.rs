@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! What the types alone cannot say about manifests: names, references, and that files and lists agree.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::{BASE_FILE, BaseManifest, Loaded, locate};
+use crate::error::{Diagnostic, Result, check};
+use crate::source::Entry;
+
+fn plain(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+}
+
+pub(super) fn base(manifest: &BaseManifest) -> Result<()> {
+    let mut found = Vec::new();
+    let mut complain = |message: &str, fix: &str| found.push(Diagnostic::new(BASE_FILE, message, fix));
+    if manifest.suites.is_empty() {
+        complain("`suites` is empty", "name at least one suite, such as trixie-backports");
+    }
+    if manifest.epoch <= 0 {
+        complain("`epoch` is not a date", "give the seconds since 1970 of the base commit");
+    }
+    let mail = |c: char| c == '<' || c == '>' || c == '\n';
+    if manifest.author.name.is_empty() || manifest.author.name.contains(mail) || manifest.author.email.contains(mail) {
+        complain("`author` is not a name and an address", "write them without brackets");
+    }
+    check(found)
+}
+
+pub(super) fn phases(all: &[Loaded], listed: &[Entry]) -> Result<()> {
+    let mut checker = Checker { found: Vec::new(), files: listed.iter().map(|entry| entry.path.clone()).collect() };
+    let names: BTreeSet<&str> = all.iter().map(|one| one.manifest.phase.as_str()).collect();
+    let scenarios: BTreeSet<&str> = all.iter().flat_map(|one| &one.manifest.scenarios).map(String::as_str).collect();
+    let mut patches = BTreeMap::new();
+    for one in all {
+        checker.phase(one, &names);
+        checker.patches(one, &scenarios, &mut patches);
+        checker.unlisted(one);
+    }
+    check(checker.found)
+}
+
+struct Checker {
+    found: Vec<Diagnostic>,
+    files: BTreeSet<Utf8PathBuf>,
+}
+
+impl Checker {
+    fn complain(&mut self, one: &Loaded, place: (&str, &str), message: String, fix: impl Into<String>) {
+        let (line, column) = locate(&one.text, place.0, place.1);
+        self.found.push(Diagnostic::new(&one.file, message, fix).at(line).column(column));
+    }
+
+    fn phase(&mut self, one: &Loaded, names: &BTreeSet<&str>) {
+        let manifest = &one.manifest;
+        let directory = one.file.parent().and_then(Utf8Path::file_name).unwrap_or_default();
+        if manifest.phase != directory {
+            let message = format!("phase `{}` lies in phases/{directory}", manifest.phase);
+            self.complain(one, ("phase", &manifest.phase), message, format!("write `phase: {directory}`"));
+        }
+        for (key, name) in [("phase", &manifest.phase), ("slug", &manifest.slug)] {
+            self.name(one, key, name);
+        }
+        for required in &manifest.requires {
+            if !names.contains(required.as_str()) {
+                let message = format!("requires `{required}`, which is not a phase");
+                let fix = format!("name one of: {}", names.iter().copied().collect::<Vec<_>>().join(", "));
+                self.complain(one, ("requires", required), message, fix);
+            }
+        }
+        for gate in &manifest.gates {
+            let symbol = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+            if gate.starts_with("CONFIG_") || gate.is_empty() || !gate.bytes().all(symbol) {
+                let fix = format!("write `{}`", gate.trim_start_matches("CONFIG_").to_uppercase());
+                self.complain(one, ("gates", gate), format!("gate `{gate}` is not a Kconfig symbol"), fix);
+            }
+        }
+        for scenario in &manifest.scenarios {
+            let mine = scenario.strip_prefix(&format!("{}/", manifest.phase));
+            if !mine.is_some_and(plain) {
+                let fix = format!("write `{}/<name>`", manifest.phase);
+                self.complain(one, ("scenarios", scenario), format!("`{scenario}` is not a scenario's name"), fix);
+            }
+        }
+    }
+
+    fn name(&mut self, one: &Loaded, key: &str, name: &str) {
+        if !plain(name) {
+            let message = format!("`{name}` is not a name");
+            self.complain(one, (key, name), message, "use lower-case letters, digits and `-`");
+        }
+    }
+
+    fn patches(&mut self, one: &Loaded, scenarios: &BTreeSet<&str>, seen: &mut BTreeMap<String, Utf8PathBuf>) {
+        let directory = one.file.parent().unwrap_or(Utf8Path::new("")).to_owned();
+        let mut series_names = BTreeSet::new();
+        for series in &one.manifest.series {
+            self.name(one, "name", &series.name);
+            if !series_names.insert(&series.name) {
+                let message = format!("a second series `{}`", series.name);
+                self.complain(one, ("name", &series.name), message, "give it another name");
+            }
+            let inside = !series.cover.contains('/') && series.cover != "phase.yaml";
+            if !inside || !self.files.contains(&directory.join(&series.cover)) {
+                let message = format!("missing file: the cover text {directory}/{}", series.cover);
+                self.complain(one, ("cover", &series.cover), message, "create the file beside phase.yaml");
+            }
+            if series.patches.is_empty() {
+                let message = format!("series `{}` has no patches", series.name);
+                self.complain(one, ("name", &series.name), message, "add one, or remove the series");
+            }
+            for patch in &series.patches {
+                self.name(one, "name", &patch.name);
+                let file = directory.join(format!("{}.patch", patch.name));
+                if let Some(other) = seen.insert(patch.name.clone(), one.file.clone()) {
+                    let message = format!("a second patch `{}` (the other is in {other})", patch.name);
+                    self.complain(one, ("name", &patch.name), message, "give it another name: names are unique");
+                }
+                if !self.files.contains(&file) {
+                    let message = format!("missing file: {file}");
+                    let fix = "create it, or take the patch out of the list";
+                    self.complain(one, ("name", &patch.name), message, fix);
+                }
+                for test in &patch.tests {
+                    let scenario = test.splitn(3, '/').take(2).collect::<Vec<_>>().join("/");
+                    if !scenarios.contains(scenario.as_str()) {
+                        let message = format!("patch `{}` names the test `{test}`, which no phase lists", patch.name);
+                        let fix = "add it to `scenarios:`, or correct the name";
+                        self.complain(one, ("tests", test), message, fix);
+                    }
+                }
+            }
+        }
+    }
+
+    /// A .patch or a symbolic link that no list mentions would be lost without a word.
+    fn unlisted(&mut self, one: &Loaded) {
+        let directory = one.file.parent().unwrap_or(Utf8Path::new(""));
+        let listed: BTreeSet<Utf8PathBuf> = (one.manifest.series.iter())
+            .flat_map(|series| &series.patches)
+            .map(|patch| directory.join(format!("{}.patch", patch.name)))
+            .collect();
+        let stray = |file: &&Utf8PathBuf| {
+            file.parent() == Some(directory) && file.extension() == Some("patch") && !listed.contains(*file)
+        };
+        for file in self.files.iter().filter(stray) {
+            let message = format!("no series of {} lists this patch", one.file);
+            let fix = "list it under `patches:` at its place in the order, or delete it";
+            self.found.push(Diagnostic::new(file, message, fix));
+        }
+    }
+}

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The tools a kernel is built with, as environment and arguments for make.
+//!
+//! The kernel is built by exactly these tools whatever the calling shell has set: the Rust toolchain's own directory
+//! precedes rustup's shims in `PATH`, and everything that would make two builds of one commit differ (time, user, host,
+//! locale, build number) is fixed. [`Toolchain::id`] names the versions and is part of every build key.
+
+use camino::Utf8PathBuf;
+
+use crate::Cache;
+use crate::EnvError;
+use crate::machine::Machine;
+use crate::requirements;
+use crate::requirements::Group;
+
+/// What builds the kernel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Toolchain {
+    /// What follows the names of LLVM's tools: `-19`, or nothing.
+    pub llvm_suffix: String,
+    /// The C compiler.
+    pub clang: Utf8PathBuf,
+    /// The Rust compiler itself, not a rustup shim.
+    pub rustc: Utf8PathBuf,
+    /// Where the Rust toolchain is installed; `bin/cargo` and `bin/rustfmt` are below it.
+    pub rust_sysroot: Utf8PathBuf,
+    /// bindgen.
+    pub bindgen: Utf8PathBuf,
+    /// The `library` directory of Rust's sources, for `RUST_LIB_SRC`.
+    pub rust_lib_src: Utf8PathBuf,
+    /// The directory of libclang, for `LIBCLANG_PATH`.
+    pub libclang: Utf8PathBuf,
+    /// The search path for a build.
+    path: String,
+    id: String,
+}
+
+impl Toolchain {
+    /// The toolchain of this machine.
+    ///
+    /// # Errors
+    ///
+    /// [`EnvError::Missing`], with advice, if a requirement of [`Group::Build`] is not met; [`crate::setup::ensure`] before
+    /// it installs what is missing.
+    pub fn detect(cache: &Cache) -> Result<Self, EnvError> {
+        Self::of(&Machine::here(cache)?)
+    }
+
+    /// The toolchain of a machine; errors as for [`Toolchain::detect`].
+    pub(crate) fn of(machine: &Machine) -> Result<Self, EnvError> {
+        let missing = || {
+            let rows = requirements::check(machine, &[Group::Build]);
+            EnvError::Missing(crate::setup::advice(machine, &rows))
+        };
+        let llvm = requirements::llvm(machine).map_err(|_| missing())?;
+        let rust = requirements::rust(machine).ok_or_else(missing)?;
+        let (bindgen, bindgen_version) = requirements::bindgen(machine).ok_or_else(missing)?;
+        let rust_lib_src = requirements::rust_lib_src(machine, &rust).ok_or_else(missing)?;
+        let libclang = requirements::libclang(machine, Some(&llvm.clang)).ok_or_else(missing)?;
+        machine.remember();
+        let mut path = Vec::new();
+        for (name, file) in [("bindgen", &bindgen), ("rustc", &rust.rustc)] {
+            // What the search path finds anyway must not move ahead of the rest of it.
+            if machine.which(name).as_ref() != Some(file) {
+                path.extend(file.parent().map(camino::Utf8Path::as_str));
+            }
+        }
+        let rest = machine.path_var();
+        path.push(&rest);
+        let path = path.join(":");
+        Ok(Self {
+            id: format!("{}; {}; bindgen {bindgen_version}", rust.banner, llvm.banner),
+            llvm_suffix: llvm.suffix,
+            clang: llvm.clang,
+            rustc: rust.rustc,
+            rust_sysroot: rust.sysroot,
+            bindgen,
+            rust_lib_src,
+            libclang,
+            path,
+        })
+    }
+
+    /// The environment for make, to be set on top of the process' own.
+    pub fn make_env(&self) -> Vec<(String, String)> {
+        [
+            ("PATH", self.path.as_str()),
+            ("RUST_LIB_SRC", self.rust_lib_src.as_str()),
+            ("LIBCLANG_PATH", self.libclang.as_str()),
+            ("KBUILD_BUILD_TIMESTAMP", "1970-01-01 00:00:00 UTC"),
+            ("KBUILD_BUILD_USER", "phasectl"),
+            ("KBUILD_BUILD_HOST", "phasectl"),
+            ("KBUILD_BUILD_VERSION", "1"),
+            ("LC_ALL", "C"),
+            ("TZ", "UTC"),
+        ]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into()
+    }
+
+    /// Arguments that make needs on each call.
+    pub fn make_args(&self) -> Vec<String> {
+        let suffix = if self.llvm_suffix.is_empty() { "1" } else { &self.llvm_suffix };
+        vec![format!("LLVM={suffix}")]
+    }
+
+    /// The versions of everything that determines the output, for build keys.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+/// The emulator that scenarios run in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Qemu {
+    /// `qemu-system-x86_64`.
+    pub path: Utf8PathBuf,
+    /// The first line of its `--version`, for result keys.
+    pub id: String,
+}
+
+impl Qemu {
+    /// The emulator of this machine.
+    ///
+    /// # Errors
+    ///
+    /// [`EnvError::Missing`], with advice, if it is absent, too old, or lacks the igb device.
+    pub fn detect(cache: &Cache) -> Result<Self, EnvError> {
+        Self::of(&Machine::here(cache)?)
+    }
+
+    fn of(machine: &Machine) -> Result<Self, EnvError> {
+        let mut rows = requirements::check(machine, &[Group::Vm]);
+        rows.retain(|row| row.id == "qemu");
+        let found = rows.iter().find(|row| row.ok).and_then(|row| row.path.clone());
+        let path =
+            found.map(Utf8PathBuf::from).ok_or_else(|| EnvError::Missing(crate::setup::advice(machine, &rows)))?;
+        let text = machine.ask_once(&path, &["--version"]).unwrap_or_default();
+        Ok(Self { path, id: text.lines().next().unwrap_or_default().to_owned() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::Lab;
+
+    fn lab() -> Lab {
+        let lab = Lab::debian("12", "bookworm");
+        let sysroot = lab.dir.join("rustup/toolchains/stable");
+        lab.program("rustc", &format!("echo {sysroot}"));
+        lab.script("rustup/toolchains/stable/bin/rustc", "echo 'rustc 1.95.0 (abc)'");
+        for tool in ["clang", "ld.lld", "llvm-ar", "llvm-nm", "llvm-objcopy", "llvm-strip", "llvm-readelf"] {
+            lab.program(&format!("{tool}-19"), &format!("echo '{tool} version 19.1.7'; echo more"));
+        }
+        lab.file("usr/lib/libclang.so");
+        lab.script("tools/bindgen/bin/bindgen", "echo bindgen 0.73.0");
+        lab.file("tools/rust-src-1.95.0/usr/src/rustc-1.95.0/library/core/src/lib.rs");
+        lab
+    }
+
+    #[test]
+    fn the_build_sees_these_tools_and_nothing_of_the_day() {
+        let lab = lab();
+        let toolchain = Toolchain::of(&lab.machine()).unwrap();
+        assert_eq!(toolchain.make_args(), ["LLVM=-19"]);
+        assert_eq!(toolchain.id(), "rustc 1.95.0 (abc); clang version 19.1.7; bindgen 0.73.0");
+        let dir = &lab.dir;
+        let env = toolchain.make_env().iter().map(|(k, v)| format!("{k}={v}\n")).collect::<String>();
+        insta::assert_snapshot!(env.replace(dir.as_str(), "<dir>"), @r"
+        PATH=<dir>/tools/bindgen/bin:<dir>/rustup/toolchains/stable/bin:<dir>/bin
+        RUST_LIB_SRC=<dir>/tools/rust-src-1.95.0/usr/src/rustc-1.95.0/library
+        LIBCLANG_PATH=<dir>/usr/lib
+        KBUILD_BUILD_TIMESTAMP=1970-01-01 00:00:00 UTC
+        KBUILD_BUILD_USER=phasectl
+        KBUILD_BUILD_HOST=phasectl
+        KBUILD_BUILD_VERSION=1
+        LC_ALL=C
+        TZ=UTC
+        ");
+    }
+
+    #[test]
+    fn an_unsuffixed_llvm() {
+        let toolchain = Toolchain { llvm_suffix: String::new(), ..Toolchain::of(&lab().machine()).unwrap() };
+        assert_eq!(toolchain.make_args(), ["LLVM=1"]);
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let lab = lab();
+        std::fs::remove_file(lab.dir.join("bin/ld.lld-19")).unwrap();
+        let error = Toolchain::of(&lab.machine()).unwrap_err();
+        assert_eq!(error.exit_code(), crate::exit::ENVIRONMENT);
+        assert!(error.to_string().contains("clang-19 19.1.7 without ld.lld-19"), "{error}");
+    }
+
+    #[test]
+    fn an_emulator_without_the_device_is_refused() {
+        let lab = Lab::debian("13", "trixie");
+        let script =
+            |device: &str| format!("test $1 = -device && echo 'name \"{device}\"' || echo 'QEMU version 9.0.0'");
+        lab.program("qemu-system-x86_64", &script("e1000"));
+        let text = Qemu::of(&lab.machine()).unwrap_err().to_string();
+        assert!(text.contains("9.0.0, without the igb device"), "{text}");
+        lab.program("qemu-system-x86_64", &script("igb"));
+        assert_eq!(Qemu::of(&lab.machine()).unwrap().id, "QEMU version 9.0.0");
+    }
+}

@@ -49,6 +49,10 @@ impl fmt::Display for Culprit {
 pub trait Blame {
     /// The culprit for a line (1-based) of a file (relative to the tree); `None` if there is no such line.
     fn blame(&self, file: &Utf8Path, line: u32) -> Option<Culprit>;
+
+    /// The first line of a patch that mentions a symbol. The last link of a kernel knows of an undefined symbol no more
+    /// than its name.
+    fn mention(&self, symbol: &str) -> Option<(Utf8PathBuf, u32)>;
 }
 
 /// [`Blame`] by `git blame` between the base and the built commit.
@@ -81,7 +85,8 @@ impl<'a> GitBlame<'a> {
     /// the project has files as of the end of their phase, and the built commit may be an earlier one.)
     fn project_file(&self, file: &Utf8Path, line: u32, text: &[u8]) -> Option<Utf8PathBuf> {
         let root = self.project?;
-        let nth = |text: &[u8]| text.split(|&byte| byte == b'\n').nth(line.checked_sub(1)? as usize).map(<[u8]>::to_vec);
+        let nth =
+            |text: &[u8]| text.split(|&byte| byte == b'\n').nth(line.checked_sub(1)? as usize).map(<[u8]>::to_vec);
         let mut phases: Vec<&str> = self.patches.iter().filter_map(|(_, id)| Some(id.split_once('/')?.0)).collect();
         phases.dedup();
         let places = phases.iter().flat_map(|phase| ["kernel", "selftests"].map(|top| (top, phase)));
@@ -104,4 +109,26 @@ impl Blame for GitBlame<'_> {
         let id = self.patches.iter().find(|(id, _)| *id == commit)?.1.clone();
         Some(Culprit::Patch { id, file: self.project_file(file, line, &bytes) })
     }
+
+    fn mention(&self, symbol: &str) -> Option<(Utf8PathBuf, u32)> {
+        let (from, to) = (self.repo.tree_of(self.base).ok()?, self.repo.tree_of(self.commit).ok()?);
+        let changes = self.repo.changes(from, to, Utf8Path::new("the built commit")).ok()?;
+        let added = changes.added.into_iter().map(|(path, _)| path);
+        let mut files: Vec<Utf8PathBuf> = added.chain(changes.edits.into_iter().map(|edit| edit.path)).collect();
+        // A header declares the symbol, and prose may tell of it: what calls it is compiled.
+        files.retain(|file| file.extension().is_some_and(|extension| ["c", "rs", "S", "h"].contains(&extension)));
+        files.sort_by_key(|file| file.extension() == Some("h"));
+        files.into_iter().find_map(|file| {
+            let bytes = self.repo.read(to, &file).ok()??.bytes;
+            let text = String::from_utf8_lossy(&bytes);
+            let mut lines = (1..).zip(text.lines()).filter(|(_, line)| has_word(line, symbol));
+            let (line, _) = lines.find(|(line, _)| matches!(self.blame(&file, *line), Some(Culprit::Patch { .. })))?;
+            Some((file, line))
+        })
+    }
+}
+
+/// Whether a line has a word by itself, not as a part of a longer one.
+fn has_word(line: &str, word: &str) -> bool {
+    line.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '$')).any(|part| part == word)
 }

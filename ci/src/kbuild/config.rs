@@ -134,8 +134,8 @@ pub struct PhaseGates<'a> {
     pub on: bool,
 }
 
-/// The fragments of a kernel with these phases: `ci/kernel.config`, and for each phase `ci/<phase>.config`, if there is
-/// one, and its gates.
+/// The fragments of a kernel with these phases: `ci/kernel.config`, and for each phase `phases/<phase>/kernel.config`,
+/// if there is one, and its gates.
 ///
 /// # Errors
 ///
@@ -143,7 +143,7 @@ pub struct PhaseGates<'a> {
 pub fn project_fragments(root: &Utf8Path, phases: &[PhaseGates<'_>]) -> Result<Vec<Fragment>, BuildError> {
     let mut fragments = vec![Fragment::read(root, "ci/kernel.config", Scope::Always)?];
     for phase in phases {
-        let own = format!("ci/{}.config", phase.phase);
+        let own = format!("phases/{}/kernel.config", phase.phase);
         if root.join(&own).exists() {
             fragments.push(Fragment::read(root, &own, Scope::Declared)?);
         }
@@ -157,6 +157,13 @@ pub fn merge(fragments: &[Fragment]) -> Vec<Wanted> {
     let all = fragments.iter().flat_map(|fragment| &fragment.options);
     let merged: BTreeMap<&str, &Wanted> = all.map(|wanted| (wanted.symbol.as_str(), wanted)).collect();
     merged.into_values().cloned().collect()
+}
+
+/// A `.config` with the wanted options in place of its own. (Appended ones would win too, with a warning for each.)
+pub fn overlay(config: &str, wanted: &[Wanted]) -> String {
+    let ours = |line: &str| option(line).is_some_and(|(symbol, _)| wanted.iter().any(|one| one.symbol == symbol));
+    let kept = config.lines().filter(|line| !ours(line)).map(str::to_owned);
+    kept.chain(wanted.iter().map(ToString::to_string)).map(|line| line + "\n").collect()
 }
 
 /// The options that a finished `.config` does not have as wanted, with what it has instead.
@@ -228,12 +235,23 @@ mod tests {
         let one = merge(&[fragment("CONFIG_B=y\nCONFIG_A=y\n"), fragment("# CONFIG_B is not set\n")]);
         let text: Vec<String> = one.iter().map(ToString::to_string).collect();
         assert_eq!(text, ["CONFIG_A=y", "# CONFIG_B is not set"]);
-        assert_eq!(merge(&[fragment("CONFIG_A=y\n"), Fragment::gates("p", &["B".into()], false)])[1].value, Value::Unset);
+        assert_eq!(
+            merge(&[fragment("CONFIG_A=y\n"), Fragment::gates("p", &["B".into()], false)])[1].value,
+            Value::Unset
+        );
+    }
+
+    #[test]
+    fn wanted_options_replace_those_of_the_tiny_configuration() {
+        let wanted = merge(&[fragment("CONFIG_B=y\n# CONFIG_C is not set\n")]);
+        let config = overlay("# Tiny\nCONFIG_A=y\n# CONFIG_B is not set\nCONFIG_C=8\nCONFIG_BB=y\n", &wanted);
+        assert_eq!(config, "# Tiny\nCONFIG_A=y\nCONFIG_BB=y\nCONFIG_B=y\n# CONFIG_C is not set\n");
     }
 
     #[test]
     fn losses_are_found() {
-        let wanted = merge(&[fragment("CONFIG_A=y\nCONFIG_B=y\nCONFIG_C=8\n# CONFIG_D is not set\n# CONFIG_E is not set")]);
+        let wanted =
+            merge(&[fragment("CONFIG_A=y\nCONFIG_B=y\nCONFIG_C=8\n# CONFIG_D is not set\n# CONFIG_E is not set")]);
         let config = "CONFIG_A=y\n# CONFIG_B is not set\nCONFIG_C=64\nCONFIG_E=m\n";
         let lost: Vec<_> = lost(&wanted, config).into_iter().map(|(one, has)| (one.symbol.as_str(), has)).collect();
         let set = |value: &str| Value::Set(value.into());

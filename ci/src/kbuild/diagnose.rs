@@ -73,8 +73,10 @@ pub(crate) fn errors(log: &str, dirs: Dirs<'_>) -> Vec<CompileError> {
         }
     }
     if errors.is_empty() {
-        let tail: Vec<String> =
-            lines[lines.len().saturating_sub(TAIL)..].iter().map(|line| format!("\n    {}", dirs.shorten(line))).collect();
+        let tail: Vec<String> = lines[lines.len().saturating_sub(TAIL)..]
+            .iter()
+            .map(|line| format!("\n    {}", dirs.shorten(line)))
+            .collect();
         errors.push(CompileError::unplaced(format!("the build failed; its last lines:{}", tail.concat())));
     }
     errors

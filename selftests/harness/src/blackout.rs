@@ -2,13 +2,14 @@
 
 //! Measures a blackout in guest instructions.
 //!
-//! With `-icount shift=0,sleep=off`, a fixed clock and seed and one CPU, one tick of the time stamp counter is one guest
-//! instruction, it is not reset by a kexec, and two runs give the same numbers to the last digit. The blackout is what lies between
-//! the [`Kexec`](plan::Event::Kexec) event of the first kernel and the named mark in the second one.
+//! With `-icount shift=0,sleep=off`, a fixed clock and seed and one CPU, one tick of the time stamp counter is one
+//! guest instruction, it is not reset by a kexec, and two runs give the same numbers to the last digit. The blackout is
+//! what lies between the [`Kexec`](plan::Event::Kexec) event of the first kernel and the named mark in the second one.
 //!
-//! It is measured for the scenario's stages and for a baseline that differs in nothing but what is preserved, each of them twice. Runs
-//! that differ have been disturbed from outside, and no number of theirs means anything: that is an error, and names
-//! both.
+//! It is measured for the scenario's stages and for a baseline that differs in nothing but what is preserved, each of
+//! them twice: same kernels, command line, machine, and an initramfs of the same size (the shorter plan is filled up).
+//! Runs that differ have been disturbed from outside, and no number of theirs means anything: that is an error, and
+//! names both.
 
 use std::time::Duration;
 

@@ -98,7 +98,67 @@ fn device(step: &Step) -> Option<&str> {
     }
 }
 
-/// Steps of a stage that name another: used to tell what a failed step was.
+/// The step that a report of the guest is about.
 pub(crate) fn step(plan: &Plan, hop: usize, index: usize) -> Option<&Step> {
     plan.stages.get(hop)?.steps.get(index)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use camino::Utf8Path;
+
+    use super::*;
+
+    fn load(text: &str) -> (Scenario, Topologies) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = Utf8Path::from_path(directory.path()).unwrap().join("s.yaml");
+        fs::write(&path, text).unwrap();
+        let topologies = Topologies::load(Utf8Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../topologies.yaml")));
+        (Scenario::load(&path).unwrap(), topologies.unwrap())
+    }
+
+    const SCENARIO: &str = "
+title: t
+rows: ['1.1']
+cases: [{ name: a, topology: legacy, cmdline: of-case }]
+cmdline: of-scenario
+memory: 3G
+stages:
+  - steps: [{ unbind: { device: dut } }, { kexec-load: { kernel: incoming } }, kexec-reboot]
+  - steps: []
+";
+
+    #[test]
+    fn everything_comes_together() {
+        let (scenario, topologies) = load(SCENARIO);
+        let job = Job::new(&scenario, &scenario.cases[0], Variant::Stages, &topologies).unwrap();
+        assert_eq!(job.plan.kernels, ["incoming"], "what is not loaded is not packed");
+        assert_eq!(job.plan.devices["dut"], ["03.0", "00.0"]);
+        assert!(job.append.ends_with("phasectl.hop=0 of-scenario of-case"), "{}", job.append);
+        assert_eq!((job.memory, job.exact), (Some("3G"), false));
+    }
+
+    #[test]
+    fn kunit_boots_once_with_tests_enabled() {
+        let (scenario, topologies) =
+            load("title: t\nrows: ['1']\ncases: [{ name: a, topology: none }]\nkunit: { suites: [x] }\n");
+        let job = Job::new(&scenario, &scenario.cases[0], Variant::Stages, &topologies).unwrap();
+        assert!(job.append.contains("kunit.enable=1"));
+        assert_eq!(job.plan.stages, [Stage::default()]);
+    }
+
+    #[test]
+    fn devices_and_topologies_must_exist() {
+        for (from, to, wanted) in [
+            ("device: dut", "device: dux", "no device `dux`"),
+            ("{ unbind: { device: dut } }", "{ write: { path: '{dux}/reset', value: '1' } }", "no device `dux`"),
+            ("topology: legacy", "topology: legasy", "no topology `legasy`"),
+        ] {
+            let (scenario, topologies) = load(&SCENARIO.replace(from, to));
+            let error = Job::new(&scenario, &scenario.cases[0], Variant::Stages, &topologies).unwrap_err().to_string();
+            assert!(error.contains(wanted) && error.contains("s.yaml: case `a`"), "{error}");
+        }
+    }
 }

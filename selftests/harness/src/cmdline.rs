@@ -117,13 +117,24 @@ fn model(model: Model) -> &'static str {
 ///
 /// - `panic=-1 oops=panic`: the first sign of trouble ends the VM; together with QEMU's `-no-reboot`, at once.
 /// - `nokaslr`: addresses in a hang report can be named.
+/// - `no_timer_check`: the check counts timer interrupts against the time stamp counter, which under TCG runs on while the host gives its
+///   CPU to somebody else; on a loaded host it panics a healthy kernel.
 /// - `retain_initrd`: the guest hands the initramfs on.
-/// - `earlyprintk`: a kernel that dies before its console works is still heard. Not when time is measured; nor is anything else
-///   printed then.
+/// - `earlyprintk`: a kernel that dies before its console works is still heard. Not when time is measured; nor is
+///   anything else printed then.
 pub fn kernel_parameters(iommu: Iommu, exact: bool, extra: &[&str]) -> String {
     let mut words = vec!["console=ttyS0"];
     words.push(if exact { "quiet" } else { "earlyprintk=ttyS0,115200" });
-    words.extend(["panic=-1", "oops=panic", "nokaslr", "retain_initrd", "rdinit=/init", "kho=on", "liveupdate=on"]);
+    words.extend([
+        "panic=-1",
+        "oops=panic",
+        "nokaslr",
+        "no_timer_check",
+        "retain_initrd",
+        "rdinit=/init",
+        "kho=on",
+        "liveupdate=on",
+    ]);
     words.extend(match iommu {
         Iommu::None => None,
         Iommu::Legacy => Some("intel_iommu=on,sm_off"),
@@ -206,7 +217,7 @@ mod tests {
 
     #[test]
     fn parameters() {
-        insta::assert_snapshot!(kernel_parameters(Iommu::Scalable, false, &["pci=nomsi ", "", "kunit.enable=1"]), @"console=ttyS0 earlyprintk=ttyS0,115200 panic=-1 oops=panic nokaslr retain_initrd rdinit=/init kho=on liveupdate=on intel_iommu=on,sm_on phasectl.hop=0 pci=nomsi kunit.enable=1");
-        insta::assert_snapshot!(kernel_parameters(Iommu::None, true, &[]), @"console=ttyS0 quiet panic=-1 oops=panic nokaslr retain_initrd rdinit=/init kho=on liveupdate=on phasectl.hop=0");
+        insta::assert_snapshot!(kernel_parameters(Iommu::Scalable, false, &["pci=nomsi ", "", "kunit.enable=1"]), @"console=ttyS0 earlyprintk=ttyS0,115200 panic=-1 oops=panic nokaslr no_timer_check retain_initrd rdinit=/init kho=on liveupdate=on intel_iommu=on,sm_on phasectl.hop=0 pci=nomsi kunit.enable=1");
+        insta::assert_snapshot!(kernel_parameters(Iommu::None, true, &[]), @"console=ttyS0 quiet panic=-1 oops=panic nokaslr no_timer_check retain_initrd rdinit=/init kho=on liveupdate=on phasectl.hop=0");
     }
 }

@@ -2,11 +2,11 @@
 
 //! The console of a machine that runs several kernels, kept apart.
 //!
-//! One serial port stays open over kexec, so the kernels' output must be told apart by what it says. The next kernel's output
-//! starts with the first of:
+//! One serial port stays open over kexec, so the kernels' output must be told apart by what it says. The next kernel's
+//! output starts with the first of:
 //! - the banner `Linux version`, when one was printed already;
-//! - after `kexec_core: Starting new kernel`, a line without the kernel's time (the decompressor), or whose time runs backwards.
-//!   Until then, lines after that message are the outgoing kernel's last words;
+//! - after `kexec_core: Starting new kernel`, a line without the kernel's time (the decompressor), or whose time runs
+//!   backwards. Until then, lines after that message are the outgoing kernel's last words;
 //! - the Boot event of the guest, for kernels that are told to be quiet.
 
 use crate::observe::{Hop, Line};

@@ -2,8 +2,8 @@
 
 //! Chooses cases by name.
 
-/// Chooses cases of scenarios: all, a phase (`phase1`), a scenario (`phase1/fd-preserve`) or a case (`phase1/fd-preserve/legacy`).
-/// Several choices are joined.
+/// Chooses cases of scenarios: all, a phase (`phase1`), a scenario (`phase1/fd-preserve`) or a case
+/// (`phase1/fd-preserve/legacy`). Several choices are joined.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Filter {
     wanted: Vec<String>,

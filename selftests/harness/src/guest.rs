@@ -2,8 +2,8 @@
 
 //! The guest: its init, and the initramfs around it.
 //!
-//! Init is the crate `guest`, one static binary: nothing else runs in user space. The initramfs also carries the plan and the
-//! kernels that the plan loads. Every kernel of a run gets the same initramfs: the guest hands it on from
+//! Init is the crate `guest`, one static binary: nothing else runs in user space. The initramfs also carries the plan
+//! and the kernels that the plan loads. Every kernel of a run gets the same initramfs: the guest hands it on from
 //! `/sys/firmware/initrd`, for which the command line says `retain_initrd`.
 
 use std::env;
@@ -17,7 +17,8 @@ use crate::newc::Archive;
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
-/// Builds init with cargo, in a target directory of its own, and gives its path. Cargo decides whether there is anything to do.
+/// Builds init with cargo, in a target directory of its own, and gives its path. Cargo decides whether there is
+/// anything to do.
 ///
 /// The binary is the same wherever the workspace lies: paths are remapped. It is linked at a fixed address, because
 /// relocating itself is work that would be counted when time is measured.
@@ -50,8 +51,17 @@ fn cargo_home() -> Option<String> {
 }
 
 /// Packs the initramfs: init, the plan, the kernels by name, and the directories that init mounts on.
-pub fn initramfs(init: Vec<u8>, plan: &Plan, kernels: Vec<(String, Vec<u8>)>) -> Result<Vec<u8>, HarnessError> {
-    let json = serde_json::to_vec(plan).map_err(|error| HarnessError::Data(format!("plan {}: {error}", plan.name)))?;
+///
+/// The plan is filled up with blanks to `plan_bytes`, so that two plans that are measured against each other give
+/// initramfs of one size.
+pub fn initramfs(
+    init: Vec<u8>,
+    plan: &Plan,
+    plan_bytes: usize,
+    kernels: Vec<(String, Vec<u8>)>,
+) -> Result<Vec<u8>, HarnessError> {
+    let mut json = plan_json(plan)?;
+    json.resize(json.len().max(plan_bytes), b' ');
     let mut archive = Archive::new();
     for directory in ["/dev", "/proc", "/sys", "/tmp"] {
         archive.directory(directory);
@@ -65,6 +75,11 @@ pub fn initramfs(init: Vec<u8>, plan: &Plan, kernels: Vec<(String, Vec<u8>)>) ->
     Ok(archive.to_bytes())
 }
 
+/// The plan as the guest reads it.
+pub(crate) fn plan_json(plan: &Plan) -> Result<Vec<u8>, HarnessError> {
+    serde_json::to_vec(plan).map_err(|error| HarnessError::Data(format!("plan {}: {error}", plan.name)))
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -75,9 +90,10 @@ mod tests {
     fn the_initramfs_is_reproducible_and_complete() {
         let plan =
             Plan { name: "x".into(), devices: BTreeMap::new(), kernels: vec!["incoming".into()], stages: vec![] };
-        let pack = || initramfs(b"elf".to_vec(), &plan, vec![("incoming".into(), b"bz".to_vec())]).unwrap();
-        assert_eq!(pack(), pack());
-        let text = String::from_utf8_lossy(&pack()).into_owned();
+        let pack = |size| initramfs(b"elf".to_vec(), &plan, size, vec![("incoming".into(), b"bz".to_vec())]).unwrap();
+        assert_eq!(pack(0), pack(0));
+        assert!(pack(4096).len() > pack(0).len() + 3900);
+        let text = String::from_utf8_lossy(&pack(0)).into_owned();
         for name in ["dev/console\0", "init\0", "kernels/incoming\0", "plan.json\0", "proc\0", "sys\0", "tmp\0"] {
             assert!(text.contains(name), "{name}");
         }

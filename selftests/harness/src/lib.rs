@@ -2,13 +2,14 @@
 
 //! Boots VMs and live-updates them.
 //!
-//! A [`Scenario`](scenario::Scenario) is data: which machine, which kernels, what the guest does in each of them, what must hold.
-//! [`Runner::run`](run::Runner::run) turns every case of it into a VM:
+//! A [`Scenario`](scenario::Scenario) is data: which machine, which kernels, what the guest does in each of them, what
+//! must hold. [`Runner::run`](run::Runner::run) turns every case of it into a VM:
 //!
 //! 1. [`guest`] builds the guest's init and packs it, the plan and the kernels into an initramfs ([`newc`]).
 //! 2. [`cmdline`] derives QEMU's arguments and the kernel's command line from the [`topology`].
-//! 3. [`vm`] starts QEMU and watches it: its control socket ([`qmp`]) and two serial ports ([`serial`]), one for the console, one for
-//!    the guest's own reports. It always comes back: with an end of its own, after silence, or at the wall limit.
+//! 3. [`vm`] starts QEMU and watches it: its control socket ([`qmp`]) and two serial ports ([`serial`]), one for the
+//!    console, one for the guest's own reports. It always comes back: with an end of its own, after silence, or at the
+//!    wall limit.
 //! 4. [`verdict`] judges what was [observed](observe), as a pure function.
 //! 5. [`ktap`], [`junit`] and [`report`] tell people and machines.
 //!

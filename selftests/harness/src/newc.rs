@@ -2,12 +2,12 @@
 
 //! Writes initramfs archives: cpio in the "newc" format.
 //!
-//! Guarantee: the same content gives the same bytes, on every machine. Entries are sorted, belong to root, have no time,
-//! and are numbered in order. Parents are added as directories, since the kernel does not create them.
+//! Guarantee: the same content gives the same bytes, on every machine. Entries are sorted, belong to root, have no
+//! time, and are numbered in order. Parents are added as directories, since the kernel does not create them.
 //!
-//! The format is that of Documentation/driver-api/early-userspace/buffer-format.rst: a header of "070701" and thirteen fields of
-//! eight hexadecimal digits, the name with a NUL, the content, name and content each padded to four bytes, and
-//! an entry `TRAILER!!!` at the end.
+//! The format is that of Documentation/driver-api/early-userspace/buffer-format.rst: a header of "070701" and thirteen
+//! fields of eight hexadecimal digits, the name with a NUL, the content, name and content each padded to four bytes,
+//! and an entry `TRAILER!!!` at the end.
 
 use std::collections::BTreeMap;
 

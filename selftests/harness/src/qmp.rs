@@ -2,8 +2,8 @@
 
 //! QEMU's control channel: one JSON object per line.
 //!
-//! We need little of it: the SHUTDOWN event with its reason, the CPUs' registers when a VM hangs, and `quit`. Commands carry an
-//! id, so that answers and events may come in any order.
+//! We need little of it: the SHUTDOWN event with its reason, the CPUs' registers when a VM hangs, and `quit`. Commands
+//! carry an id, so that answers and events may come in any order.
 
 use serde_json::{Value, json};
 

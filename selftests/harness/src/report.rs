@@ -114,3 +114,40 @@ impl Report {
         text + "\n"
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_document_counts_and_is_read_back() {
+        let good = CaseResult {
+            rows: vec!["1.2".into()],
+            scenario: "phase1/fd-preserve".into(),
+            case: "legacy".into(),
+            title: "t".into(),
+            passed: true,
+            expected: Class::Pass,
+            verdict: Class::Pass,
+            reason: String::new(),
+            seconds: 1.5,
+            repetition: 1,
+            log_dir: "out".into(),
+            kernels: vec![],
+            steps: vec![],
+            planned_steps: 0,
+            blackout: Some(Blackout { instructions: 103, baseline: 100 }),
+        };
+        let bad = CaseResult { passed: false, verdict: Class::Hang, blackout: None, ..good.clone() };
+        assert_eq!((good.id().as_str(), good.short_id().as_str()), ("phase1/fd-preserve/legacy", "fd-preserve/legacy"));
+        let report = Report::new(vec![good, bad.clone(), bad]);
+        assert_eq!((report.passed, report.failed), (1, 2));
+        assert_eq!(serde_json::from_str::<Report>(&report.to_json()).unwrap(), report);
+    }
+
+    #[test]
+    fn overhead() {
+        let percent = |instructions| Blackout { instructions, baseline: 200 }.overhead_percent();
+        assert!((percent(203) - 1.5).abs() < 1e-9 && (percent(199) + 0.5).abs() < 1e-9);
+    }
+}

@@ -18,7 +18,7 @@ use crate::case::{Job, Variant};
 use crate::cmdline::{Machine, Sockets, arguments};
 use crate::error::{HarnessError, io};
 use crate::filter::Filter;
-use crate::guest::initramfs;
+use crate::guest::{initramfs, plan_json};
 use crate::ktap;
 use crate::observe::Observation;
 use crate::report::{Blackout, CaseResult, StepResult};
@@ -62,8 +62,8 @@ pub(crate) struct Outcome {
 }
 
 impl Runner {
-    /// Runs the wanted cases and reports each as KTAP as soon as it has ended. Data that is wrong is reported before anything
-    /// boots.
+    /// Runs the wanted cases and reports each as KTAP as soon as it has ended. Data that is wrong is reported before
+    /// anything boots.
     pub fn run(
         &self,
         scenarios: &[Scenario],
@@ -153,7 +153,7 @@ impl Runner {
             kernels.push((role.clone(), read(&files.bzimage)?));
         }
         let initrd = run_dir.path().join("initramfs");
-        let archive = initramfs(read(&self.init)?, &job.plan, kernels)?;
+        let archive = initramfs(read(&self.init)?, &job.plan, self.plan_bytes(scenario, case)?, kernels)?;
         fs::write(&initrd, archive).map_err(io("write", &initrd))?;
         let sockets = Sockets::below(run_dir.path());
         let machine = Machine {
@@ -183,6 +183,16 @@ impl Runner {
         let suites: &[String] = if let Kind::Kunit(suites) = &scenario.kind { suites } else { &[] };
         let verdict = judge(&job.plan, suites, &scenario.expect, &seen);
         Ok(Outcome { seen, verdict, plan: job.plan, log_dir: log_dir.to_owned() })
+    }
+
+    /// The size of the largest plan of a scenario: what is measured must not depend on how much there is to unpack.
+    fn plan_bytes(&self, scenario: &Scenario, case: &Case) -> Result<usize, HarnessError> {
+        let mut largest = 0;
+        for variant in [Variant::Stages, Variant::Baseline] {
+            let job = Job::new(scenario, case, variant, &self.topologies)?;
+            largest = largest.max(plan_json(&job.plan)?.len());
+        }
+        Ok(largest)
     }
 
     fn kernel(&self, scenario: &Scenario, name: &str) -> Result<&KernelFiles, HarnessError> {
@@ -215,6 +225,14 @@ fn result(
     } else if !passed && expect.verdict != Class::Pass {
         reason = format!("{} was expected; {reason}", expect.verdict);
     }
+    let (steps, planned_steps) = match &scenario.kind {
+        Kind::Kunit(suites) => {
+            let steps = kunit_steps(suites, &outcome.seen);
+            let count = steps.len();
+            (steps, count)
+        }
+        _ => (steps(&outcome.seen), outcome.plan.stages.iter().map(|stage| stage.steps.len()).sum()),
+    };
     CaseResult {
         rows: case.rows.as_ref().unwrap_or(&scenario.rows).clone(),
         scenario: scenario.id.clone(),
@@ -228,24 +246,9 @@ fn result(
         repetition,
         log_dir: outcome.log_dir.clone(),
         kernels: kernels(&outcome.seen),
-        steps: if let Kind::Kunit(suites) = &scenario.kind {
-            kunit_steps(suites, &outcome.seen)
-        } else {
-            steps(&outcome.seen)
-        },
-        planned_steps: 0,
+        steps,
+        planned_steps,
         blackout,
-    }
-    .with_plan(&scenario.kind, &outcome.plan)
-}
-
-impl CaseResult {
-    fn with_plan(mut self, kind: &Kind, plan: &Plan) -> Self {
-        self.planned_steps = match kind {
-            Kind::Kunit(_) => self.steps.len(),
-            _ => plan.stages.iter().map(|stage| stage.steps.len()).sum(),
-        };
-        self
     }
 }
 

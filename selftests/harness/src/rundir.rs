@@ -2,9 +2,9 @@
 
 //! Short-lived directories for sockets and initramfs.
 //!
-//! They lie in the system's temporary directory, because the path of a unix socket must fit into 108 bytes and the place for
-//! results may be deep. Each holds a locked file while its owner lives. The kernel drops the lock however the owner
-//! ends, so the next run finds and removes what a killed one left.
+//! They lie in the system's temporary directory, because the path of a unix socket must fit into 108 bytes and the
+//! place for results may be deep. Each holds a locked file while its owner lives. The kernel drops the lock however the
+//! owner ends, so the next run finds and removes what a killed one left.
 
 use std::env;
 use std::fs::{self, File};

@@ -2,8 +2,8 @@
 
 //! Serial ports: bytes to lines with times.
 //!
-//! A line is dated when its first byte arrives. Kernels die in the middle of a line, so whatever is left at the end is a
-//! line too.
+//! A line is dated when its first byte arrives. Kernels die in the middle of a line, so whatever is left at the end is
+//! a line too.
 
 use crate::observe::Line;
 

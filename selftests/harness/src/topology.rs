@@ -2,10 +2,10 @@
 
 //! Machines by name: IOMMU mode, memory, CPUs, devices.
 //!
-//! `selftests/topologies.yaml` holds a map from name to [`Topology`]. Every endpoint sits behind a PCIe root port of its own,
-//! at 00:03.0, 00:04.0 and so on, so that each is alone in its IOMMU group and the same scenario runs in every mode. Nothing
-//! depends on bus numbers: the guest finds a device along its [path](Device), as the next kernel may number buses
-//! anew.
+//! `selftests/topologies.yaml` holds a map from name to [`Topology`]. Every endpoint sits behind a PCIe root port of
+//! its own, at 00:03.0, 00:04.0 and so on, so that each is alone in its IOMMU group and the same scenario runs in every
+//! mode. Nothing depends on bus numbers: the guest finds a device along its [path](Device), as the next kernel may
+//! number buses anew.
 
 use std::collections::BTreeMap;
 

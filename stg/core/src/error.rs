@@ -30,13 +30,7 @@ pub struct Diagnostic {
 impl Diagnostic {
     /// A diagnostic for a whole file.
     pub fn new(file: impl AsRef<Utf8Path>, message: impl Into<String>, fix: impl Into<String>) -> Self {
-        Self {
-            file: file.as_ref().to_owned(),
-            line: None,
-            column: None,
-            message: message.into(),
-            fix: fix.into(),
-        }
+        Self { file: file.as_ref().to_owned(), line: None, column: None, message: message.into(), fix: fix.into() }
     }
 
     /// The same, at a line (1-based; 0 means that the line is not known).
@@ -103,7 +97,9 @@ pub enum Error {
     #[error(transparent)]
     Env(#[from] stg_env::EnvError),
     /// There is no base tree yet.
-    #[error("no base tree in {cache}\n  fix: run `phasectl base fetch`, or `phasectl base use PATH` with a Linux clone")]
+    #[error(
+        "no base tree in {cache}\n  fix: run `phasectl base fetch`, or `phasectl base use PATH` with a Linux clone"
+    )]
     NoBase {
         /// The cache directory that was looked into.
         cache: Utf8PathBuf,
@@ -157,6 +153,15 @@ impl Error {
     /// An unusable base with its remedy.
     pub(crate) fn base(message: impl Into<String>, fix: impl Into<String>) -> Self {
         Self::Base { message: message.into(), fix: fix.into() }
+    }
+
+    /// The process' exit code for it, of [`stg_env::exit`].
+    pub fn exit_code(&self) -> i32 {
+        match self {
+            Self::NoBase { .. } | Self::Base { .. } => stg_env::exit::ENVIRONMENT,
+            Self::Env(error) => error.exit_code(),
+            _ => stg_env::exit::OTHER,
+        }
     }
 
     /// The diagnostics, when the mistake is in the project's files.

@@ -16,7 +16,8 @@ pub type Graph<'a> = BTreeMap<&'a str, BTreeSet<&'a str>>;
 pub fn order<'a>(graph: &Graph<'a>) -> Result<Vec<&'a str>, Vec<&'a str>> {
     let mut placed: Vec<&str> = Vec::new();
     while placed.len() < graph.len() {
-        let ready = |needs: &BTreeSet<&str>| needs.iter().all(|need| placed.contains(need) || !graph.contains_key(need));
+        let ready =
+            |needs: &BTreeSet<&str>| needs.iter().all(|need| placed.contains(need) || !graph.contains_key(need));
         let next = graph.iter().find(|(name, needs)| !placed.contains(*name) && ready(needs));
         match next {
             Some((name, _)) => placed.push(name),

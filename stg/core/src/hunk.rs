@@ -190,8 +190,11 @@ fn search(lines: &[&[u8]], hunks: &[Hunk], direction: Direction) -> Result<Vec<u
     for (number, hunk) in hunks.iter().enumerate() {
         let old: Vec<&[u8]> = hunk.side(direction).map(|line| line.text.as_slice()).collect();
         let expected = hunk.index(direction).saturating_add_signed(shift);
-        let at = find(lines, &old, done, expected, hunk, direction)
-            .map_err(|(at, why)| Mismatch { number: number + 1, at, why })?;
+        let at = find(lines, &old, done, expected, hunk, direction).map_err(|(at, why)| Mismatch {
+            number: number + 1,
+            at,
+            why,
+        })?;
         shift += at as isize - expected as isize;
         done = at + old.len();
         places.push(at);
@@ -213,8 +216,7 @@ fn find(
     }
     let last = lines.len().saturating_sub(old.len());
     // Lines without context match everywhere: only the exact place will do.
-    let places: Vec<usize> =
-        if old.is_empty() { Vec::new() } else { (from..=last).filter(|&at| fits(at)).collect() };
+    let places: Vec<usize> = if old.is_empty() { Vec::new() } else { (from..=last).filter(|&at| fits(at)).collect() };
     match places[..] {
         [one] => Ok(one),
         [] => Err(nearest(lines, old, from, expected, hunk, direction)),

@@ -88,12 +88,20 @@ impl Source for Disk {
 
     fn list(&self, dir: &Utf8Path) -> Result<Vec<Entry>> {
         let mut found = Vec::new();
-        if self.root.join(dir).is_dir() {
+        let top = self.root.join(dir);
+        if top.is_symlink() {
+            found.push(Entry { path: dir.to_owned(), symlink: true });
+        } else if top.is_dir() {
             self.walk(dir, &mut found)?;
         }
         found.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(found)
     }
+}
+
+/// A path that means the same in every directory: git runs in others.
+pub(crate) fn absolute(path: &Utf8Path) -> Result<Utf8PathBuf> {
+    camino::absolute_utf8(path).map_err(Error::io(path))
 }
 
 /// Writes a file so that a reader sees the old content or the new, never a part.

@@ -129,13 +129,13 @@ impl World {
         Stack::load(&self.disk())
     }
 
-    pub(crate) fn assemble(&self, target: Target) -> Result<Assembled> {
-        assemble(&self.base, &self.disk(), &self.load()?, &target)
+    pub(crate) fn assemble(&self, target: &Target) -> Result<Assembled> {
+        assemble(&self.base, &self.disk(), &self.load()?, target)
     }
 
     /// The error that loading or assembling everything ends with.
     pub(crate) fn error(&self) -> String {
-        self.assemble(Target::All).expect_err("this must not assemble").to_string()
+        self.assemble(&Target::All).expect_err("this must not assemble").to_string()
     }
 
     /// A file after a patch; `None` when it is not there.
@@ -261,10 +261,7 @@ diff --git a/rust/kernel/kho.rs b/rust/kernel/kho.rs
 +explained
 ",
     ),
-    (
-        "kernel/phase1/rust/kernel/kho.rs",
-        "k 1\nk 2\nk 3\nk 4\nk 5\ntracked\nk 6\nk 7\nk 8\nk 9\nk 10\nexplained\n",
-    ),
+    ("kernel/phase1/rust/kernel/kho.rs", "k 1\nk 2\nk 3\nk 4\nk 5\ntracked\nk 6\nk 7\nk 8\nk 9\nk 10\nexplained\n"),
     ("kernel/phase1/rust/helpers/kho.c", "int kho;\n"),
     ("selftests/phase1/tools/testing/selftests/vfio/live.c", "int main(void) {}\n"),
     (

@@ -159,9 +159,10 @@ fn newest<S: AsRef<str>>(
         versions.args(["madison", package]);
         let versions = madison(&run(versions)?);
         let Some(version) = versions.iter().find(|version| wanted.accepts(version)) else {
-            let versions: Vec<String> = versions.iter().map(ToString::to_string).collect();
-            let versions = if versions.is_empty() { "no version".to_owned() } else { versions.join(", ") };
-            seen.push(format!("{suite} has {versions}"));
+            let others: Vec<String> = versions.iter().map(ToString::to_string).collect();
+            let others =
+                if others.is_empty() { "does not have it".to_owned() } else { format!("has {}", others.join(", ")) };
+            seen.push(format!("{suite} {others}"));
             continue;
         };
         if best.as_ref().is_some_and(|(_, stanza)| stanza.version >= *version) {

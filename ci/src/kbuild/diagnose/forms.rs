@@ -50,7 +50,8 @@ fn placed(line: &str, words: &[&str], dirs: Dirs<'_>) -> Option<CompileError> {
     if program {
         return None;
     }
-    let message = message.trim_end_matches(['"', '\'', ')']).to_owned();
+    let quoted = before.len() > place.len() && before[..before.len() - place.len()].ends_with('"');
+    let message = if quoted { message.trim_end_matches(['"', ')']) } else { message }.to_owned();
     Some(CompileError { file, line, column, message, culprit: None })
 }
 
@@ -93,7 +94,13 @@ fn linker(lines: &[&str], dirs: Dirs<'_>) -> Option<CompileError> {
             if let Some((file, Some(line), _)) = split(long.unwrap_or(by), dirs)
                 && file.as_ref().is_some_and(|file| dirs.source.join(file).is_file())
             {
-                return Some(CompileError { file, line: Some(line), column: None, message: message.into(), culprit: None });
+                return Some(CompileError {
+                    file,
+                    line: Some(line),
+                    column: None,
+                    message: message.into(),
+                    culprit: None,
+                });
             }
         } else if place.0.is_none() {
             let object = note.split(":(").next().unwrap_or(note);

@@ -42,11 +42,16 @@ pub fn is_enabled() -> bool {
     unsafe { bindings::kho_is_enabled() }
 }
 
-/// Rejects, at compile time, types that one page cannot hold.
+/// Rejects, at compile time, types that cannot be handed over.
 ///
-/// One page is what can be validated as a whole by its physical address alone: a restored folio
-/// is at least one page, whatever order the previous kernel claims for it.
-const fn assert_fits_page<T>() {
+/// They must fit a page: that much can be validated by a physical address alone, because a restored
+/// folio is at least one page, whatever order the previous kernel claims for it.
+const fn assert_can_hand_over<T>() {
+    // Memory that is handed over is not dropped here but freed by another kernel.
+    assert!(
+        !core::mem::needs_drop::<T>(),
+        "handed over values must not need to be dropped"
+    );
     assert!(size_of::<T>() != 0, "handing over nothing is a mistake");
     assert!(
         size_of::<T>() <= PAGE_SIZE,
@@ -70,6 +75,9 @@ const fn assert_fits_page<T>() {
 ///     hits: u64,
 /// }
 ///
+/// # if !kernel::kho::is_enabled() {
+/// #     return Ok(());
+/// # }
 /// let counter = Preserved::new(Counter { hits: 1 })?;
 ///
 /// // From here on the memory belongs to whoever keeps the address.
@@ -92,12 +100,23 @@ pub struct Preserved<T: FromBytes + IntoBytes> {
     value: NonNull<T>,
 }
 
+// SAFETY: The object owns the memory, which is not bound to a thread.
+unsafe impl<T: FromBytes + IntoBytes + Send> Send for Preserved<T> {}
+
+// SAFETY: Shared references to the object give shared references to the value and nothing else.
+unsafe impl<T: FromBytes + IntoBytes + Sync> Sync for Preserved<T> {}
+
 impl<T: FromBytes + IntoBytes> Preserved<T> {
     /// Allocates preserved memory and moves `value` into it.
     ///
-    /// Fails with [`ENOMEM`], or with the error of KHO when it cannot preserve the memory.
+    /// Fails with [`EOPNOTSUPP`] if KHO is disabled in this boot, with [`ENOMEM`], or with the error
+    /// of KHO when it cannot preserve the memory.
     pub fn new(value: T) -> Result<Self> {
-        const { assert_fits_page::<T>() };
+        const { assert_can_hand_over::<T>() };
+
+        if !is_enabled() {
+            return Err(EOPNOTSUPP);
+        }
 
         // SAFETY: The size is not zero; there are no other preconditions.
         let memory = from_err_ptr(unsafe { bindings::kho_alloc_preserve(size_of::<T>()) })?;
@@ -163,7 +182,7 @@ impl<T: FromBytes + IntoBytes> DerefMut for Preserved<T> {
 
 impl<T: FromBytes + IntoBytes> Drop for Preserved<T> {
     fn drop(&mut self) {
-        // `T: FromBytes` has no drop glue worth running: it is a bag of bytes.
+        // The value needs no drop, which `new` and `claim` check at compile time.
         // SAFETY: By the type invariants the memory comes from `kho_alloc_preserve`, is still
         // preserved, and is owned by `self`, which is going away.
         unsafe { bindings::kho_unpreserve_free(self.value.as_ptr().cast()) };
@@ -183,19 +202,26 @@ pub struct Restored<T: FromBytes + IntoBytes> {
     value: NonNull<T>,
 }
 
+// SAFETY: The object owns the memory, which is not bound to a thread.
+unsafe impl<T: FromBytes + IntoBytes + Send> Send for Restored<T> {}
+
+// SAFETY: Shared references to the object give shared references to the value and nothing else.
+unsafe impl<T: FromBytes + IntoBytes + Sync> Sync for Restored<T> {}
+
 impl<T: FromBytes + IntoBytes> Restored<T> {
     /// Claims the memory that the previous kernel preserved at `phys`.
     ///
     /// The address comes from another kernel, so it is checked before it is used: only the start
     /// of memory that KHO carried over and that nobody has claimed yet is accepted. Fails with
-    /// [`EINVAL`] otherwise.
+    /// [`EINVAL`] otherwise, and KHO warns if the address is one of this kernel's own memory: the
+    /// previous kernel, or a second claim, got it wrong.
     ///
     /// # Safety
     ///
     /// `phys` must have been handed over as the address of a `T`, in an agreed format, so that no
     /// other user of KHO may regard the memory as its own.
     pub unsafe fn claim(phys: PhysAddr) -> Result<Self> {
-        const { assert_fits_page::<T>() };
+        const { assert_can_hand_over::<T>() };
 
         // `kho_restore_folio` looks at the page frame only.
         if phys % PAGE_SIZE as PhysAddr != 0 {

@@ -89,7 +89,7 @@ impl NoteSer {
     }
 }
 
-/// An open file of the device.
+/// What was written to an open file of the device.
 #[pin_data]
 struct Note {
     #[pin]
@@ -97,8 +97,8 @@ struct Note {
 }
 
 impl Note {
-    fn new(text: KVec<u8>) -> Result<Pin<KBox<Self>>> {
-        KBox::pin_init(
+    fn new(text: KVec<u8>) -> Result<Arc<Self>> {
+        Arc::pin_init(
             pin_init!(Self {
                 text <- new_mutex!(text),
             }),
@@ -107,12 +107,55 @@ impl Note {
     }
 }
 
+/// What the handler, which has no state of its own, knows.
+struct State {
+    /// The device, while the module is loaded.
+    device: Option<Arc<MiscDeviceRegistration<Note>>>,
+    /// All notes, with the address of the file that each belongs to.
+    notes: KVec<(usize, Arc<Note>)>,
+}
+
+global_lock! {
+    // SAFETY: Initialised in the module's initialiser, before anything can use it.
+    unsafe(uninit) static STATE: Mutex<State> = State { device: None, notes: KVec::new() };
+}
+
+/// Remembers that `note` belongs to `file`.
+fn remember(file: &File, note: &Arc<Note>) -> Result {
+    let entry = (file.as_ptr().addr(), note.clone());
+
+    Ok(STATE.lock().notes.push(entry, GFP_KERNEL)?)
+}
+
+/// Returns the note that belongs to `file`, if it is a file of the device.
+fn find(file: &File) -> Option<Arc<Note>> {
+    let address = file.as_ptr().addr();
+    let state = STATE.lock();
+    let (_, note) = state.notes.iter().find(|(key, _)| *key == address)?;
+
+    Some(note.clone())
+}
+
+/// Forgets the note that belongs to `file`.
+fn forget(file: &File) {
+    let address = file.as_ptr().addr();
+
+    STATE.lock().notes.retain(|(key, _)| *key != address);
+}
+
 #[vtable]
 impl MiscDevice for Note {
-    type Ptr = Pin<KBox<Self>>;
+    type Ptr = Arc<Self>;
 
-    fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<Pin<KBox<Self>>> {
-        Note::new(KVec::new())
+    fn open(file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<Arc<Self>> {
+        let note = Note::new(KVec::new())?;
+
+        remember(file, &note)?;
+        Ok(note)
+    }
+
+    fn release(_note: Arc<Self>, file: &File) {
+        forget(file);
     }
 
     fn read_iter(mut kiocb: Kiocb<'_, Self::Ptr>, iov: &mut IovIterDest<'_>) -> Result<usize> {
@@ -139,16 +182,6 @@ impl MiscDevice for Note {
     }
 }
 
-global_lock! {
-    // SAFETY: Initialised in the module's initialiser, before anything can use it.
-    unsafe(uninit) static DEVICE: Mutex<Option<Arc<MiscDeviceRegistration<Note>>>> = None;
-}
-
-/// The device, while the module is loaded.
-fn device() -> Result<Arc<MiscDeviceRegistration<Note>>> {
-    DEVICE.lock().clone().ok_or(ENODEV)
-}
-
 struct NoteHandler;
 
 #[vtable]
@@ -158,12 +191,11 @@ impl FileHandler for NoteHandler {
     type Data = NoteSer;
 
     fn can_preserve(file: &File) -> bool {
-        device().is_ok_and(|device| device.data(file).is_some())
+        find(file).is_some()
     }
 
     fn preserve(file: &File) -> Result<Preserved<NoteSer>> {
-        let device = device()?;
-        let note = device.data(file).ok_or(EINVAL)?;
+        let note = find(file).ok_or(EINVAL)?;
         let text = note.text.lock();
 
         Preserved::new(NoteSer::new(&text))
@@ -174,8 +206,7 @@ impl FileHandler for NoteHandler {
     }
 
     fn freeze(file: &File, data: &mut NoteSer) -> Result {
-        let device = device()?;
-        let note = device.data(file).ok_or(EINVAL)?;
+        let note = find(file).ok_or(EINVAL)?;
 
         // It may have been written to after it was preserved.
         data.set(&note.text.lock());
@@ -186,7 +217,12 @@ impl FileHandler for NoteHandler {
         let mut text = KVec::new();
         text.extend_from_slice(data.get().ok_or(EINVAL)?, GFP_KERNEL)?;
 
-        device()?.new_file(Note::new(text)?)
+        let note = Note::new(text)?;
+        let device = STATE.lock().device.clone().ok_or(ENODEV)?;
+        let file = device.new_file(note.clone())?;
+
+        remember(&file, &note)?;
+        Ok(file)
     }
 
     fn finish(outcome: Outcome<'_, Restored<NoteSer>>) {
@@ -208,31 +244,32 @@ struct RustLiveupdateModule {
 impl kernel::Module for RustLiveupdateModule {
     fn init(_module: &'static ThisModule) -> Result<Self> {
         // SAFETY: Called once, before the first use.
-        unsafe { DEVICE.init() };
+        unsafe { STATE.init() };
 
         let options = MiscDeviceOptions {
             name: c"rust-liveupdate",
         };
         let device = Arc::pin_init(MiscDeviceRegistration::register(options), GFP_KERNEL)?;
-        *DEVICE.lock() = Some(device);
+        STATE.lock().device = Some(device);
 
-        let registration = match HANDLER.register() {
-            Ok(registration) => Some(registration),
+        // Unwinds what was done so far if it is dropped.
+        let mut module = Self { registration: None };
+
+        module.registration = match HANDLER.register() {
             // Without live update, notes are just not preserved.
             Err(EOPNOTSUPP) => None,
-            Err(error) => {
-                DEVICE.lock().take();
-                return Err(error);
-            }
+            result => Some(result?),
         };
-
-        Ok(Self { registration })
+        Ok(module)
     }
 }
 
 impl Drop for RustLiveupdateModule {
     fn drop(&mut self) {
         self.registration.take();
-        DEVICE.lock().take();
+
+        // Unregistered after the lock is released.
+        let device = STATE.lock().device.take();
+        drop(device);
     }
 }

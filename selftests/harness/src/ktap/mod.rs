@@ -2,12 +2,12 @@
 
 //! KTAP, the kernel's test protocol: written for our results, read from the kernel's.
 //!
-//! The [writer](Writer) keeps to Documentation/dev-tools/ktap.rst. The [reader](parse) takes what kernels really print: times in
-//! front, other messages in between, nesting by four blanks (KUnit) or by `# ` (kselftest's runner), with or without a version
-//! line per level.
+//! The [writer](Writer) keeps to Documentation/dev-tools/ktap.rst. The [reader](parse) takes what kernels really print:
+//! times in front, other messages in between, nesting by four blanks (KUnit) or by `# ` (kselftest's runner), with or
+//! without a version line per level.
 //!
-//! What the reader guarantees: a plan is enforced, so tests that a crash kept from running show as [not run](Status::NotRun);
-//! results of the same name stay apart; nesting is kept, since flattening hides failures.
+//! What the reader guarantees: a plan is enforced, so tests that a crash kept from running show as [not
+//! run](Status::NotRun); results of the same name stay apart; nesting is kept, since flattening hides failures.
 
 mod parse;
 mod write;

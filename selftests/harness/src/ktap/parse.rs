@@ -2,8 +2,8 @@
 
 //! Reads KTAP out of a kernel log.
 //!
-//! A result line belongs to the level of its column, and takes as its parts what was read at deeper columns just before.
-//! `# ` in front of a result, plan or version counts as indentation, too: kselftest's runner nests that way.
+//! A result line belongs to the level of its column, and takes as its parts what was read at deeper columns just
+//! before. `# ` in front of a result, plan or version counts as indentation, too: kselftest's runner nests that way.
 
 use super::{Results, Status, Test};
 use crate::serial::split_time;
@@ -105,7 +105,8 @@ impl Reader {
             Token::Version if level.planned.is_some() => level.finish(),
             Token::Plan(tests) => {
                 level.abandon_inner();
-                // What stands between the head and the plan describes the level (KUnit's attributes) and explains no result.
+                // What stands between the head and the plan describes the level (KUnit's attributes) and explains no
+                // result.
                 level.diagnostics.clear();
                 level.planned = Some(level.tests.len() + tests);
             }

@@ -40,8 +40,8 @@ impl<W: Write> Writer<W> {
         self.out.flush()
     }
 
-    /// The result of a case: `ok 3 - 1.3 fd-preserve/legacy: <title>`, before it the steps that ran, after it the reason if it is
-    /// not good.
+    /// The result of a case: `ok 3 - 1.3 fd-preserve/legacy: <title>`, before it the steps that ran, after it the
+    /// reason if it is not good.
     pub fn case(&mut self, case: &CaseResult) -> io::Result<()> {
         // Where a failure is expected, the failing step is what must happen; shown as `not ok` it would be counted.
         let steps = if case.expected == Class::Pass { case.steps.as_slice() } else { &[] };

@@ -5,8 +5,9 @@
 //! The most fundamental reason wins. In this order:
 //! 1. QEMU itself failed, or was ended by somebody.
 //! 2. A kernel panicked: where, and while doing what.
-//! 3. We had to end it. A kernel that was known to run and fell silent is a *hang*; silence where no kernel was known to run is
-//!    the boot failure, or the missing second kernel, that it amounts to. Time up while output still came is the host's.
+//! 3. We had to end it. A kernel that was known to run and fell silent is a *hang*; silence where no kernel was known
+//!    to run is the boot failure, or the missing second kernel, that it amounts to. Time up while output still came is
+//!    the host's.
 //! 4. The machine reset without a panic.
 //! 5. A step failed. If the failing kernel says that it took nothing over, then that is why.
 //! 6. Some kernel, or the end of the last stage, was never reported: nothing passes that did not reach its last kernel.
@@ -17,6 +18,8 @@ mod class;
 mod symptoms;
 #[cfg(test)]
 mod tests;
+
+use std::fmt;
 
 use plan::{Event, Plan, Step};
 use serde::{Deserialize, Serialize};
@@ -138,12 +141,33 @@ fn reset(seen: &Observation) -> Option<Verdict> {
     })
 }
 
-fn failed_step(plan: &Plan, seen: &Observation) -> Option<Verdict> {
-    let (hop, index, what, detail) = seen.events.iter().find_map(|timed| match &timed.event {
-        Event::Step { hop, index, what, ok: false, detail, .. } => Some((*hop as usize, *index, what, detail)),
+/// A step that did not do what the plan wants.
+struct Failed<'a> {
+    hop: usize,
+    index: usize,
+    what: &'a str,
+    detail: &'a str,
+}
+
+impl fmt::Display for Failed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { hop, index, what, detail } = self;
+        write!(f, "in {}, step {index} ({what}): {detail}", kernel(*hop))
+    }
+}
+
+fn first_failed(seen: &Observation) -> Option<Failed<'_>> {
+    seen.events.iter().find_map(|timed| match &timed.event {
+        Event::Step { hop, index, what, ok: false, detail, .. } => {
+            Some(Failed { hop: *hop as usize, index: *index, what, detail })
+        }
         _ => None,
-    })?;
-    let reason = format!("in {}, step {index} ({what}): {detail}", kernel(hop));
+    })
+}
+
+fn failed_step(plan: &Plan, seen: &Observation) -> Option<Verdict> {
+    let failed = first_failed(seen)?;
+    let Failed { hop, index, .. } = failed;
     let class = match step(plan, hop, index).map(innermost) {
         Some(Step::KexecLoad { .. } | Step::KexecUnload) => Class::KexecLoadFailure,
         Some(Step::KexecReboot) => Class::NoSecondKernel,
@@ -151,8 +175,8 @@ fn failed_step(plan: &Plan, seen: &Observation) -> Option<Verdict> {
     };
     let ignored = seen.hops.get(hop).filter(|_| hop > 0).and_then(symptoms::took_nothing_over);
     Some(match ignored {
-        Some(why) => Verdict::new(Class::HandoverIgnored, format!("{reason}; {why}")),
-        None => Verdict::new(class, reason),
+        Some(why) => Verdict::new(Class::HandoverIgnored, format!("{failed}; {why}")),
+        None => Verdict::new(class, failed.to_string()),
     })
 }
 

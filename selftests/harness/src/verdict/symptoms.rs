@@ -67,8 +67,8 @@ pub(crate) fn complaint<'a>(hop: &'a Hop, allow: &[String]) -> Option<&'a Line> 
 
 /// Whether the kernel says that it was handed nothing, or threw it away.
 ///
-/// The messages are those of kernel/liveupdate/kexec_handover.c and luo_core.c. A kernel that was told to be quiet says nothing,
-/// which proves nothing.
+/// The messages are those of kernel/liveupdate/kexec_handover.c and luo_core.c. A kernel that was told to be quiet says
+/// nothing, which proves nothing.
 pub(crate) fn took_nothing_over(hop: &Hop) -> Option<&'static str> {
     if hop.find("disabling KHO revival").is_some() {
         return Some("it refused what KHO handed over");

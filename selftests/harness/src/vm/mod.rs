@@ -3,21 +3,22 @@
 //! Runs one VM and watches it.
 //!
 //! Guarantees:
-//! - [`supervise`] always comes back: QEMU ends, or both serial ports are silent for too long, or the wall limit is reached.
-//! - Everything that arrived before the end is in the [`Observation`], and each line is in its log as soon as it arrived.
-//! - Nothing stays behind. QEMU leads a process group that is killed when we leave, on errors and panics too; and
-//!   the kernel kills it when the thread that started it dies, so also after `kill -9` or Ctrl-C. That thread is the one that
-//!   waits here, so it lives as long as the VM.
+//! - [`supervise`] always comes back: QEMU ends, or both serial ports are silent for too long, or the wall limit is
+//!   reached.
+//! - Everything that arrived before the end is in the [`Observation`], and each line is in its log as soon as it
+//!   arrived.
+//! - Nothing stays behind. QEMU leads a process group that is killed when we leave, on errors and panics too; and the
+//!   kernel kills it when the thread that started it dies, so also after `kill -9` or Ctrl-C. That thread is the one
+//!   that waits here, so it lives as long as the VM.
 //!
-//! We listen on the sockets and QEMU connects, hence there is nothing to poll for and nothing said is lost.
+//! We listen on the sockets and QEMU connects, so that nothing said is lost. One thread does it all: what the guest
+//! says on its two serial ports is taken in in the order in which it said it (see `watch`).
 
 mod logs;
 mod process;
 mod watch;
 
-use std::io::Read;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -69,44 +70,22 @@ pub fn supervise(request: &Request<'_>) -> Result<Observation, HarnessError> {
     let mut qemu = Qemu::start(request.qemu, &request.args, output)?;
     let streams = accept(&listeners, &mut qemu, request)?;
 
-    thread::scope(|scope| {
-        // In here, so that a panic kills QEMU before the scope waits for the readers, which only end with it.
-        let mut qemu = qemu;
-        let (sender, receiver) = mpsc::channel();
-        for (channel, stream) in &streams {
-            let sender = sender.clone();
-            scope.spawn(move || pump(*channel, stream, started, &sender));
-        }
-        drop(sender);
-        let qmp = streams.iter().find_map(|(channel, stream)| (*channel == Channel::Qmp).then_some(stream));
-        let mut watch = Watch::new(started, receiver, qmp, logs);
-        let outcome = wait(request, &mut qemu, &mut watch).map(|end| {
-            if !matches!(end, End::Exited { .. }) {
-                watch.ask_registers(&request.symbols, PATIENCE);
-                watch.quit();
-                qemu.wait(PATIENCE);
-            }
-            end
-        });
-        qemu.kill();
-        // QEMU is gone, so the readers come to an end; should some process have inherited a socket, they are cut off.
-        watch.drain(PATIENCE);
-        for (_, stream) in &streams {
-            // Fails if it is closed already, which is what we want.
-            let _ = stream.shutdown(std::net::Shutdown::Both);
-        }
-        watch.finish(outcome?, started.elapsed(), request.log_dir)
-    })
+    let mut watch = Watch::new(started, streams, logs);
+    let end = wait(request, &mut qemu, &mut watch)?;
+    if !matches!(end, End::Exited { .. }) {
+        watch.ask_registers(&request.symbols, PATIENCE)?;
+        watch.quit();
+        qemu.wait(PATIENCE);
+    }
+    qemu.kill();
+    // QEMU is gone, so what it wrote can be read without waiting.
+    watch.drain()?;
+    watch.finish(end, started.elapsed(), request.log_dir)
 }
 
-fn wait(request: &Request<'_>, qemu: &mut Qemu, watch: &mut Watch<'_>) -> Result<End, HarnessError> {
+fn wait(request: &Request<'_>, qemu: &mut Qemu, watch: &mut Watch) -> Result<End, HarnessError> {
     loop {
-        match watch.next(TICK)? {
-            Ok(()) => {}
-            Err(RecvTimeoutError::Timeout) => {}
-            // QEMU closed everything and is about to end.
-            Err(RecvTimeoutError::Disconnected) => thread::sleep(TICK),
-        }
+        watch.next(TICK)?;
         if let Some(end) = qemu.ended()? {
             return Ok(end);
         }
@@ -142,7 +121,7 @@ fn accept(
                 continue;
             }
             if let Ok((stream, _)) = listener.accept() {
-                stream.set_nonblocking(false).map_err(io("accept on", request.log_dir))?;
+                stream.set_nonblocking(true).map_err(io("accept on", request.log_dir))?;
                 streams.push((*channel, stream));
             }
         }
@@ -150,15 +129,5 @@ fn accept(
             return Ok(streams);
         }
         thread::sleep(Duration::from_millis(2));
-    }
-}
-
-fn pump(channel: Channel, mut stream: &UnixStream, started: Instant, sender: &Sender<watch::Arrival>) {
-    let mut buffer = [0; 4096];
-    while let Ok(length @ 1..) = stream.read(&mut buffer) {
-        let host_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        if sender.send(watch::Arrival { channel, host_ms, bytes: buffer[..length].to_vec() }).is_err() {
-            return;
-        }
     }
 }

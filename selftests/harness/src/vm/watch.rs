@@ -2,13 +2,13 @@
 
 //! Makes sense of what arrives on a VM's three channels.
 
-use std::io::Write;
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use camino::Utf8Path;
 use plan::Event;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::Value;
 
 use crate::console::Console;
@@ -19,7 +19,7 @@ use crate::serial::Splitter;
 use crate::symbols::Symbols;
 use crate::vm::logs::{Logs, qemu_output};
 
-/// Where bytes come from.
+/// Where bytes come from, in the order in which they are taken in.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Channel {
     Console,
@@ -27,21 +27,13 @@ pub(crate) enum Channel {
     Qmp,
 }
 
-/// Bytes and when they came.
-#[derive(Debug)]
-pub(crate) struct Arrival {
-    pub(crate) channel: Channel,
-    pub(crate) host_ms: u64,
-    pub(crate) bytes: Vec<u8>,
-}
-
 /// What was seen so far.
 #[derive(Debug)]
-pub(crate) struct Watch<'a> {
+pub(crate) struct Watch {
     started: Instant,
     last_output: Instant,
-    receiver: Receiver<Arrival>,
-    qmp: Option<&'a UnixStream>,
+    /// Those that QEMU has not closed.
+    streams: Vec<(Channel, UnixStream)>,
     logs: Logs,
     splitters: [Splitter; 3],
     console: Console,
@@ -52,13 +44,13 @@ pub(crate) struct Watch<'a> {
     cpus: Vec<Cpu>,
 }
 
-impl<'a> Watch<'a> {
-    pub(crate) fn new(started: Instant, receiver: Receiver<Arrival>, qmp: Option<&'a UnixStream>, logs: Logs) -> Self {
+impl Watch {
+    /// Watches these sockets, which do not block.
+    pub(crate) fn new(started: Instant, streams: Vec<(Channel, UnixStream)>, logs: Logs) -> Self {
         Self {
             started,
             last_output: started,
-            receiver,
-            qmp,
+            streams,
             logs,
             splitters: Default::default(),
             console: Console::default(),
@@ -85,38 +77,69 @@ impl<'a> Watch<'a> {
         self.console.panicked()
     }
 
-    /// Waits for the next arrival and takes it in. The outer error is ours, the inner one says that nothing came.
-    pub(crate) fn next(&mut self, patience: Duration) -> Result<Result<(), RecvTimeoutError>, HarnessError> {
-        match self.receiver.recv_timeout(patience) {
-            Ok(arrival) => self.take(&arrival).map(Ok),
-            Err(nothing) => Ok(Err(nothing)),
+    /// Waits until something arrives, but not for longer than this, and takes it in. Tells whether there was anything.
+    pub(crate) fn next(&mut self, patience: Duration) -> Result<bool, HarnessError> {
+        let mut polled: Vec<_> = self.streams.iter().map(|(_, stream)| PollFd::new(stream, PollFlags::IN)).collect();
+        let timeout = Timespec::try_from(patience).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 });
+        // Interrupted or not, reading tells what there is.
+        let _ = poll(&mut polled, Some(&timeout));
+        let mut chunks = self.read_from(|_| true);
+        // What the kernel printed before the guest reported something must be taken in before that report. Some of it
+        // may have arrived after the console was read, or not have fitted; so look again, and take the console first.
+        loop {
+            let more = self.read_from(|channel| channel == Channel::Console);
+            if more.is_empty() {
+                break;
+            }
+            chunks.extend(more);
         }
+        let any = !chunks.is_empty();
+        // Stable, so that the chunks of one channel keep their order.
+        chunks.sort_by_key(|(channel, _)| *channel as usize);
+        for (channel, bytes) in chunks {
+            self.take(channel, &bytes)?;
+        }
+        Ok(any)
     }
 
-    /// Takes in whatever is left, until the channels are closed.
-    pub(crate) fn drain(&mut self, patience: Duration) {
-        let began = Instant::now();
-        while began.elapsed() < patience {
-            // An error here is that of a full disk, and was or will be reported by what led to the end.
-            if matches!(self.next(patience), Err(_) | Ok(Err(_))) {
-                return;
+    /// Takes in whatever is left.
+    pub(crate) fn drain(&mut self) -> Result<(), HarnessError> {
+        while self.next(Duration::ZERO)? {}
+        Ok(())
+    }
+
+    /// One read of each of these sockets; those that have ended are dropped.
+    fn read_from(&mut self, wanted: impl Fn(Channel) -> bool) -> Vec<(Channel, Vec<u8>)> {
+        let mut chunks = Vec::new();
+        let mut buffer = [0; 16384];
+        self.streams.retain_mut(|(channel, stream)| {
+            if !wanted(*channel) {
+                return true;
             }
-        }
+            match stream.read(&mut buffer) {
+                Ok(0) => false,
+                Ok(length) => {
+                    chunks.push((*channel, buffer[..length].to_vec()));
+                    true
+                }
+                Err(error) => matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted),
+            }
+        });
+        chunks
     }
 
     /// Asks where the CPUs are.
-    pub(crate) fn ask_registers(&mut self, symbols: &[Symbols], patience: Duration) {
+    pub(crate) fn ask_registers(&mut self, symbols: &[Symbols], patience: Duration) -> Result<(), HarnessError> {
         const ID: u64 = 1;
         self.send(&qmp::registers(ID));
         let began = Instant::now();
         while began.elapsed() < patience && !self.answers.iter().any(|(id, _)| *id == ID) {
-            if matches!(self.next(Duration::from_millis(20)), Err(_) | Ok(Err(RecvTimeoutError::Disconnected))) {
-                return;
-            }
+            self.next(Duration::from_millis(20))?;
         }
         let text = self.answers.iter().find(|(id, _)| *id == ID).and_then(|(_, answer)| answer.as_ref().ok()?.as_str());
         let symbols = symbols.get(self.console.hop()).or(symbols.last());
         self.cpus = qmp::cpus(text.unwrap_or_default(), symbols);
+        Ok(())
     }
 
     /// Asks QEMU to end.
@@ -147,20 +170,21 @@ impl<'a> Watch<'a> {
         })
     }
 
-    fn send(&self, line: &str) {
-        if let Some(mut stream) = self.qmp {
+    fn send(&mut self, line: &str) {
+        if let Some((_, stream)) = self.streams.iter_mut().find(|(channel, _)| *channel == Channel::Qmp) {
             // If QEMU does not listen any more, it is ending, which is what we want to know or to bring about.
             let _ = stream.write_all(line.as_bytes());
         }
     }
 
-    fn take(&mut self, arrival: &Arrival) -> Result<(), HarnessError> {
-        let lines = self.splitters[arrival.channel as usize].push(arrival.host_ms, &arrival.bytes);
-        if arrival.channel != Channel::Qmp {
+    fn take(&mut self, channel: Channel, bytes: &[u8]) -> Result<(), HarnessError> {
+        let host_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let lines = self.splitters[channel as usize].push(host_ms, bytes);
+        if channel != Channel::Qmp {
             self.last_output = Instant::now();
         }
         for line in lines {
-            match arrival.channel {
+            match channel {
                 Channel::Console => self.console_line(line)?,
                 Channel::Result => self.result_line(line)?,
                 Channel::Qmp => self.qmp_line(&line)?,

@@ -2,8 +2,8 @@
 
 //! A scripted stand-in for QEMU.
 //!
-//! It understands the `-chardev socket` arguments, connects to the three sockets as QEMU does, answers QMP, and plays the
-//! script that lies beside it: `<its own path as called>.script`, a JSON array of operations.
+//! It understands the `-chardev socket` arguments, connects to the three sockets as QEMU does, answers QMP, and plays
+//! the script that lies beside it: `<its own path as called>.script`, a JSON array of operations.
 //!
 //! `fake-qemu --supervise QEMU DIR` is the other side: it runs the real supervisor, so that a test can kill it.
 
@@ -33,8 +33,6 @@ enum Op {
     Stderr(String),
     /// Writes the process id to this file.
     PidFile(String),
-    /// Waits for this many milliseconds.
-    Sleep(u64),
     /// Waits for ever, but answers QMP.
     Hang,
     /// Writes to the console for ever.
@@ -68,7 +66,6 @@ fn main() {
             Op::Shutdown(reason) => send(&qmp, &json!({"event": "SHUTDOWN", "data": {"reason": reason}})),
             Op::Stderr(text) => eprintln!("{text}"),
             Op::PidFile(path) => fs::write(path, process::id().to_string()).expect("the test's directory is writable"),
-            Op::Sleep(milliseconds) => thread::sleep(Duration::from_millis(milliseconds)),
             Op::Hang => loop {
                 thread::park();
             },

@@ -36,11 +36,25 @@ pub(super) fn phase(source: &dyn Source, phase: &Phase) -> Result<Vec<Own>> {
 
     let mut found = Vec::new();
     let mut all = Vec::new();
+    // Files that are said to be wrong already: what else does not fit them only follows from that.
+    let mut wrong: BTreeSet<&Utf8Path> = BTreeSet::new();
     for patch in phase.patches.iter().rev() {
         let mut own = Own::default();
-        for diff in &patch.text.diffs {
-            if let Err(problem) = step_back(patch, diff, &mut files, &mut own) {
-                found.push(*problem);
+        for diff in patch.text.diffs.iter().filter(|diff| diff.deleted.is_none()) {
+            let Some(after) = files.remove(&diff.path).filter(|_| !wrong.contains(diff.path.as_path())) else {
+                continue;
+            };
+            match step_back(patch, diff, &after) {
+                Ok(before) => {
+                    own.done.insert(diff.path.clone());
+                    own.after.insert(diff.path.clone(), after);
+                    own.gone.extend(diff.renamed_from.clone());
+                    files.insert(diff.old_path().to_owned(), before);
+                }
+                Err(problem) => {
+                    found.push(*problem);
+                    wrong.insert(diff.old_path());
+                }
             }
         }
         for (path, line) in patch.text.adds() {
@@ -48,6 +62,7 @@ pub(super) fn phase(source: &dyn Source, phase: &Phase) -> Result<Vec<Own>> {
                 Some(file) => {
                     own.after.insert(path.to_owned(), file);
                 }
+                None if wrong.contains(path) => {}
                 None => found.push(missing(phase, patch, path, line, listed.contains(path))),
             }
         }
@@ -69,17 +84,16 @@ fn missing(phase: &Phase, patch: &Patch, path: &Utf8Path, line: usize, renamed_a
         let message = format!("{path} is at {place}, but a hunk or renaming of this phase uses it before it is added");
         (message, "order the patches so that the one that adds a file comes first".to_owned())
     } else {
-        (format!("missing file: {place}"), "create the file (as of the end of the phase), or remove this line".to_owned())
+        (
+            format!("missing file: {place}"),
+            "create the file (as of the end of the phase), or remove this line".to_owned(),
+        )
     };
     Diagnostic::new(&patch.file, message, fix).at(line)
 }
 
 /// Every file under the phase's two directories, by its path in Linux.
-fn end_states(
-    source: &dyn Source,
-    phase: &Phase,
-    found: &mut Vec<Diagnostic>,
-) -> Result<BTreeMap<Utf8PathBuf, File>> {
+fn end_states(source: &dyn Source, phase: &Phase, found: &mut Vec<Diagnostic>) -> Result<BTreeMap<Utf8PathBuf, File>> {
     let mut files = BTreeMap::new();
     for top in ["kernel", "selftests"] {
         let top = Utf8Path::new(top).join(phase.name());
@@ -110,17 +124,8 @@ fn end_states(
     Ok(files)
 }
 
-/// Takes one diff back, if its file is one of the phase's own at this point.
-fn step_back(
-    patch: &Patch,
-    diff: &FileDiff,
-    files: &mut BTreeMap<Utf8PathBuf, File>,
-    own: &mut Own,
-) -> Result<(), Box<Diagnostic>> {
-    if diff.deleted.is_some() {
-        return Ok(());
-    }
-    let Some(after) = files.remove(&diff.path) else { return Ok(()) };
+/// The state of a file before a diff.
+fn step_back(patch: &Patch, diff: &FileDiff, after: &File) -> Result<File, Box<Diagnostic>> {
     let taken = hunk::take_back(&after.bytes, &diff.hunks);
     let bytes = taken.map_err(|what| misplaced(patch, diff, &what, Direction::TakeBack))?;
     let again = hunk::apply(&bytes, &diff.hunks);
@@ -138,9 +143,5 @@ fn step_back(
         }
         executable = old == 0o100_755;
     }
-    own.done.insert(diff.path.clone());
-    own.after.insert(diff.path.clone(), after);
-    own.gone.extend(diff.renamed_from.clone());
-    files.insert(diff.old_path().to_owned(), File { bytes, executable });
-    Ok(())
+    Ok(File { bytes, executable })
 }

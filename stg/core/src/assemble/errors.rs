@@ -82,8 +82,6 @@ fn hunk_that_does_not_come_off() {
       wanted: tracked
       found:  edited by hand
       fix: kernel/ holds files as of the end of the phase: change them through `phasectl edit` and `refresh`, which keep both sides in step
-    phases/phase1/kho.patch:2: rust/kernel/kho.rs is at kernel/phase1/rust/kernel/kho.rs, but a hunk or renaming of this phase uses it before it is added
-      fix: order the patches so that the one that adds a file comes first
     ");
 }
 

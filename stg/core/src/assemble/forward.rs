@@ -49,14 +49,16 @@ pub(crate) fn edit(
     let complain = |message: String, fix: &str| Err(Diagnostic::new(&patch.file, message, fix).at(diff.line).into());
     let old_path = diff.old_path();
     let Some(old) = repo.read(tree, old_path)? else {
-        let later = adder(stack, old_path).map_or_else(String::new, |by| format!(" ({} adds it, which is not before)", by.file));
+        let later = adder(stack, old_path)
+            .map_or_else(String::new, |by| format!(" ({} adds it, which is not before)", by.file));
         let message = format!("the diff changes {old_path}, which does not exist at this patch{later}");
         return complain(message, "correct the path, or move the patch after the one that adds the file");
     };
     if old.mode & 0o170_000 != 0o100_000 {
         return complain(format!("{old_path} is a symlink in Linux"), "change the file that it points to");
     }
-    let content = hunk::apply(&old.bytes, &diff.hunks).map_err(|what| misplaced(patch, diff, &what, Direction::Apply))?;
+    let content =
+        hunk::apply(&old.bytes, &diff.hunks).map_err(|what| misplaced(patch, diff, &what, Direction::Apply))?;
     if diff.deleted.is_some() {
         if !content.is_empty() {
             let message = format!("the diff deletes {old_path}, but takes only part of its lines");
@@ -75,7 +77,10 @@ pub(crate) fn edit(
     let mut updates = Vec::new();
     if diff.renamed_from.is_some() {
         if repo.read(tree, &diff.path)?.is_some() {
-            return complain(format!("the diff renames {old_path} to {}, which exists", diff.path), "choose another name");
+            return complain(
+                format!("the diff renames {old_path} to {}, which exists", diff.path),
+                "choose another name",
+            );
         }
         updates.push((old_path.to_owned(), Update::Remove));
     }

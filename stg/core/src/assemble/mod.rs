@@ -2,15 +2,17 @@
 //! From (base, phases/, kernel/, selftests/) to a line of commits, as a pure function.
 //!
 //! `kernel/<phase>` holds every new file as of the END of its phase. For each phase the earlier states are derived first,
-//! from the end backwards ([`derive`]); then the patches are put on forwards ([`forward`]), new files from the derived
+//! from the end backwards (`derive`); then the patches are put on forwards (`forward`), new files from the derived
 //! states, edits of other files by their hunks. Author, committer and dates come from `phases/base.yaml`, so that the
 //! same files give the same commit ids everywhere; no clock and no configuration is asked.
 
 mod derive;
+mod fault;
 mod forward;
 
 use camino::Utf8PathBuf;
 
+pub use self::fault::{Fault, Planted, faults, plant};
 pub(crate) use self::forward::edit as forward_edit;
 
 use crate::base::Base;
@@ -19,7 +21,7 @@ use crate::git::{NewCommit, Oid, Repo};
 use crate::hunk::{Direction, Mismatch};
 use crate::patchfile::FileDiff;
 use crate::source::Source;
-use crate::stack::{Patch, Stack, Target};
+use crate::stack::{Patch, Phase, Stack, Target};
 
 /// A stack as commits.
 #[derive(Debug, Clone)]
@@ -98,10 +100,21 @@ pub(crate) fn assemble_in(
     stack: &Stack,
     target: &Target,
 ) -> Result<Assembled> {
+    assemble_chain(repo, base, source, stack, &stack.chain(target)?)
+}
+
+/// The same for a line of phases, and of each the number of its patches.
+pub(crate) fn assemble_chain(
+    repo: &Repo,
+    base: &Base,
+    source: &dyn Source,
+    stack: &Stack,
+    chain: &[(&Phase, usize)],
+) -> Result<Assembled> {
     let mut parent = Repo::oid(&base.commit)?;
     let mut tree = Repo::oid(&base.tree)?;
     let mut patches: Vec<AssembledPatch> = Vec::new();
-    for (phase, count) in stack.chain(target)? {
+    for &(phase, count) in chain {
         let derived = derive::phase(source, phase)?;
         for (patch, own) in phase.patches.iter().zip(&derived).take(count) {
             let next = forward::patch(repo, tree, patch, own, stack)?;

@@ -7,14 +7,17 @@ use crate::testing::{World, numbered};
 #[test]
 fn every_state_of_a_file_is_derived() {
     let world = World::new();
-    let all = world.assemble(Target::All).unwrap();
+    let all = world.assemble(&Target::All).unwrap();
     let kho = |patch: &str| world.at(&all, patch, "rust/kernel/kho.rs").unwrap();
     let start: String = (1..=10).map(|n| format!("k {n}\n")).collect();
     assert_eq!(kho("phase1/kho"), start);
     assert_eq!(kho("phase1/track"), start.replace("k 6\n", "tracked\nk 6\n"));
     assert_eq!(kho("phase1/docs"), world.get("kernel/phase1/rust/kernel/kho.rs"));
     assert_eq!(kho("phase2/domain"), format!("domains\n{}", kho("phase1/docs")));
-    assert_eq!(world.at(&all, "phase1/kho", "rust/kernel/lib.rs").unwrap(), "pub mod a;\npub mod b;\npub mod c;\npub mod kho;\n");
+    assert_eq!(
+        world.at(&all, "phase1/kho", "rust/kernel/lib.rs").unwrap(),
+        "pub mod a;\npub mod b;\npub mod c;\npub mod kho;\n"
+    );
     // An offset of three lines: the .patch says 19, and 19 it is.
     let tracked = numbered(1, 40).replace("line 22\n", "tracked\nline 22\n");
     assert_eq!(world.at(&all, "phase1/track", "drivers/pci/pci.c").unwrap(), tracked);
@@ -25,7 +28,7 @@ fn every_state_of_a_file_is_derived() {
 #[test]
 fn ids_are_the_same_everywhere() {
     let ids = |world: &World| -> Vec<String> {
-        let all = world.assemble(Target::All).unwrap();
+        let all = world.assemble(&Target::All).unwrap();
         all.patches.iter().map(|patch| format!("{} {}", patch.id(), patch.commit)).collect()
     };
     // Another directory is another machine as far as this goes; the ids themselves are pinned below.
@@ -43,8 +46,8 @@ fn ids_are_the_same_everywhere() {
 #[test]
 fn a_patch_target_is_a_prefix_and_refs_keep_it() {
     let world = World::new();
-    let all = world.assemble(Target::All).unwrap();
-    let some = world.assemble(Target::Patch("phase1/track".to_owned())).unwrap();
+    let all = world.assemble(&Target::All).unwrap();
+    let some = world.assemble(&Target::Patch("phase1/track".to_owned())).unwrap();
     assert_eq!(some.patches, all.patches[..2]);
     assert_eq!(world.repo().get_ref("refs/phasectl/phase1/track"), Some(some.tip().unwrap()));
     assert_eq!(some.patches[0].parent.to_string(), world.base.commit);
@@ -62,9 +65,11 @@ fn modes_deletions_and_renamings() {
     let text = world.get("phases/phase1/docs.patch");
     let more = "diff --git a/scripts/run.sh b/scripts/run.sh\nold mode 100644\nnew mode 100755\n\
                 diff --git a/drivers/pci/Kconfig b/drivers/pci/Kconfig.live\nrename from drivers/pci/Kconfig\nrename to drivers/pci/Kconfig.live\n";
-    let gone = format!("diff --git a/drivers/pci/old.c b/drivers/pci/old.c\ndeleted file mode 100644\n--- a/drivers/pci/old.c\n+++ /dev/null\n@@ -1,12 +0,0 @@\n{old}");
+    let gone = format!(
+        "diff --git a/drivers/pci/old.c b/drivers/pci/old.c\ndeleted file mode 100644\n--- a/drivers/pci/old.c\n+++ /dev/null\n@@ -1,12 +0,0 @@\n{old}"
+    );
     world.put("phases/phase1/docs.patch", format!("{text}{more}{gone}"));
-    let all = world.assemble(Target::Phase("phase1".to_owned())).unwrap();
+    let all = world.assemble(&Target::Phase("phase1".to_owned())).unwrap();
     let (repo, tree) = (world.repo(), all.tip_tree().unwrap());
     let mode = |path: &str| repo.read(tree, path.into()).unwrap().map(|file| file.mode);
     assert_eq!(mode("scripts/run.sh"), Some(0o100_755));
@@ -85,7 +90,7 @@ fn an_own_file_may_be_renamed_on_the_way() {
         "diff --git a/rust/kernel/kho.rs b/rust/kernel/kho.rs\n--- a/rust/kernel/kho.rs\n+++ b/rust/kernel/kho.rs\n",
         "diff --git a/rust/kernel/kho.rs b/rust/kernel/kho/mod.rs\nrename from rust/kernel/kho.rs\nrename to rust/kernel/kho/mod.rs\n--- a/rust/kernel/kho.rs\n+++ b/rust/kernel/kho/mod.rs\n",
     );
-    let all = world.assemble(Target::Phase("phase1".to_owned())).unwrap();
+    let all = world.assemble(&Target::Phase("phase1".to_owned())).unwrap();
     assert!(world.at(&all, "phase1/track", "rust/kernel/kho.rs").unwrap().contains("tracked"));
     assert_eq!(world.at(&all, "phase1/docs", "rust/kernel/kho.rs"), None);
     assert!(world.at(&all, "phase1/docs", "rust/kernel/kho/mod.rs").unwrap().contains("explained"));

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! A maintainer's clone as the base, without writing a byte into it.
 //!
-//! Our bare repository names the clone's object directory in `objects/info/alternates`: objects are read from there, and
-//! all that is new (commits, refs, worktrees, configuration) is ours. Only here is the true base-commit known, since a
-//! package has none.
+//! The tagged commit and its tree are fetched into our own repository, one commit deep. Borrowing the clone's objects
+//! through `objects/info/alternates` would be quicker, but is not read-only: git and libgit2 "freshen" the time of a pack
+//! whenever they are asked to write an object that is in it. With a copy the clone may also move, be repacked, or be
+//! shallow. Only a clone tells the true base-commit; a package has none.
 
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8Path;
 
 use super::{Base, Origin, release, repo_path};
 use crate::error::{Error, Result};
@@ -16,17 +17,15 @@ use crate::manifest::BaseManifest;
 /// Makes the newest release tag of the manifest's release in the clone at `path` the current base.
 ///
 /// # Errors
-/// [`Error::Base`] when `path` is no repository, lacks the tag, or lacks objects (shallow and partial clones).
+/// [`Error::Base`] when `path` is no repository, lacks the tag, or lacks objects (a partial clone).
 pub fn adopt(cache: &Utf8Path, manifest: &BaseManifest, path: &Utf8Path) -> Result<Base> {
     let path = path.canonicalize_utf8().map_err(Error::io(path))?;
     let ask = |args: &[&str]| Git::reading(&path).args(args).line();
     let refuse = |message: String, fix: &str| Err(Error::base(message, fix));
-    let objects = ask(&["rev-parse", "--path-format=absolute", "--git-path", "objects"]).map_err(|error| {
-        Error::base(format!("{path} is not a git repository that can be read: {error}"), "give the path of a Linux clone")
+    ask(&["rev-parse", "--git-dir"]).map_err(|error| {
+        let message = format!("{path} is not a git repository that can be read: {error}");
+        Error::base(message, "give the path of a Linux clone")
     })?;
-    if ask(&["rev-parse", "--is-shallow-repository"])? == "true" {
-        return refuse(format!("{path} is a shallow clone"), "run `git fetch --unshallow` in it");
-    }
     if ask(&["config", "--get-regexp", r"^remote\..*\.promisor$"]).is_ok_and(|text| text.contains("true")) {
         return refuse(format!("{path} is a partial clone: objects are missing"), "use a full clone");
     }
@@ -37,19 +36,23 @@ pub fn adopt(cache: &Utf8Path, manifest: &BaseManifest, path: &Utf8Path) -> Resu
     };
     let commit = ask(&["rev-parse", "--verify", &format!("refs/tags/{tag}^{{commit}}")])?;
 
-    let target = repo_path(cache);
-    drop(Repo::open_or_create(&target)?);
-    borrow_objects(&target, Utf8Path::new(&objects))?;
-    let repo = Repo::open(&target)?;
+    let repo = Repo::open_or_create(&repo_path(cache))?;
     let id = Repo::oid(&commit)?;
+    let keep = format!("refs/phasectl-base/{id}");
+    // The ref is written when everything has arrived, so an interrupted fetch is simply done again.
+    if repo.get_ref(&keep).is_none() {
+        repo.fetch_tag(&path, &tag)?;
+    }
+    // Opened anew, because packs arrived behind its back.
+    let repo = Repo::open(repo.path())?;
+    repo.set_ref(&keep, id)?;
     let tree = repo.tree_of(id)?;
     let found = release::of_tree(&repo, tree)?;
     if format!("v{found}") != tag {
         return refuse(format!("tag {tag} of {path} is Linux {found}"), "use a clone with the release's own tags");
     }
-    repo.set_ref(&format!("refs/phasectl-base/{id}"), id)?;
     let base = Base {
-        repo: target,
+        repo: repo.path().to_owned(),
         commit,
         tree: tree.to_string(),
         release: found,
@@ -66,21 +69,6 @@ fn newest(tags: &str, release: &str) -> Option<String> {
         if rest.is_empty() { Some(0) } else { rest.strip_prefix('.')?.parse().ok() }
     };
     tags.lines().filter_map(|tag| Some((number(tag)?, tag))).max().map(|(_, tag)| tag.to_owned())
-}
-
-/// Adds a directory to the alternates, and drops those that are gone.
-fn borrow_objects(repo: &Utf8Path, objects: &Utf8Path) -> Result<()> {
-    let path = repo.join("objects/info/alternates");
-    let before = std::fs::read_to_string(&path).unwrap_or_default();
-    let mut lines: Vec<Utf8PathBuf> = before.lines().map(Utf8PathBuf::from).filter(|dir| dir.is_dir()).collect();
-    if !lines.iter().any(|line| line == objects) {
-        lines.push(objects.to_owned());
-    }
-    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
-    if let Some(parent) = path.parent() {
-        std::fs::create_dir_all(parent).map_err(Error::io(parent))?;
-    }
-    crate::source::replace_file(&path, text.as_bytes(), false)
 }
 
 #[cfg(test)]

@@ -28,7 +28,10 @@ pub fn fetch(cache: &Cache, manifest: &BaseManifest) -> Result<Base> {
     }
     let archive = files.join(format!("usr/src/{}.tar.xz", package.package));
     if !archive.exists() {
-        return Err(Error::base(format!("package {} has no {archive}", package.package), "use `phasectl base use PATH`"));
+        return Err(Error::base(
+            format!("package {} has no {archive}", package.package),
+            "use `phasectl base use PATH`",
+        ));
     }
     let what = Package { name: package.package, version: package.version, sha256: package.sha256 };
     let base = import(cache.root(), manifest, &what, &archive)?;

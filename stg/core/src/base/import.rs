@@ -39,6 +39,7 @@ impl Package {
 /// # Errors
 /// [`Error::Base`] when the archive is not the release that the package's version names, or files got lost on the way.
 pub fn import(cache: &Utf8Path, manifest: &BaseManifest, package: &Package, archive: &Utf8Path) -> Result<Base> {
+    let cache = &crate::source::absolute(cache)?;
     let staging = Staging::open(cache.join("base-import"), package)?;
     let repo = Repo::open_or_create(&repo_path(cache))?;
     staging.step("unpacked", || {
@@ -61,7 +62,10 @@ pub fn import(cache: &Utf8Path, manifest: &BaseManifest, package: &Package, arch
     let promised = release::of_package(&package.version);
     if found != promised {
         let message = format!("package {} {} holds Linux {found}", package.name, package.version);
-        return Err(Error::base(message, "report this to the distribution, or use a clone with `phasectl base use PATH`"));
+        return Err(Error::base(
+            message,
+            "report this to the distribution, or use a clone with `phasectl base use PATH`",
+        ));
     }
     release::matches(&found, manifest)?;
     let commit = package_commit(&repo, tree, &found, &package.name, &package.version, manifest)?;
@@ -192,13 +196,15 @@ fn add(repo: &Repo, staging: &Staging, files: u64) -> Result<Oid> {
     }
     let tree = staging.tree();
     let git = || {
-        Git::repo(repo.path()).env("GIT_INDEX_FILE", index.as_str()).env("GIT_WORK_TREE", tree.as_str()).args([
-            "-C",
-            tree.as_str(),
-        ])
+        Git::repo(repo.path())
+            .env("GIT_INDEX_FILE", index.as_str())
+            .env("GIT_WORK_TREE", tree.as_str())
+            .args(["-C", tree.as_str()])
     };
     let bar = bar(files, "importing", "{pos}/{len} files");
-    git().args(["add", "--all", "--force", "--verbose", "."]).lines(|_| bar.inc(1))?;
+    // Straight into one pack: 96,000 loose objects are twice as large and slow everything that comes after.
+    let packed = ["-c", "core.bigFileThreshold=1", "-c", "pack.compression=1"];
+    git().args(packed).args(["add", "--all", "--force", "--verbose", "."]).lines(|_| bar.inc(1))?;
     bar.finish_and_clear();
     Repo::oid(&git().args(["write-tree"]).line()?)
 }

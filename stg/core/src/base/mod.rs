@@ -84,6 +84,7 @@ fn record_path(cache: &Utf8Path) -> Utf8PathBuf {
 /// # Errors
 /// [`Error::NoBase`] when there is none; [`Error::Base`] when it is damaged, or not of the manifest's release.
 pub fn load(cache: &Utf8Path, manifest: &BaseManifest) -> Result<Base> {
+    let cache = &crate::source::absolute(cache)?;
     let path = record_path(cache);
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
@@ -106,10 +107,7 @@ pub fn load(cache: &Utf8Path, manifest: &BaseManifest) -> Result<Base> {
     let repo = Repo::open(&base.repo)?;
     let (commit, tree) = (Repo::oid(&base.commit)?, Repo::oid(&base.tree)?);
     if !repo.has(commit) || !repo.has(tree) {
-        return Err(match &base.origin {
-            Origin::Clone { path, tag } => Error::base(format!("{tag} is no longer to be found in the clone {path}"), again),
-            Origin::Package { .. } => Error::base(format!("the base commit {commit} is missing in {}", base.repo), again),
-        });
+        return Err(Error::base(format!("the base commit {commit} is missing in {}", base.repo), again));
     }
     if repo.tree_of(commit)? != tree {
         return Err(Error::base(format!("the base commit {commit} does not have the tree {tree} of {path}"), again));
@@ -160,7 +158,10 @@ impl Base {
             }
             Origin::Clone { path, tag } => format!("clone   {path}\ntag     {tag}"),
         };
-        format!("release {}\n{origin}\ncommit  {}\ntree    {}\nin      {}\n", self.release, self.commit, self.tree, self.repo)
+        format!(
+            "release {}\n{origin}\ncommit  {}\ntree    {}\nin      {}\n",
+            self.release, self.commit, self.tree, self.repo
+        )
     }
 }
 

@@ -17,7 +17,7 @@ use crate::assemble::{AssembledPatch, assemble};
 use crate::base::Base;
 use crate::error::{Error, Result};
 use crate::git::{Oid, Repo};
-use crate::source::{Source, replace_file};
+use crate::source::{Source, absolute, replace_file};
 use crate::stack::{Stack, Target};
 
 /// What [`open`] did.
@@ -73,6 +73,7 @@ impl Record {
 /// # Errors
 /// [`Error::Refused`] when its worktree has changes that `refresh` has not taken yet.
 pub fn open(cache: &Utf8Path, base: &Base, source: &dyn Source, patch: &str) -> Result<Opened> {
+    let cache = &absolute(cache)?;
     let stack = Stack::load(source)?;
     let id = stack.patch(patch)?.1.id();
     let assembled = assemble(base, source, &stack, &Target::Patch(id.clone()))?;
@@ -102,7 +103,10 @@ fn unsaved(repo: &Repo, path: &Utf8Path, at: &AssembledPatch) -> Result<()> {
     if clean(at.commit) || opened.is_some_and(clean) {
         return Ok(());
     }
-    let fix = format!("run `phasectl refresh {}` to take them, or `git -C {path} reset --hard` and `git -C {path} clean -df` to drop them", at.id());
+    let fix = format!(
+        "run `phasectl refresh {}` to take them, or `git -C {path} reset --hard` and `git -C {path} clean -df` to drop them",
+        at.id()
+    );
     Err(Error::refused(format!("the worktree {path} has changes that are not saved"), fix))
 }
 

@@ -3,9 +3,9 @@
 //!
 //! 1. The worktree's files make a tree (through a copy of its index, which stays as it is).
 //! 2. Parent of the patch -> that tree is the new content of the .patch: added files, and hunks for the rest.
-//! 3. The later patches of the phase are replayed on it; the files at the end of the phase are the new kernel/<phase>.
-//! 4. The result is assembled from memory: the patch must give the worktree's tree, and every phase that requires this
-//!    one must still assemble.
+//! 3. The later patches of the phase, and of the phases that require it, are carried over (`replay`); the files at the
+//!    end of each phase are the new `kernel/<phase>`.
+//! 4. The result is assembled from memory: the patch must give the worktree's tree, and all those phases must assemble.
 //! 5. Only then files are written, and the worktree's HEAD moves to the new commit.
 //!
 //! A conflict in 2 to 4 names patch, file and hunk, and leaves the project and the worktree as they were.
@@ -16,12 +16,12 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::replay::{Replayed, replay};
 use super::{Record, worktree_path};
-use crate::assemble::{Assembled, AssembledPatch, assemble, assemble_in};
+use crate::assemble::{Assembled, AssembledPatch, assemble, assemble_chain, assemble_in};
 use crate::base::Base;
 use crate::error::{Error, Result};
 use crate::git::{Changes, Oid, Repo};
 use crate::patchfile::{PatchFile, split_message};
-use crate::source::{Disk, File, Overlay, Source, replace_file};
+use crate::source::{Disk, File, Overlay, Source, absolute, replace_file};
 use crate::stack::{Patch, Phase, Stack, Target, home};
 
 /// Which worktree to take back.
@@ -53,7 +53,7 @@ pub struct Refreshed {
 /// the worktree and the project no longer belong together. Nothing was written then.
 pub fn refresh(cache: &Utf8Path, base: &Base, disk: &Disk, which: &Which) -> Result<Refreshed> {
     let stack = Stack::load(disk)?;
-    let (path, record) = find(cache, &stack, which)?;
+    let (path, record) = find(&absolute(cache)?, &stack, which)?;
     let repo = Repo::open(&base.repo)?;
     let (phase, patch) = stack.patch(&record.patch)?;
     let old = assemble_in(&repo, base, disk, &stack, &Target::Phase(phase.name().to_owned()))?;
@@ -66,12 +66,23 @@ pub fn refresh(cache: &Utf8Path, base: &Base, disk: &Disk, which: &Which) -> Res
 
     let changes = repo.changes(at.parent_tree, tree, &patch.file)?;
     let edited = edited_patch(patch, message, &changes)?;
-    let pairs = later(&stack, &old, phase.name(), index);
-    let replayed = replay(&repo, &stack, tree, &pairs)?;
-    let new = changed_files(&repo, disk, phase, patch, &edited, tree, &pairs, &replayed)?;
+    let mut replayed = replay(&repo, &stack, tree, &own_patches(phase, &old, index + 1))?;
+    replayed.texts.insert(patch.file.clone(), edited);
+    let mut new = Changed::new();
+    collect(&repo, disk, phase, &replayed, &mut new)?;
+    for other in stack.dependants(phase.name()) {
+        let old = assemble_in(&repo, base, disk, &stack, &Target::Phase(other.name().to_owned()))?;
+        let overlay = Overlay::new(disk, &new);
+        let now = Stack::load(&overlay)?;
+        let mut chain = now.chain(&Target::Phase(other.name().to_owned()))?;
+        chain.retain(|(phase, _)| phase.name() != other.name());
+        let start = assemble_chain(&repo, base, &overlay, &now, &chain)?.tip_tree()?;
+        let replayed = replay(&repo, &stack, start, &own_patches(other, &old, 0))?;
+        collect(&repo, disk, other, &replayed, &mut new)?;
+    }
+    new = unlike(disk, new)?;
 
-    let overlay = Overlay::new(disk, &new);
-    verify(&repo, base, &overlay, &record.patch, tree, phase, &stack)?;
+    verify(&repo, base, &Overlay::new(disk, &new), &record.patch, tree, phase)?;
     let (written, removed) = write(disk, &new)?;
     let stack = Stack::load(disk)?;
     let assembled = assemble(base, disk, &stack, &Target::Patch(record.patch.clone()))?;
@@ -85,6 +96,7 @@ fn find(cache: &Utf8Path, stack: &Stack, which: &Which) -> Result<(Utf8PathBuf, 
     let path = match which {
         Which::Patch(id) => worktree_path(cache, &stack.patch(id)?.1.id()),
         Which::Worktree(inside) => {
+            let inside = absolute(inside)?;
             let found = inside.ancestors().find(|path| super::record_path(path).exists() && path.join(".git").exists());
             let fix = "run it in a worktree that `phasectl edit` made, or name the patch";
             found.ok_or_else(|| Error::refused(format!("{inside} is not in a worktree of a patch"), fix))?.to_owned()
@@ -104,13 +116,22 @@ fn current_message(repo: &Repo, path: &Utf8Path, record: &Record, at: &Assembled
     let head = repo.worktree_head(path)?;
     let history = repo.path_between(at.parent, head)?;
     let Some(history) = history else {
-        let fix = format!("in {path}, save your changes (`git stash`), `git checkout --detach {}`, take them back (`git stash pop`), and refresh again", at.commit);
-        return Err(Error::refused(format!("HEAD of {path} ({head}) does not stand on the patches before {}", at.id()), fix));
+        let fix = format!(
+            "in {path}, save your changes (`git stash`), `git checkout --detach {}`, take them back (`git stash pop`), and refresh again",
+            at.commit
+        );
+        return Err(Error::refused(
+            format!("HEAD of {path} ({head}) does not stand on the patches before {}", at.id()),
+            fix,
+        ));
     };
     let opened = Repo::oid(&record.commit)?;
     if opened != at.commit && !history.contains(&at.commit) {
         let message = format!("{} changed in the project after {path} was opened", at.id());
-        let fix = format!("in {path}, save your changes (`git stash`), `git checkout --detach {}`, take them back (`git stash pop`), and refresh again", at.commit);
+        let fix = format!(
+            "in {path}, save your changes (`git stash`), `git checkout --detach {}`, take them back (`git stash pop`), and refresh again",
+            at.commit
+        );
         return Err(Error::refused(message, fix));
     }
     match history.first() {
@@ -128,55 +149,39 @@ fn edited_patch(patch: &Patch, message: Option<String>, changes: &Changes) -> Re
     let added: BTreeSet<&Utf8Path> = changes.added.iter().map(|(path, _)| path.as_path()).collect();
     let mut adds: Vec<Utf8PathBuf> =
         patch.text.adds().map(|(path, _)| path.to_owned()).filter(|path| added.contains(path.as_path())).collect();
-    let fresh: Vec<_> = added.iter().filter(|path| !adds.iter().any(|kept| kept == *path)).map(|path| path.to_path_buf()).collect();
+    let fresh: Vec<_> =
+        added.iter().filter(|path| !adds.iter().any(|kept| kept == *path)).map(|path| path.to_path_buf()).collect();
     adds.extend(fresh);
     Ok(PatchFile::new(&subject, &adds, &body, changes.edits.clone()))
 }
 
-fn later<'a>(
-    stack: &'a Stack,
-    old: &'a Assembled,
-    phase: &str,
-    index: usize,
-) -> Vec<(&'a Patch, &'a AssembledPatch)> {
-    let mine = old.patches[index + 1..].iter().filter(|one| one.phase == phase);
-    mine.filter_map(|one| Some((stack.patch(&one.id()).ok()?.1, one))).collect()
+/// The patches of a phase from its nth patch of the stack on, with their commits.
+fn own_patches<'a>(phase: &'a Phase, old: &'a Assembled, from: usize) -> Vec<(&'a Patch, &'a AssembledPatch)> {
+    let find = |id: &str| phase.patches.iter().find(|patch| patch.id() == id);
+    old.patches[from..].iter().filter_map(|one| Some((find(&one.id())?, one))).collect()
 }
 
-/// Every file of the project that is other than before, with its new content.
-#[expect(clippy::too_many_arguments, reason = "the two sides of one step, used once")]
-fn changed_files(
-    repo: &Repo,
-    disk: &Disk,
-    phase: &Phase,
-    patch: &Patch,
-    edited: &PatchFile,
-    tree: Oid,
-    later: &[(&Patch, &AssembledPatch)],
-    replayed: &[Replayed],
-) -> Result<BTreeMap<Utf8PathBuf, Option<File>>> {
-    let mut new: BTreeMap<Utf8PathBuf, Option<File>> = BTreeMap::new();
-    let text = |patch: &PatchFile| Some(File { bytes: patch.print(), executable: false });
-    new.insert(patch.file.clone(), text(edited));
-    for ((patch, _), after) in later.iter().zip(replayed) {
-        if let Some(diffs) = &after.diffs {
-            new.insert(patch.file.clone(), text(&PatchFile { diffs: diffs.clone(), ..patch.text.clone() }));
-        }
+/// New contents by path; `None` for a file that goes.
+type Changed = BTreeMap<Utf8PathBuf, Option<File>>;
+
+/// Every file that belongs to a phase, as it is to be.
+fn collect(repo: &Repo, disk: &Disk, phase: &Phase, replayed: &Replayed, new: &mut Changed) -> Result<()> {
+    for (file, text) in &replayed.texts {
+        new.insert(file.clone(), Some(File { bytes: text.print(), executable: false }));
     }
     // The phase's own files at its end, under the names that renamings gave them.
     let mut own: BTreeSet<Utf8PathBuf> = BTreeSet::new();
-    for one in &phase.patches {
-        let now = if one.file == patch.file { edited } else { &one.text };
-        for diff in &now.diffs {
+    for patch in &phase.patches {
+        let text = replayed.texts.get(&patch.file).unwrap_or(&patch.text);
+        for diff in &text.diffs {
             if own.remove(diff.old_path()) && diff.deleted.is_none() {
                 own.insert(diff.path.clone());
             }
         }
-        own.extend(now.adds().map(|(path, _)| path.to_owned()));
+        own.extend(text.adds().map(|(path, _)| path.to_owned()));
     }
-    let end = replayed.last().map_or(tree, |last| last.tree);
     for path in &own {
-        if let Some(file) = repo.read(end, path)? {
+        if let Some(file) = repo.read(replayed.end, path)? {
             let file = File { bytes: file.bytes, executable: file.mode == 0o100_755 };
             new.insert(home(phase.name(), path), Some(file));
         }
@@ -186,25 +191,21 @@ fn changed_files(
             new.entry(entry.path).or_insert(None);
         }
     }
-    let mut same = Vec::new();
-    for (path, file) in &new {
-        if disk.read(path)?.as_ref() == file.as_ref() {
-            same.push(path.clone());
-        }
-    }
-    new.retain(|path, _| !same.contains(path));
-    Ok(new)
+    Ok(())
 }
 
-fn verify(
-    repo: &Repo,
-    base: &Base,
-    overlay: &Overlay<'_>,
-    patch: &str,
-    tree: Oid,
-    phase: &Phase,
-    old: &Stack,
-) -> Result<()> {
+/// Those that are other than on disk.
+fn unlike(disk: &Disk, new: Changed) -> Result<Changed> {
+    let mut kept = Changed::new();
+    for (path, file) in new {
+        if disk.read(&path)? != file {
+            kept.insert(path, file);
+        }
+    }
+    Ok(kept)
+}
+
+fn verify(repo: &Repo, base: &Base, overlay: &Overlay<'_>, patch: &str, tree: Oid, phase: &Phase) -> Result<()> {
     let stack = Stack::load(overlay)?;
     let again = assemble_in(repo, base, overlay, &stack, &Target::Phase(phase.name().to_owned()))?;
     let got = again.patch(patch).map(|one| one.tree);
@@ -212,14 +213,14 @@ fn verify(
         let message = format!("{patch} would not assemble to the worktree's files; nothing was written");
         return Err(Error::refused(message, "report this as a bug, with the worktree"));
     }
-    for other in old.dependants(phase.name()) {
+    for other in stack.dependants(phase.name()) {
         assemble_in(repo, base, overlay, &stack, &Target::Phase(other.name().to_owned()))?;
     }
     Ok(())
 }
 
 /// Files first, removals last: an interruption leaves a state that assembling complains about, and nothing is lost.
-fn write(disk: &Disk, new: &BTreeMap<Utf8PathBuf, Option<File>>) -> Result<(Vec<Utf8PathBuf>, Vec<Utf8PathBuf>)> {
+fn write(disk: &Disk, new: &Changed) -> Result<(Vec<Utf8PathBuf>, Vec<Utf8PathBuf>)> {
     let (mut written, mut removed) = (Vec::new(), Vec::new());
     for (path, file) in new {
         if let Some(file) = file {

@@ -88,7 +88,6 @@ fn encoded(text: &str) -> String {
     for c in text.chars() {
         let mut buffer = [0; 4];
         let piece: String = match c {
-            ' ' => "_".to_owned(),
             c if c.is_ascii_alphanumeric() || "-./:!*+".contains(c) => c.to_string(),
             c => c.encode_utf8(&mut buffer).bytes().map(|byte| format!("={byte:02X}")).collect(),
         };

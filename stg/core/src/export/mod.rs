@@ -4,7 +4,7 @@
 //! For the same identity the bytes are the same on every run and every machine. The commits are written once more with
 //! the exporting identity as author (their trees, messages and dates stay), and `git format-patch` prints those, in an
 //! environment without configuration and with every option spelt out that a configuration could have changed. The cover
-//! letter is composed here ([`cover`]).
+//! letter is composed here (`cover`).
 //!
 //! A patch is exported in someone's name only if that someone signed it off, last. The tool never writes that line.
 
@@ -75,7 +75,12 @@ pub fn export(
         let mine = |patch: &&AssembledPatch| patch.phase == phase && patch.series == series.name;
         let patches: Vec<&AssembledPatch> = assembled.patches.iter().filter(mine).collect();
         if patches.len() != series.patches.len() {
-            let message = format!("only {} of {} patches of {phase}/{} were assembled", patches.len(), series.patches.len(), series.name);
+            let message = format!(
+                "only {} of {} patches of {phase}/{} were assembled",
+                patches.len(),
+                series.patches.len(),
+                series.name
+            );
             return Err(Error::refused(message, "assemble the whole phase"));
         }
         let blurb = blurb(source, found, series)?;

@@ -5,6 +5,7 @@
 //! switch off every configuration but the repository's own. So neither `~/.gitconfig` nor `GIT_*`, `LANG` or `TZ` of the
 //! caller can change a byte. One function, [`user_identity`], asks in the user's environment: it wants exactly that.
 
+use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
 
 use camino::Utf8Path;
@@ -30,12 +31,13 @@ impl Git {
         git
     }
 
-    /// `git` for reading a maintainer's clone: their own `safe.directory` decides whether git opens it.
-    pub(crate) fn reading(clone: &Utf8Path) -> Self {
+    /// `git` for reading a maintainer's clone, from a directory: their own `safe.directory` decides whether git opens it.
+    pub(crate) fn reading(directory: &Utf8Path) -> Self {
         let mut git = Self::bare();
-        git.command.envs(std::env::var_os("HOME").map(|home| ("HOME", home)));
-        git.command.envs(std::env::var_os("XDG_CONFIG_HOME").map(|home| ("XDG_CONFIG_HOME", home)));
-        git.command.args(["-c", "core.fsmonitor=false", "-C", clone.as_str()]);
+        for key in ["HOME", "XDG_CONFIG_HOME", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_NOSYSTEM"] {
+            git.command.envs(std::env::var_os(key).map(|value| (key, value)));
+        }
+        git.command.args(["-c", "core.fsmonitor=false", "-C", directory.as_str()]);
         git
     }
 
@@ -94,7 +96,6 @@ impl Git {
 
     /// Runs it and calls back for every line of its standard output.
     pub(crate) fn lines(mut self, mut line: impl FnMut(&str)) -> Result<()> {
-        use std::io::{BufRead, BufReader, Read};
         self.command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = self.command.spawn().map_err(|error| self.failed(error.to_string(), &[]))?;
         // Both pipes must be drained at once, else a talkative git stops half-way.
@@ -116,6 +117,26 @@ impl Git {
         if status.success() { Ok(()) } else { Err(self.failed(status.to_string(), &stderr)) }
     }
 
+    /// Runs it and calls back for every line, or piece of progress, of its standard error.
+    pub(crate) fn progress(mut self, mut said: impl FnMut(&str)) -> Result<()> {
+        self.command.stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = self.command.spawn().map_err(|error| self.failed(error.to_string(), &[]))?;
+        let mut all = Vec::new();
+        if let Some(err) = child.stderr.take() {
+            for byte in BufReader::new(err).bytes().map_while(std::result::Result::ok) {
+                if byte == b'\r' || byte == b'\n' {
+                    let start = all.iter().rposition(|&before| before == b'\n').map_or(0, |at| at + 1);
+                    said(&String::from_utf8_lossy(&all[start..]));
+                    all.push(b'\n');
+                } else {
+                    all.push(byte);
+                }
+            }
+        }
+        let status = child.wait().map_err(|error| self.failed(error.to_string(), &[]))?;
+        if status.success() { Ok(()) } else { Err(self.failed(status.to_string(), &all)) }
+    }
+
     fn failed(&self, status: String, stderr: &[u8]) -> Error {
         let said = String::from_utf8_lossy(stderr);
         let lines: Vec<&str> = said.trim_end().lines().collect();
@@ -124,13 +145,8 @@ impl Git {
     }
 }
 
-const ISOLATED: [(&str, &str); 4] = [
-    ("GIT_CONFIG_GLOBAL", "/dev/null"),
-    ("GIT_CONFIG_NOSYSTEM", "1"),
-    ("GIT_ATTR_NOSYSTEM", "1"),
-    // `worktree add` and `am` would run hooks of a template; ours has none, and none shall run.
-    ("GIT_TEMPLATE_DIR", ""),
-];
+const ISOLATED: [(&str, &str); 3] =
+    [("GIT_CONFIG_GLOBAL", "/dev/null"), ("GIT_CONFIG_NOSYSTEM", "1"), ("GIT_ATTR_NOSYSTEM", "1")];
 
 /// The name and address with which the user commits in a directory, by their own configuration.
 ///

@@ -4,7 +4,7 @@
 use camino::{Utf8Path, Utf8PathBuf};
 use git2::{Delta, DiffFindOptions, DiffOptions, Oid, Patch};
 
-use super::{Repo, TreeFile};
+use super::{Repo, TreeFile, Update};
 use crate::error::{Diagnostic, Error, Result};
 use crate::hunk::Hunk;
 use crate::patchfile::{FileDiff, parse_diffs, patch_path};
@@ -52,7 +52,11 @@ impl Repo {
                 [git2::FileMode::Blob, git2::FileMode::BlobExecutable, git2::FileMode::Unreadable].contains(&mode)
             };
             if !regular(delta.old_file().mode()) || !regular(delta.new_file().mode()) {
-                found.push(Diagnostic::new(blame, format!("{path} is not a regular file"), "keep links out of the series"));
+                found.push(Diagnostic::new(
+                    blame,
+                    format!("{path} is not a regular file"),
+                    "keep links out of the series",
+                ));
                 continue;
             }
             let file = self.read(to, &path)?;
@@ -93,6 +97,23 @@ impl Repo {
         let text = patch.to_buf().map_err(doing())?;
         let mut files = parse_diffs(Utf8Path::new("x"), &text, 0)?;
         Ok(files.pop().map(|file| file.hunks).unwrap_or_default())
+    }
+
+    /// Merges two changes of a file; `None` where they overlap or touch.
+    pub(crate) fn merge(&self, old: &[u8], ours: &[u8], theirs: &[u8]) -> Result<Option<Vec<u8>>> {
+        let doing = || Error::git("merging a file");
+        let tree = |bytes: &[u8]| {
+            let put = Update::Put(self.blob(bytes)?, 0o100_644);
+            let id = self.update_tree(self.empty_tree()?, &[(Utf8PathBuf::from("x"), put)])?;
+            self.inner.find_tree(id).map_err(doing())
+        };
+        let (old, ours, theirs) = (tree(old)?, tree(ours)?, tree(theirs)?);
+        let mut index = self.inner.merge_trees(&old, &ours, &theirs, None).map_err(doing())?;
+        if index.has_conflicts() {
+            return Ok(None);
+        }
+        let merged = index.write_tree_to(&self.inner).map_err(doing())?;
+        Ok(self.read(merged, Utf8Path::new("x"))?.map(|file| file.bytes))
     }
 
     /// The id that `git patch-id --stable` gives to the difference of two trees.

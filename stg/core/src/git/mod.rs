@@ -3,7 +3,7 @@
 //!
 //! Objects are read and written through libgit2, in memory as far as possible: a stack of patches on 95,000 files is
 //! assembled without a checkout. What libgit2 does differently from git (mails, worktrees, `am`) goes through the binary,
-//! in [`command`], which sees nothing of the user's configuration. libgit2 reads configuration too, so its search paths
+//! in `command`, which sees nothing of the user's configuration. libgit2 reads configuration too, so its search paths
 //! are emptied before the first repository is opened: results must not depend on `diff.*` or `core.*` of a home directory.
 
 pub(crate) mod command;
@@ -22,6 +22,7 @@ pub use git2::Oid;
 pub use self::diff::Changes;
 use crate::error::{Error, Result};
 use crate::manifest::Identity;
+use crate::source::absolute;
 
 /// Settings of a repository of ours, written when it is opened so that an old cache gets them too.
 const CONFIG: [(&str, &str); 6] = [
@@ -93,6 +94,7 @@ impl Repo {
     /// Opens a bare repository, or creates it.
     pub fn open_or_create(path: &Utf8Path) -> Result<Self> {
         isolate();
+        let path = &absolute(path)?;
         if !path.join("HEAD").exists() {
             let mut options = git2::RepositoryInitOptions::new();
             options.bare(true).mkpath(true).external_template(false).initial_head("none");
@@ -104,14 +106,15 @@ impl Repo {
     /// Opens a bare repository.
     pub fn open(path: &Utf8Path) -> Result<Self> {
         isolate();
-        let inner = Repository::open_bare(path).map_err(Error::git(format!("opening {path}")))?;
+        let path = absolute(path)?;
+        let inner = Repository::open_bare(&path).map_err(Error::git(format!("opening {path}")))?;
         let mut config = inner.config().map_err(Error::git("reading its configuration"))?;
         for (key, value) in CONFIG {
             if config.get_string(key).ok().as_deref() != Some(value) {
                 config.set_str(key, value).map_err(Error::git(format!("setting {key}")))?;
             }
         }
-        Ok(Self { inner, path: path.to_owned() })
+        Ok(Self { inner, path })
     }
 
     /// Where it is.
@@ -163,9 +166,7 @@ impl Repo {
     /// Points a ref at a commit, if it does not already.
     pub fn set_ref(&self, name: &str, id: Oid) -> Result<()> {
         if self.inner.refname_to_id(name).ok() != Some(id) {
-            self.inner
-                .reference(name, id, true, "phasectl")
-                .map_err(Error::git(format!("writing {name}")))?;
+            self.inner.reference(name, id, true, "phasectl").map_err(Error::git(format!("writing {name}")))?;
         }
         Ok(())
     }
@@ -181,7 +182,7 @@ impl Repo {
         Ok(commit.tree_id())
     }
 
-    /// Whether an object is there, here or in the clone whose objects are used.
+    /// Whether an object is there.
     pub fn has(&self, id: Oid) -> bool {
         self.inner.odb().is_ok_and(|odb| odb.exists(id))
     }
@@ -231,7 +232,12 @@ impl Repo {
         let mut path = Vec::new();
         while at != from {
             path.push(at);
-            let commit = self.inner.find_commit(at).map_err(doing())?;
+            let commit = match self.inner.find_commit(at) {
+                Ok(commit) => commit,
+                // Beyond the base of a clone, whose history was not copied.
+                Err(error) if error.code() == git2::ErrorCode::NotFound && path.len() > 1 => return Ok(None),
+                Err(error) => return Err(doing()(error)),
+            };
             match commit.parent_id(0) {
                 // A stack is a line of at most some hundred commits; a clone's history is not walked to its root.
                 Ok(parent) if path.len() < 1000 => at = parent,

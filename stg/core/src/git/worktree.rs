@@ -37,6 +37,18 @@ impl Repo {
         Ok(())
     }
 
+    /// Copies a tag with its commit and tree, without its history, from a clone, which is only read.
+    pub(crate) fn fetch_tag(&self, clone: &Utf8Path, tag: &str) -> Result<()> {
+        let bar = indicatif::ProgressBar::new_spinner();
+        let refspec = format!("+refs/tags/{tag}:refs/phasectl-tags/{tag}");
+        Git::reading(&self.path)
+            .args(["fetch", "--progress", "--depth=1", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules"])
+            .args([clone.as_str(), &refspec])
+            .progress(|line| bar.set_message(line.to_owned()))?;
+        bar.finish_and_clear();
+        Ok(())
+    }
+
     /// The commit that a worktree has checked out.
     pub fn worktree_head(&self, path: &Utf8Path) -> Result<Oid> {
         Self::oid(&Git::worktree(path).args(["rev-parse", "--verify", "HEAD"]).line()?)
@@ -79,7 +91,8 @@ impl Repo {
     pub fn blame(&self, base: Oid, tip: Oid, path: &Utf8Path, line: usize) -> Result<Option<Oid>> {
         let range = format!("{base}..{tip}");
         let place = format!("{line},{line}");
-        let said = Git::repo(&self.path).args(["blame", "--porcelain", "-L", &place, &range, "--", path.as_str()]).line();
+        let said =
+            Git::repo(&self.path).args(["blame", "--porcelain", "-L", &place, &range, "--", path.as_str()]).line();
         // A line past the end, or a file that is generated, has no author among the patches.
         let Ok(said) = said else { return Ok(None) };
         let boundary = said.lines().any(|line| line == "boundary");

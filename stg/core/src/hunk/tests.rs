@@ -30,26 +30,28 @@ fn file() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-proptest! {
-    #[test]
-    fn a_diff_goes_on_and_comes_off(old in file(), new in file()) {
-        let (_dir, repo) = repo();
+#[test]
+fn a_diff_goes_on_and_comes_off() {
+    let (_dir, repo) = repo();
+    proptest!(|(old in file(), new in file())| {
         let hunks = repo.hunks(&old, &new).unwrap();
         prop_assert_eq!(apply(&old, &hunks).unwrap(), new.clone());
         prop_assert_eq!(take_back(&new, &hunks).unwrap(), old);
-    }
+    });
+}
 
-    /// With distinct lines the place is unique, wherever other lines push it.
-    #[test]
-    fn a_shifted_diff_finds_its_place(at in 3_usize..36, above in 0_usize..30) {
+/// With distinct lines the place is unique, wherever other lines push it.
+#[test]
+fn a_shifted_diff_finds_its_place() {
+    let (_dir, repo) = repo();
+    proptest!(|(at in 3_usize..36, above in 0_usize..30)| {
         let old = crate::testing::numbered(1, 40);
         let new = old.replace(&format!("line {at}\n"), "changed\n");
-        let (_dir, repo) = repo();
         let hunks = repo.hunks(old.as_bytes(), new.as_bytes()).unwrap();
         let more: String = (0..above).map(|n| format!("more {n}\n")).collect();
         let got = apply(format!("{more}{old}").as_bytes(), &hunks).unwrap();
         prop_assert_eq!(String::from_utf8(got).unwrap(), format!("{more}{new}"));
-    }
+    });
 }
 
 #[test]

@@ -31,6 +31,10 @@ pub(super) fn base(manifest: &BaseManifest) -> Result<()> {
 
 pub(super) fn phases(all: &[Loaded], listed: &[Entry]) -> Result<()> {
     let mut checker = Checker { found: Vec::new(), files: listed.iter().map(|entry| entry.path.clone()).collect() };
+    for entry in listed.iter().filter(|entry| entry.symlink) {
+        let message = "symlink: phases/ holds regular files";
+        checker.found.push(Diagnostic::new(&entry.path, message, "put the file itself here"));
+    }
     let names: BTreeSet<&str> = all.iter().map(|one| one.manifest.phase.as_str()).collect();
     let scenarios: BTreeSet<&str> = all.iter().flat_map(|one| &one.manifest.scenarios).map(String::as_str).collect();
     let mut patches = BTreeMap::new();

@@ -54,8 +54,14 @@ fn bad_yaml() {
 
 #[test]
 fn unquoted_rows_are_other_rows() {
-    insta::assert_snapshot!(error("\"1.10\"", "1.10"), @"");
-    insta::assert_snapshot!(error("\"1.10\"", "\"one\""), @"");
+    insta::assert_snapshot!(error("\"1.10\"", "1.10"), @r#"
+    phases/phase1/phase.yaml:16:23: series[0].patches[1].rows[1]: this row is not quoted: YAML reads it as the number 1.1
+      fix: put the row into quotes, as in rows: ["1.1", "1.10"]
+    "#);
+    insta::assert_snapshot!(error("\"1.10\"", "\"one\""), @r#"
+    phases/phase1/phase.yaml:16:23: series[0].patches[1].rows[1]: `one` is not a row such as "1.10"
+      fix: correct the YAML at this place
+    "#);
 }
 
 #[test]

@@ -29,7 +29,8 @@ pub(super) fn explain(path: &Utf8Path, error: &serde_yaml::Error) -> Diagnostic 
         "correct the YAML at this place".to_owned()
     };
     let bad = ["unknown field", "missing field", UNQUOTED, "duplicate field", "invalid type", "is not a row"];
-    let message = if bad.iter().any(|known| message.contains(known)) { message } else { format!("bad YAML: {message}") };
+    let message =
+        if bad.iter().any(|known| message.contains(known)) { message } else { format!("bad YAML: {message}") };
     let at = Diagnostic::new(path, message, fix);
     match place {
         Some(place) => at.at(place.line()).column(Some(place.column())),

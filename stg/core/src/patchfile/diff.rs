@@ -62,7 +62,9 @@ pub(crate) fn parse_diffs(path: &Utf8Path, bytes: &[u8], first: usize) -> Result
         let one = parser.file()?;
         if all.iter().any(|other| other.path == one.path) {
             let message = format!("two diffs of {}", one.path);
-            return Err(Diagnostic::new(path, message, "put all hunks of a file under one `diff --git`").at(one.line).into());
+            return Err(Diagnostic::new(path, message, "put all hunks of a file under one `diff --git`")
+                .at(one.line)
+                .into());
         }
         all.push(one);
     }
@@ -125,7 +127,8 @@ impl<'a> Parser<'a> {
         let named = self.extended(&mut file)?;
         if named != file.renamed_from.is_some() {
             self.at = line - self.first;
-            return self.error(format!("the diff names {old} and {}", file.path), "add `rename from` and `rename to` lines");
+            return self
+                .error(format!("the diff names {old} and {}", file.path), "add `rename from` and `rename to` lines");
         }
         if self.peek().is_some_and(|line| line.starts_with(b"--- ")) {
             let to = if file.deleted.is_some() { "/dev/null".to_owned() } else { format!("b/{}", file.path) };
@@ -184,7 +187,8 @@ impl<'a> Parser<'a> {
     fn hunk(&mut self) -> Result<Hunk> {
         let head = self.peek().unwrap_or_default();
         let Some((old, new, heading)) = ranges(head) else {
-            return self.error(format!("`{}` is not a hunk header", self.text()), "write `@@ -line,count +line,count @@`");
+            return self
+                .error(format!("`{}` is not a hunk header", self.text()), "write `@@ -line,count +line,count @@`");
         };
         let mut hunk =
             Hunk { at: self.first + self.at, old_start: old.0, new_start: new.0, heading, lines: Vec::new() };

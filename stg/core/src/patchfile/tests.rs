@@ -64,7 +64,9 @@ fn what_is_printed_is_what_was_parsed() {
 
 #[test]
 fn what_git_adds_to_a_diff_is_read_and_not_kept() {
-    let with = diff("diff --git a/a.c b/b.c\nsimilarity index 90%\nrename from a.c\nrename to b.c\nindex 1..2 100644\n--- a/a.c\n+++ b/b.c\n@@ -1 +1 @@\n-a\n+b\n");
+    let with = diff(
+        "diff --git a/a.c b/b.c\nsimilarity index 90%\nrename from a.c\nrename to b.c\nindex 1..2 100644\n--- a/a.c\n+++ b/b.c\n@@ -1 +1 @@\n-a\n+b\n",
+    );
     let without = with.replace("similarity index 90%\n", "").replace("index 1..2 100644\n", "");
     assert_eq!(String::from_utf8(parse(&with).unwrap().print()).unwrap(), without);
 }

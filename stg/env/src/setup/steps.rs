@@ -26,13 +26,7 @@ const DPKG_LOCK_TIMEOUT: u32 = 900;
 const RUST_SRC_SUITES: [&str; 4] = ["trixie-backports", "unstable", "experimental", "trixie"];
 
 /// Installs packages with apt, those of backports in a second run, so that the first does not prefer backports too.
-pub(super) fn install_packages(
-    cache: &Cache,
-    machine: &Machine,
-    plan: &Plan,
-    lock: &LockGuard,
-    dry_run: bool,
-) -> Result<(), EnvError> {
+pub(super) fn install_packages(cache: &Cache, machine: &Machine, plan: &Plan, dry_run: bool) -> Result<(), EnvError> {
     let apt = Apt::for_install(cache, machine)?;
     let backports = format!("{}-backports", machine.os.codename);
     for (packages, target) in [(&plan.packages, None), (&plan.backports, Some(&backports))] {

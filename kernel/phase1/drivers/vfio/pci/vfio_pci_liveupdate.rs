@@ -14,15 +14,27 @@
 //!
 //! Everything else, for now. In particular:
 //!
-//! - The state of the device: it is reset before the kexec, so that it hands over no DMA and no
-//!   interrupt, and userspace finds it as after opening it. A device that cannot be reset cannot
-//!   be preserved.
+//! - The state of the device. The PCI core clears bus mastering of every device on the way into the
+//!   next kernel, which ends its DMA. The next kernel resets the device when the retrieved file is
+//!   bound to an iommufd, as it does whenever a vfio-pci device is opened. In between the device is
+//!   as it was left, like any device of a driver that does not shut it down.
 //! - The iommufd to which the file was bound, with everything in it: the new file must be bound
 //!   again.
 //! - Interrupts, region mappings, dma-bufs and eventfds that userspace set up through the file.
+//!   The next kernel disables MSI and MSI-X when it finds the device.
 //!
 //! Only files of the device's character device are accepted, and only once they are bound to an
 //! iommufd: before that, and through a group, a file stands for no access to the device.
+//!
+//! # In the next kernel
+//!
+//! vfio-pci must be bound to the device before its file is retrieved: the LUO does not let a failed
+//! retrieve be tried again. A session that holds a file which was not retrieved cannot be finished;
+//! one that holds a file which could not be retrieved can.
+//!
+//! Nothing keeps the device from being opened through its character device meanwhile. If userspace
+//! does that, and preserves that file for the next live update, the file of this one can not be
+//! retrieved any more.
 //!
 //! C header: [`include/linux/kho/abi/vfio_pci.h`](srctree/include/linux/kho/abi/vfio_pci.h)
 
@@ -30,6 +42,8 @@
 mod device;
 #[path = "vfio_pci_liveupdate/handover.rs"]
 mod handover;
+#[path = "vfio_pci_liveupdate/open.rs"]
+mod open;
 #[path = "vfio_pci_liveupdate/retrieve.rs"]
 mod retrieve;
 
@@ -53,8 +67,8 @@ use kernel::{
 };
 
 use crate::{
-    device::OpenDevice,
-    handover::Address, //
+    handover::Address,
+    open::OpenDevice, //
 };
 
 /// Prefix of log messages.
@@ -103,46 +117,42 @@ impl FileHandler for VfioPci {
     type Data = handover::Record;
 
     fn can_preserve(file: &File) -> bool {
-        OpenDevice::from_file(file).is_some()
+        OpenDevice::new(file).is_some()
     }
 
     fn id(file: &File) -> usize {
-        // The device and not the file, so that no device is preserved twice. Zero is no address:
-        // the LUO asks only for files that `can_preserve` accepted.
-        OpenDevice::from_file(file).map_or(0, OpenDevice::id)
+        // The device and not the file, so that no device is preserved twice. The LUO asks only for
+        // files that `can_preserve` accepted or `retrieve` returned; any other is its own.
+        OpenDevice::new(file).map_or(file.as_ptr().addr(), |open| open.device.id())
     }
 
     fn preserve(file: &File) -> Result<Preserved<handover::Record>> {
-        let device = OpenDevice::from_file(file).ok_or(EINVAL)?;
+        let open = OpenDevice::new(file).ok_or(EINVAL)?;
 
-        device.check_preservable()?;
-        Preserved::new(device.address()?.encode())
+        open.check_access()?;
+        Preserved::new(open.device.address()?.encode())
     }
 
     fn unpreserve(_file: &File, _data: Preserved<handover::Record>) {
         // The device was left alone by `preserve`, and the memory goes away by itself.
     }
 
-    fn freeze(file: &File, _data: &mut handover::Record) -> Result {
-        // Version 1 of the ABI promises a device that was reset.
-        OpenDevice::from_file(file).ok_or(EINVAL)?.reset()
-    }
-
     fn retrieve(data: Restored<handover::Record>) -> Result<ARef<File>> {
         let address = Address::decode(&data).ok_or(EINVAL)?;
 
-        retrieve::open(address).inspect_err(|error| {
+        retrieve::open(&address).inspect_err(|error| {
             pr_warn!("cannot retrieve the file of {}: {:?}\n", address, error);
         })
     }
 
     fn can_finish(outcome: Outcome<'_, ()>) -> bool {
-        // Somebody must have taken charge of the device.
-        matches!(outcome, Outcome::Retrieved(_))
+        // Somebody may still want to take charge of the device. If that failed, it is not going to
+        // succeed later, and must not keep the other files of the session.
+        !matches!(outcome, Outcome::Unclaimed(()))
     }
 
     fn finish(_outcome: Outcome<'_, Restored<handover::Record>>) {
-        // Memory that nobody claimed goes away by itself.
+        // The file is userspace's alone from here on, and nothing else was set up for it.
     }
 }
 
@@ -151,19 +161,13 @@ static HANDLER: Handler<VfioPci> = Handler::new();
 /// Makes the files of vfio-pci devices preservable.
 ///
 /// Called once, when vfio-pci is initialised. Does nothing when live update is disabled in this
-/// boot.
+/// boot. An error costs the ability to preserve files, not vfio-pci.
 #[export]
-pub extern "C" fn vfio_pci_liveupdate_init() -> kernel::ffi::c_int {
+pub extern "C" fn vfio_pci_liveupdate_init() {
     match HANDLER.register() {
-        Ok(registration) => {
-            // Built-in code never goes away, so the handler stays.
-            core::mem::forget(registration);
-            0
-        }
-        Err(EOPNOTSUPP) => 0,
-        Err(error) => {
-            pr_err!("cannot register for live update: {:?}\n", error);
-            error.to_errno()
-        }
+        // Built-in code never goes away, so the handler stays.
+        Ok(registration) => core::mem::forget(registration),
+        Err(EOPNOTSUPP) => (),
+        Err(error) => pr_err!("cannot register for live update: {:?}\n", error),
     }
 }

@@ -43,7 +43,8 @@ pub enum Outcome<'a, T> {
 ///
 /// In the old kernel the order is `can_preserve`, `preserve`, then either `unpreserve`, when
 /// userspace changes its mind, or `freeze` in the reboot system call and the jump to the next
-/// kernel. `freeze` may be followed by `unpreserve` too: another file may refuse to freeze.
+/// kernel. The jump may still be called off, for example by another file that refuses to freeze:
+/// `freeze` can be called again, and can be followed by `unpreserve`.
 ///
 /// In the new kernel it is `retrieve`, at most once, then `can_finish` and `finish`.
 ///
@@ -57,7 +58,7 @@ pub trait FileHandler: Sized + 'static {
     const COMPATIBLE: &'static CStr;
 
     /// What one kernel tells the next about one file.
-    type Data: FromBytes + IntoBytes;
+    type Data: FromBytes + IntoBytes + Send;
 
     /// Returns whether this handler is responsible for `file`.
     ///
@@ -146,7 +147,10 @@ pub trait FileHandler: Sized + 'static {
 ///
 /// static HANDLER: Handler<Nothing> = Handler::new();
 ///
-/// let registration = HANDLER.register()?;
+/// let registration = match HANDLER.register() {
+///     Err(EOPNOTSUPP) => return Ok(()), // Live update is disabled in this boot.
+///     result => result?,
+/// };
 ///
 /// // A second handler with the same compatible string is refused.
 /// assert_eq!(HANDLER.register().err(), Some(EEXIST));
@@ -205,10 +209,11 @@ impl<T: FileHandler> Handler<T> {
     /// Fails with [`EOPNOTSUPP`] when live update is disabled in this boot, and with [`EEXIST`]
     /// when the compatible string is taken, be it by this very handler.
     pub fn register(&'static self) -> Result<Registration<T>> {
-        // SAFETY: `inner` is a valid handler with all required callbacks. It is neither moved nor
-        // freed before it is unregistered: it is borrowed for `'static`, and the registration that
-        // a module keeps is dropped before the module's statics go away. Registering it twice is
-        // caught by its compatible string before it is touched.
+        // SAFETY: `inner` is a valid handler with all required callbacks. It is borrowed for
+        // `'static`, so it is neither moved nor freed. As everywhere in Rust code, this is true of
+        // a module's statics only until the module is unloaded; that the module drops the
+        // registration first cannot be enforced here, and is asked for by `Registration`.
+        // Registering a handler twice is caught by its compatible string before it is touched.
         to_result(unsafe { bindings::liveupdate_register_file_handler(self.inner.get()) })?;
 
         // INVARIANT: The handler was just registered, by nobody else.
@@ -278,10 +283,9 @@ impl<T: FileHandler> VTable<T> {
         _handler: *mut bindings::liveupdate_file_handler,
         file: *mut bindings::file,
     ) -> bool {
-        // SAFETY: The caller holds a reference to the file. It got it from a file descriptor in an
-        // ioctl on another file, so this thread is not in a call that holds an `fdget_pos` on it,
-        // and no other thread can hold one without the lock: the file table is then shared, or
-        // the LUO's reference makes the file so.
+        // SAFETY: The caller holds a reference to the file. It got it with `fget()` in an ioctl,
+        // where no `fdget_pos` is active on this thread: the same situation, and the same reason,
+        // as for `LocalFile::assume_no_fdget_pos` after `LocalFile::fget`.
         T::can_preserve(unsafe { File::from_raw_file(file) })
     }
 
@@ -334,9 +338,8 @@ impl<T: FileHandler> VTable<T> {
     unsafe extern "C" fn freeze(args: *mut bindings::liveupdate_file_op_args) -> crate::ffi::c_int {
         // SAFETY: `args` is valid and used by nobody else during the call.
         let args = unsafe { &mut *args };
-        // SAFETY: The LUO's reference keeps the file alive. That reference also makes the file
-        // shared, so that every `fdget_pos` that began after `preserve` took the lock, and none
-        // that began before can still be active, see `can_preserve`.
+        // SAFETY: The LUO's reference keeps the file alive. For `fdget_pos` see `can_preserve`; the
+        // reboot system call is not called with one either.
         let file = unsafe { File::from_raw_file(args.file) };
         // SAFETY: The address was returned by `into_phys` in `preserve`. The memory is only lent
         // to this call: `ManuallyDrop` leaves it to the next kernel, or to `unpreserve`.
@@ -400,9 +403,8 @@ impl<T: FileHandler> VTable<T> {
     ) -> Outcome<'a, D> {
         match args.retrieve_status {
             0 => unclaimed().map_or_else(Outcome::Failed, Outcome::Unclaimed),
-            // SAFETY: The LUO holds a reference to the file that `retrieve` returned, and has held
-            // it since before userspace could see the file, so that the file always was shared
-            // for `fdget_pos`.
+            // SAFETY: The LUO holds a reference to the file that `retrieve` returned. For
+            // `fdget_pos` see `can_preserve`.
             status if status > 0 => Outcome::Retrieved(unsafe { File::from_raw_file(args.file) }),
             status => Outcome::Failed(Error::from_errno(status)),
         }

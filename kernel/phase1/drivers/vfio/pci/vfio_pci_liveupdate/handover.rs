@@ -35,22 +35,6 @@ impl Address {
             .then_some(Self { domain, bdf })
     }
 
-    /// The PCI domain number.
-    pub(crate) fn domain(self) -> i32 {
-        // Not truncating: `new` has checked it.
-        self.domain as i32
-    }
-
-    /// The bus number.
-    pub(crate) fn bus(self) -> u8 {
-        (self.bdf >> 8) as u8
-    }
-
-    /// The device and function number, as in `PCI_DEVFN()`.
-    pub(crate) fn devfn(self) -> u8 {
-        self.bdf as u8
-    }
-
     /// Writes the record for the next kernel.
     pub(crate) fn encode(self) -> Record {
         let mut record = [0; SIZE];
@@ -74,13 +58,14 @@ impl Address {
 /// Writes the address the way it is written everywhere, for example `0000:01:00.0`.
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [bus, devfn] = self.bdf.to_be_bytes();
+
         write!(
             f,
-            "{:04x}:{:02x}:{:02x}.{:x}",
+            "{:04x}:{bus:02x}:{:02x}.{:x}",
             self.domain,
-            self.bus(),
-            self.devfn() >> 3,
-            self.devfn() & 7
+            devfn >> 3,
+            devfn & 7
         )
     }
 }

@@ -1,100 +1,91 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Finding a device that was handed over, and opening it.
+//! A new file for a device that was handed over.
 
 use core::ptr::NonNull;
 
 use kernel::{
     bindings,
+    container_of,
     error::from_err_ptr,
+    ffi,
     fs::File,
-    pci,
     prelude::*,
     sync::aref::ARef, //
 };
 
-use crate::handover::Address;
+use crate::{
+    device::Device,
+    handover::Address, //
+};
 
-/// A PCI device whose driver neither comes nor goes.
+/// A vfio device that does not go away, although it may be unregistered at any time.
 ///
 /// # Invariants
 ///
-/// `pdev` is valid for the lifetime of the object, and its device lock is held by it.
-struct LockedDevice<'a> {
-    pdev: NonNull<bindings::pci_dev>,
-    _reference: &'a ARef<pci::Device>,
-}
+/// `0` points to a valid device, and this object owns a reference to its `struct device`.
+struct FoundDevice(NonNull<bindings::vfio_device>);
 
-impl<'a> LockedDevice<'a> {
-    fn lock(reference: &'a ARef<pci::Device>) -> Self {
-        // `pci::Device` is a transparent wrapper around the C struct.
-        let pdev = NonNull::from(&**reference).cast::<bindings::pci_dev>();
+impl FoundDevice {
+    /// Finds the device of vfio-pci at `address`.
+    fn find(address: &Address) -> Option<Self> {
+        // SAFETY: `matches` is called, during this call only, with devices of the class that
+        // `vfio_device_find` looks through and with the pointer to `address`.
+        let device = unsafe {
+            bindings::vfio_device_find(Some(matches), core::ptr::from_ref(address).cast())
+        };
 
-        // SAFETY: The reference keeps the device alive for `'a`.
-        unsafe { bindings::device_lock(&raw mut (*pdev.as_ptr()).dev) };
-
-        // INVARIANT: The device is valid for `'a`, and was just locked.
-        Self {
-            pdev,
-            _reference: reference,
-        }
+        // INVARIANT: `vfio_device_find` returns a reference that is ours.
+        NonNull::new(device).map(Self)
     }
 
-    /// Returns the vfio device, if vfio-pci is the driver.
-    fn vfio_device(&self) -> Result<*mut bindings::vfio_device> {
-        let pdev = self.pdev.as_ptr();
+    /// Opens the device as its character device would be opened.
+    fn open(&self) -> Result<ARef<File>> {
+        // SAFETY: By the type invariants we have a reference to the device.
+        let file = from_err_ptr(unsafe { bindings::vfio_device_cdev_getfile(self.0.as_ptr()) })?;
+        let file = NonNull::new(file).ok_or(ENODEV)?;
 
-        // SAFETY: By the type invariants the device is valid.
-        let driver = unsafe { (*pdev).driver };
-        if !core::ptr::eq(driver, &raw const bindings::vfio_pci_driver) {
-            return Err(ENODEV);
-        }
-
-        // SAFETY: By the type invariants the device is valid.
-        let vdev = unsafe { bindings::dev_get_drvdata(&raw const (*pdev).dev) };
-        let vdev = vdev.cast::<bindings::vfio_pci_core_device>();
-        if vdev.is_null() {
-            return Err(ENODEV);
-        }
-
-        // SAFETY: The driver data of vfio-pci is a `struct vfio_pci_core_device`, which is freed
-        // only after the driver is unbound.
-        Ok(unsafe { &raw mut (*vdev).vdev })
+        // SAFETY: The reference is ours. Nobody else knows of the new file, so no `fdget_pos` is
+        // active on it; `File` is a transparent wrapper.
+        Ok(unsafe { ARef::from_raw(file.cast()) })
     }
 }
 
-impl Drop for LockedDevice<'_> {
+impl Drop for FoundDevice {
     fn drop(&mut self) {
-        // SAFETY: By the type invariants the device is valid and locked by this object.
-        unsafe { bindings::device_unlock(&raw mut (*self.pdev.as_ptr()).dev) };
+        // SAFETY: By the type invariants this is our reference.
+        unsafe { bindings::put_device(&raw mut (*self.0.as_ptr()).device) };
     }
 }
 
-/// Opens the device at `address` as its character device would be opened.
+/// Returns whether a device is the one that is looked for.
 ///
-/// Fails with [`ENODEV`] if there is no device or if vfio-pci is not its driver, and with what
-/// opening the character device can fail with.
-pub(crate) fn open(address: Address) -> Result<ARef<File>> {
-    // SAFETY: The function has no preconditions; it returns a reference or null.
-    let pdev = unsafe {
-        bindings::pci_get_domain_bus_and_slot(
-            address.domain(),
-            address.bus().into(),
-            address.devfn().into(),
-        )
-    };
-    let pdev = NonNull::new(pdev).ok_or(ENODEV)?;
-    // SAFETY: The reference is ours, and `pci::Device` is a transparent wrapper.
-    let pdev: ARef<pci::Device> = unsafe { ARef::from_raw(pdev.cast()) };
+/// # Safety
+///
+/// `dev` must be the `device` of a vfio device, and `address` must point to an [`Address`].
+unsafe extern "C" fn matches(
+    dev: *mut bindings::device,
+    address: *const ffi::c_void,
+) -> ffi::c_int {
+    // SAFETY: By the requirements of this function.
+    let device = unsafe { container_of!(dev, bindings::vfio_device, device) };
+    // SAFETY: By the requirements of this function.
+    let address = unsafe { &*address.cast::<Address>() };
 
-    let device = LockedDevice::lock(&pdev);
-    let vfio_device = device.vfio_device()?;
-    // SAFETY: The device is registered with vfio: vfio-pci is bound, and under the device lock it
-    // is neither in the middle of its probe nor of its removal.
-    let file = from_err_ptr(unsafe { bindings::vfio_device_cdev_getfile(vfio_device) })?;
-    let file = NonNull::new(file).ok_or(ENODEV)?;
+    // SAFETY: The caller holds a reference to `dev`, which is part of the device. Any device of
+    // the class is set up this far, because `Device` needs nothing that comes with registration.
+    let found = NonNull::new(device).and_then(|device| unsafe { Device::new(device) });
 
-    // SAFETY: The reference is ours. Nobody else knows of the new file, so no `fdget_pos` is
-    // active on it; `File` is a transparent wrapper.
-    Ok(unsafe { ARef::from_raw(file.cast()) })
+    found
+        .and_then(|device| device.address().ok())
+        .is_some_and(|found| found == *address)
+        .into()
+}
+
+/// Opens the device at `address`.
+///
+/// Fails with [`ENODEV`] if there is no device that vfio-pci is bound to, and with what opening its
+/// character device can fail with.
+pub(crate) fn open(address: &Address) -> Result<ARef<File>> {
+    FoundDevice::find(address).ok_or(ENODEV)?.open()
 }

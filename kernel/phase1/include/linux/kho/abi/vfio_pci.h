@@ -13,16 +13,18 @@
  * kexec reboot using the LUO.
  *
  * For each file one &struct vfio_pci_core_device_ser is handed over. It tells
- * the next kernel for which device to recreate the file. Version 1 carries
- * nothing else: the device has been reset before the kexec, so that there is no
- * state to carry.
+ * the next kernel for which device to recreate the file, and nothing about the
+ * state of the device. The previous kernel stopped the device's DMA by clearing
+ * Bus Master Enable on its way out. Whatever else the device was set up for is
+ * void: it must be reset before it is used.
  *
  * This interface is a contract. Any change of the structure's layout, of the
- * meaning of a field, or of the state in which the device is handed over is
- * incompatible. Such a change requires a new VFIO_PCI_LUO_FH_COMPATIBLE, and a
- * kernel refuses to retrieve a file under a string that it does not know. In
- * particular, a kernel that hands over running devices must not use version 1:
- * its successor would take the device for an idle one.
+ * meaning of a field, of the state in which the device is handed over, or of the
+ * file-lifecycle-bound objects that go with the files is incompatible and needs
+ * a new VFIO_PCI_LUO_FH_COMPATIBLE. In particular, a device that is handed over
+ * running must not go by this string: it would be taken for a stopped one. A
+ * kernel that does not know the string of a file fails to deserialize the whole
+ * session.
  */
 
 /**
@@ -38,6 +40,6 @@ struct vfio_pci_core_device_ser {
 } __packed;
 
 /* The compatibility string for the vfio-pci file handler */
-#define VFIO_PCI_LUO_FH_COMPATIBLE	"vfio-pci-v1"
+#define VFIO_PCI_LUO_FH_COMPATIBLE	"vfio-pci-stopped-v1"
 
 #endif /* _LINUX_KHO_ABI_VFIO_PCI_H */

@@ -3,16 +3,16 @@
 //! Scenarios: experiments as data.
 //!
 //! `selftests/scenarios/<phase>/<name>.yaml`. A scenario is one of three kinds:
-//! - a **hand-over** (the usual one): at least two `stages`; every stage but the last ends with `kexec-reboot`. One that does not
-//!   reach its last kernel cannot pass.
-//! - **kunit**: `kunit: { suites: [...] }` boots once with KUnit enabled and reads its KTAP off the console. Each named suite must
-//!   have run and passed. No stages.
-//! - **blackout**: `blackout: { to: <mark>, baseline: [<stages>] }` measures the instructions from the jump to a mark in the
-//!   next kernel, once for `stages` and once for `baseline`, each twice; see [`blackout`](crate::blackout).
+//! - a **hand-over** (the usual one): at least two `stages`; every stage but the last ends with `kexec-reboot`. One
+//!   that does not reach its last kernel cannot pass.
+//! - **kunit**: `kunit: { suites: [...] }` boots once with KUnit enabled and reads its KTAP off the console. Each named
+//!   suite must have run and passed. No stages.
+//! - **blackout**: `blackout: { to: <mark>, baseline: [<stages>] }` measures the instructions from the jump to a mark
+//!   in the next kernel, once for `stages` and once for `baseline`, each twice; see [`blackout`](crate::blackout).
 //!
 //! ```yaml
 //! title: a vfio-pci device fd survives a live update
-//! rows: ["1.2", "1.3"]            # requirement ids, quoted: 1.10 is not 1.1
+//! rows: ["1.2", "1.3"]            # requirement ids
 //! cases:                          # the same stages, on several machines
 //!   - { name: legacy, topology: legacy }
 //!   - { name: virtio, topology: virtio-net-legacy, rows: ["1.3"] }   # optional: rows, cmdline, stages of its own
@@ -35,6 +35,10 @@
 //! stall: 60                       # optional; seconds of silence that count as a hang
 //! repeat: 1                       # optional; every repetition must be good
 //! ```
+
+mod check;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
@@ -210,7 +214,7 @@ impl Scenario {
             return Err(wrong("a scenario lies in a directory named after its phase".into()));
         };
         let id = format!("{phase}/{name}");
-        check_common(&file).map_err(wrong)?;
+        check::common(&file).map_err(wrong)?;
         let kind = match (file.stages, file.kunit, file.blackout) {
             (Some(stages), None, None) => Kind::Handover(stages),
             (None, Some(kunit), None) => Kind::Kunit(kunit.suites),
@@ -218,7 +222,7 @@ impl Scenario {
             (None, None, _) => return Err(wrong("`stages` (or `kunit`) is missing".into())),
             (_, Some(_), _) => return Err(wrong("`kunit` goes with neither `stages` nor `blackout`".into())),
         };
-        check_kind(&kind, &file.cases).map_err(wrong)?;
+        check::kind(&kind, &file.cases).map_err(wrong)?;
         Ok(Self {
             id,
             path: path.to_owned(),
@@ -277,83 +281,6 @@ impl Scenario {
     pub fn case_id(&self, case: &Case) -> String {
         format!("{}/{}", self.id, case.name)
     }
-}
-
-fn check_common(file: &File) -> Result<(), String> {
-    if file.title.trim().is_empty() {
-        return Err("`title` is empty".into());
-    }
-    if file.cases.is_empty() {
-        return Err("`cases` is empty, so nothing would run".into());
-    }
-    for (index, case) in file.cases.iter().enumerate() {
-        if case.name.is_empty() || case.name.contains(['/', ' ', '#']) {
-            return Err(format!("case name `{}` must not be empty or contain `/`, `#` or blanks", case.name));
-        }
-        if file.cases[..index].iter().any(|earlier| earlier.name == case.name) {
-            return Err(format!("two cases are called `{}`", case.name));
-        }
-        if case.rows.as_ref().unwrap_or(&file.rows).is_empty() {
-            return Err(format!("case `{}` shows no row: `rows` is empty", case.name));
-        }
-    }
-    if file.wall == 0 || file.stall == 0 || file.repeat == 0 {
-        return Err("`wall`, `stall` and `repeat` must be at least 1".into());
-    }
-    Ok(())
-}
-
-fn check_kind(kind: &Kind, cases: &[Case]) -> Result<(), String> {
-    match kind {
-        Kind::Handover(stages) => check_stages(stages, "stages")?,
-        Kind::Kunit(suites) if suites.is_empty() => {
-            return Err("`kunit.suites` is empty, so nothing would be checked".into());
-        }
-        Kind::Kunit(_) => {}
-        Kind::Blackout { stages, baseline, to } => {
-            for (stages, name) in [(stages, "stages"), (baseline, "blackout.baseline")] {
-                check_stages(stages, name)?;
-                let marks = |step: &Step| matches!(step, Step::Mark { name } if name == to);
-                if stages.len() != 2 || !stages[1].steps.iter().any(marks) {
-                    return Err(format!("`{name}` must have two stages, the second with `mark: {{name: {to}}}`"));
-                }
-            }
-        }
-    }
-    for case in cases {
-        match (&case.stages, kind) {
-            (None, _) => {}
-            (Some(stages), Kind::Handover(_)) => check_stages(stages, &format!("stages of case `{}`", case.name))?,
-            (Some(_), _) => {
-                return Err(format!("case `{}`: only hand-over scenarios have `stages` per case", case.name));
-            }
-        }
-    }
-    Ok(())
-}
-
-fn check_stages(stages: &[Stage], name: &str) -> Result<(), String> {
-    if stages.len() < 2 {
-        return Err(format!("`{name}` has {} stage(s): a hand-over needs a kernel after the first", stages.len()));
-    }
-    for (index, stage) in stages.iter().enumerate() {
-        let last = index + 1 == stages.len();
-        let reboots = stage.steps.iter().position(|step| *step == Step::KexecReboot);
-        if !last && reboots != stage.steps.len().checked_sub(1) {
-            return Err(format!("`{name}`: stage {index} must end with its only `kexec-reboot`"));
-        }
-        if last && reboots.is_some() {
-            return Err(format!("`{name}`: no stage follows the `kexec-reboot` in stage {index}"));
-        }
-        for step in &stage.steps {
-            if let Step::KexecLoad { kernel, .. } = innermost(step)
-                && !ROLES.contains(&kernel.as_str())
-            {
-                return Err(format!("`{name}`: kexec-load of `{kernel}`: it must be one of {}", ROLES.join(", ")));
-            }
-        }
-    }
-    Ok(())
 }
 
 /// The step inside any number of `fails`.

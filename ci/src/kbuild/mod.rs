@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Kernels of single commits.
+//!
+//! [`build`] takes a commit of the cache's repository to a bootable image:
+//!
+//! 1. The build key is the hash of everything that shapes the result: tree, wanted options, tools. If the store has it,
+//!    that is the answer, in milliseconds and without touching anything.
+//! 2. Under a lock, the one worktree is moved to the commit ([`worktree`]).
+//! 3. `tinyconfig`, the wanted options, `olddefconfig`; every wanted option must have survived ([`config`]).
+//! 4. `make W=1 bzImage` in a build directory shared by all commits with the same basic options and tools, so that it
+//!    compiles what changed between the commits and no more. Kconfig's own dependency tracking covers the options that
+//!    differ (gates, tests); a debug kernel, with other basic options, gets a directory of its own.
+//! 5. The result goes into the store at once or not at all ([`store`]).
+//!
+//! A failure is read out of the log ([`diagnose`]) and each error goes to the patch whose line it is ([`blame`]).
+//!
+//! Guarantee: nothing outside the cache is written, and a killed run costs time but no correctness.
+
+pub mod blame;
+pub mod config;
+mod diagnose;
+pub mod error;
+mod interrupted;
+mod kconfig;
+mod make;
+mod progress;
+mod store;
+#[cfg(test)]
+mod tests;
+mod worktree;
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use sha2::{Digest as _, Sha256};
+use stg_core::git::{Oid, Repo};
+use stg_env::Cache;
+
+pub use self::blame::{Blame, Culprit, GitBlame};
+pub use self::config::{Fragment, PhaseGates, Scope, project_fragments};
+pub use self::error::{BuildError, CompileError, LostOption};
+pub use self::make::Tools;
+pub use self::store::{KernelImage, Meta};
+
+use self::config::{Value, Wanted};
+use self::diagnose::Dirs;
+use self::make::Make;
+use self::progress::Progress;
+
+/// Changes whenever this module makes another kernel from the same inputs.
+const RECIPE: &str = "phasectl kernel 1";
+
+/// What to build and with what.
+pub struct BuildRequest<'a> {
+    /// The bare repository that has the commit.
+    pub repo: &'a Utf8Path,
+    /// The commit id.
+    pub commit: &'a str,
+    /// What the commit is called in progress and messages, such as `phase1/kho-rust`.
+    pub label: &'a str,
+    /// What its `.config` must contain; later fragments override earlier ones.
+    pub fragments: &'a [Fragment],
+    /// The tools.
+    pub tools: &'a Tools,
+    /// The cache that everything is kept in.
+    pub cache: &'a Cache,
+    /// How many compilers run at once.
+    pub jobs: usize,
+    /// Finds the patch of a line that does not compile.
+    pub blame: Option<&'a dyn Blame>,
+}
+
+/// Builds the kernel, or finds it built.
+///
+/// # Errors
+///
+/// [`BuildError::Config`] and [`BuildError::Compile`] if the tree is to blame, the others if the surroundings are.
+pub fn build(request: &BuildRequest<'_>) -> Result<KernelImage, BuildError> {
+    let repo = Repo::open(request.repo)?;
+    let commit = Repo::oid(request.commit)?;
+    let tree = repo.tree_of(commit)?.to_string();
+    let wanted = config::merge(request.fragments);
+    let key = build_key(&tree, &wanted, request.tools);
+    let kernels = request.cache.kernels()?;
+    if let Some(image) = store::find(&kernels, &key) {
+        return Ok(image);
+    }
+    // One lock for all: builds share the worktree, and two at once would only take turns at the processors.
+    let _lock = request.cache.lock("kernel-build")?;
+    if let Some(image) = store::find(&kernels, &key) {
+        return Ok(image);
+    }
+    store::sweep(&kernels)?;
+    let work = Work {
+        request,
+        wanted: &wanted,
+        source: request.cache.worktrees()?.join("kernel-build"),
+        out: request.cache.build(&directory_key(&wanted, request.tools))?,
+    };
+    let progress = Progress::start(request.label);
+    let started = Instant::now();
+    let made = work.make(&repo, commit, &progress);
+    progress.finish(made.is_ok(), started.elapsed());
+    let made = made?;
+    let meta = Meta {
+        key,
+        commit: request.commit.to_owned(),
+        tree,
+        toolchain: request.tools.id.clone(),
+        left_out: made.left_out,
+        seconds: started.elapsed().as_secs(),
+    };
+    store::keep(&kernels, &work.out, &made.log, &made.warnings, meta)
+}
+
+/// The key that [`build`] would use, for callers that only ask whether something changed.
+///
+/// # Errors
+///
+/// If the repository does not have the commit.
+pub fn key(request: &BuildRequest<'_>) -> Result<String, BuildError> {
+    let tree = Repo::open(request.repo)?.tree_of(Repo::oid(request.commit)?)?;
+    Ok(build_key(&tree.to_string(), &config::merge(request.fragments), request.tools))
+}
+
+/// Finds the patch of an error, and for a symbol that the linker misses, the place.
+fn attribute(error: &mut CompileError, blame: &dyn Blame) {
+    let missing = error.message.strip_prefix("undefined symbol: ").filter(|_| error.line.is_none());
+    if let Some((file, line)) = missing.and_then(|symbol| blame.mention(symbol)) {
+        (error.file, error.line) = (Some(file), Some(line));
+    }
+    if let (Some(file), Some(line)) = (&error.file, error.line) {
+        error.culprit = blame.blame(file, line);
+    }
+}
+
+/// Hash of everything that shapes a kernel.
+fn build_key(tree: &str, wanted: &[Wanted], tools: &Tools) -> String {
+    let fixed = make::FIXED.iter().map(|(name, value)| format!("{name}={value}"));
+    let options = wanted.iter().map(|one| format!("{:?} {one}", one.scope));
+    hash(
+        [RECIPE.to_owned(), tree.to_owned(), tools.id.clone()]
+            .into_iter()
+            .chain(tools.args.clone())
+            .chain(fixed)
+            .chain(options),
+    )
+}
+
+/// Hash of what builds must have in common to share a build directory.
+fn directory_key(wanted: &[Wanted], tools: &Tools) -> String {
+    let options = wanted.iter().filter(|one| one.scope == Scope::Always).map(ToString::to_string);
+    let all = [RECIPE.to_owned(), tools.id.clone()].into_iter().chain(tools.args.clone()).chain(options);
+    format!("kernel-{}", &hash(all)[..16])
+}
+
+fn hash(parts: impl Iterator<Item = String>) -> String {
+    let mut hasher = Sha256::new();
+    for part in parts {
+        // With its length, so that two lists never run together to the same text.
+        hasher.update((part.len() as u64).to_le_bytes());
+        hasher.update(part);
+    }
+    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A build under way; the lock is held.
+struct Work<'a> {
+    request: &'a BuildRequest<'a>,
+    wanted: &'a [Wanted],
+    source: Utf8PathBuf,
+    out: Utf8PathBuf,
+}
+
+/// What make left in the build directory.
+struct Made {
+    left_out: Vec<String>,
+    warnings: Vec<String>,
+    log: Utf8PathBuf,
+}
+
+impl Work<'_> {
+    fn make(&self, repo: &Repo, commit: Oid, progress: &Progress) -> Result<Made, BuildError> {
+        progress.say("checkout");
+        worktree::prepare(repo, &self.source, commit)?;
+        let log = self.out.join("build.log");
+        std::fs::write(&log, "").map_err(BuildError::io("write", &log))?;
+        let make = Make { tools: self.request.tools, source: &self.source, out: &self.out, log: &log };
+        let running = interrupted::Running::begin(&self.out)?;
+        let made = self.configure(&make, progress).and_then(|left_out| {
+            let jobs = format!("-j{}", self.request.jobs.max(1));
+            let args = [&jobs, "--output-sync=target", "W=1", "bzImage"];
+            self.succeed(&make, &args, progress)?;
+            Ok(left_out)
+        });
+        running.done()?;
+        let left_out = made?;
+        let warnings = diagnose::warnings(&self.said(&log)?, self.dirs());
+        Ok(Made { left_out, warnings, log })
+    }
+
+    /// Makes the `.config`. It is made beside its place and moved there only if it differs: make compares times, and a
+    /// new `.config` with the same content would have it go through everything.
+    fn configure(&self, make: &Make<'_>, progress: &Progress) -> Result<Vec<String>, BuildError> {
+        const NEXT: &str = ".config.next";
+        progress.say("configuration");
+        let (next, config) = (self.out.join(NEXT), self.out.join(".config"));
+        let variable = format!("KCONFIG_CONFIG={NEXT}");
+        self.succeed(make, &["-s", &variable, "tinyconfig"], progress)?;
+        let tiny = std::fs::read_to_string(&next).map_err(BuildError::io("read", &next))?;
+        std::fs::write(&next, config::overlay(&tiny, self.wanted)).map_err(BuildError::io("write", &next))?;
+        self.succeed(make, &["-s", &variable, "olddefconfig"], progress)?;
+        let text = std::fs::read_to_string(&next).map_err(BuildError::io("read", &next))?;
+        let left_out = self.survived(&text)?;
+        if std::fs::read_to_string(&config).ok().as_deref() != Some(&text) {
+            std::fs::rename(&next, &config).map_err(BuildError::io("create", &config))?;
+        }
+        Ok(left_out)
+    }
+
+    /// Whether every wanted option is there; else the options that the tree does not declare yet.
+    fn survived(&self, config: &str) -> Result<Vec<String>, BuildError> {
+        let missing = config::lost(self.wanted, config);
+        if missing.is_empty() {
+            return Ok(Vec::new());
+        }
+        let symbols: Vec<&str> = missing.iter().map(|(one, _)| one.symbol.as_str()).collect();
+        let declared = kconfig::declarations(&self.source, &symbols);
+        let (mut lost, mut left_out) = (Vec::new(), BTreeSet::new());
+        for (one, found) in missing {
+            let declaration = declared.get(&one.symbol);
+            let hint = match declaration {
+                None if one.scope == Scope::Declared => {
+                    left_out.insert(one.symbol.clone());
+                    continue;
+                }
+                None => "no Kconfig file of this tree declares it: correct the name".to_owned(),
+                Some(declaration) if declaration.depends.is_empty() => {
+                    format!("{} declares it: see its type, menu and defaults there", declaration.place)
+                }
+                Some(declaration) => {
+                    format!("{} says: depends on {}", declaration.place, declaration.depends.join(" && "))
+                }
+            };
+            let found = match found {
+                Value::Unset => "it is not set".to_owned(),
+                Value::Set(value) => format!("it is {value}"),
+            };
+            lost.push(LostOption { origin: one.origin.clone(), wanted: one.to_string(), found, hint });
+        }
+        if lost.is_empty() { Ok(left_out.into_iter().collect()) } else { Err(BuildError::Config(lost)) }
+    }
+
+    /// Runs make; its failure is an error with everything that the log tells.
+    fn succeed(&self, make: &Make<'_>, args: &[&str], progress: &Progress) -> Result<(), BuildError> {
+        if make.run(args, |line| make::object(line).map_or((), |object| progress.say(object)))? {
+            return Ok(());
+        }
+        let mut errors = diagnose::errors(&self.said(make.log)?, self.dirs());
+        if let Some(blame) = self.request.blame {
+            errors.iter_mut().for_each(|error| attribute(error, blame));
+        }
+        Err(BuildError::Compile { errors, log: make.log.to_owned() })
+    }
+
+    fn dirs(&self) -> Dirs<'_> {
+        Dirs { source: &self.source, out: &self.out }
+    }
+
+    fn said(&self, log: &Utf8Path) -> Result<String, BuildError> {
+        let bytes = std::fs::read(log).map_err(BuildError::io("read", log))?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+}

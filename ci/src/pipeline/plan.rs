@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! This project's steps.
+//!
+//! The default run shows that a checkout is sound: formatting, lints, tests, every patch applies and is exported as it
+//! should, the kernel at the end of the stack builds, every scenario passes once. The full run adds what takes hours:
+//! every patch built, gates off, every planted fault noticed, every scenario several times, the blackout measured.
+//!
+//! Phases and patches are read from the checkout, so the plan grows with it. Everything goes through the `phasectl` built
+//! from this checkout, as a person would call it; only the export is also checked behind its back ([`super::mails`]).
+
+use std::time::Instant;
+
+use anyhow::Context as _;
+use camino::{Utf8Path, Utf8PathBuf};
+use stg_core::{Disk, Stack, Target};
+use stg_env::Cache;
+
+use super::count::{Count, Counter};
+use super::engine::{Failure, Step, Work};
+use super::mails::{self, Mail};
+use super::process::Call;
+
+/// How often the full run repeats each scenario.
+const REPETITIONS: u32 = 3;
+
+/// What a plan is made for.
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// The root of the checkout.
+    pub root: Utf8PathBuf,
+    /// The cache, which `phasectl` is told to use.
+    pub cache: Utf8PathBuf,
+    /// cargo.
+    pub cargo: String,
+    /// Where cargo puts `phasectl`.
+    pub phasectl: Utf8PathBuf,
+}
+
+/// The names of a checkout that steps are made of.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Outline {
+    /// The phases in order.
+    pub phases: Vec<PhaseOutline>,
+}
+
+/// A phase's names.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PhaseOutline {
+    /// The phase.
+    pub name: String,
+    /// `phase1/kho-rust`, in order.
+    pub patches: Vec<String>,
+    /// `phase1/fd-preserve`.
+    pub scenarios: Vec<String>,
+    /// Planted faults, by file name without extension.
+    pub faults: Vec<String>,
+}
+
+impl Outline {
+    /// Reads the names from a checkout.
+    ///
+    /// # Errors
+    ///
+    /// If a manifest or a .patch is wrong.
+    pub fn read(root: &Utf8Path) -> anyhow::Result<Self> {
+        let stack = Stack::load(&Disk::new(root))?;
+        let faults = faults(&root.join("selftests/faults"))?;
+        let phase = |phase: &stg_core::Phase| PhaseOutline {
+            name: phase.name().to_owned(),
+            patches: phase.patches.iter().map(stg_core::stack::Patch::id).collect(),
+            scenarios: phase.manifest.scenarios.clone(),
+            faults: faults.iter().filter(|(of, _)| of == phase.name()).map(|(_, name)| name.clone()).collect(),
+        };
+        Ok(Self { phases: stack.phases.iter().map(phase).collect() })
+    }
+}
+
+/// Phase and name of every planted fault.
+fn faults(directory: &Utf8Path) -> anyhow::Result<Vec<(String, String)>> {
+    let mut all = Vec::new();
+    if directory.exists() {
+        for entry in directory.read_dir_utf8().with_context(|| format!("reading {directory}"))? {
+            let path = entry?.into_path();
+            if path.extension() != Some("patch") {
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
+            let head = text.lines().take_while(|line| !line.is_empty());
+            let phase = head.filter_map(|line| line.strip_prefix("Phase:")).next();
+            // A fault without a phase is phasectl's to complain about.
+            if let (Some(phase), Some(name)) = (phase, path.file_stem()) {
+                all.push((phase.trim().to_owned(), name.to_owned()));
+            }
+        }
+    }
+    all.sort();
+    Ok(all)
+}
+
+/// The steps of a checkout. A checkout whose manifests cannot be read has a plan too, in which that fails.
+pub fn steps<'a>(site: &'a Site, outline: anyhow::Result<Outline>, full: bool) -> Vec<Step<'a>> {
+    let (outline, broken) = match outline {
+        Ok(outline) => (outline, None),
+        Err(error) => (Outline::default(), Some(format!("{error:#}"))),
+    };
+    let plan = Plan { site };
+    let mut steps = vec![
+        plan.call("tools", &[], plan.cargo(&["build", "--locked", "--package", "phasectl"])),
+        plan.call("setup", &["tools"], plan.phasectl(&["setup"])),
+        plan.call("fmt", &[], plan.cargo(&["fmt", "--all", "--check"])),
+        plan.call(
+            "clippy",
+            &[],
+            plan.cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]),
+        ),
+        plan.call("tests", &[], plan.cargo(&["test", "--workspace", "--locked"]).counted(Counter::CargoTest)),
+        plan.step("manifests", "every phase, patch and requirement graph can be read", &["tools"], {
+            let (list, graph) = (plan.phasectl(&["list"]), plan.phasectl(&["graph"]));
+            Box::new(move |deadline| {
+                broken.map_or(Ok(()), |message| Err(Failure::new(message)))?;
+                list.run(&site.root, deadline)?;
+                graph.run(&site.root, deadline)
+            })
+        }),
+        plan.step("base", "phasectl base show, else base fetch", &["setup", "manifests"], {
+            let (show, fetch) = (plan.phasectl(&["base", "show"]), plan.phasectl(&["base", "fetch"]));
+            // A maintainer's adopted clone is a base like any other and must not be replaced.
+            Box::new(move |deadline| show.run(&site.root, deadline).or_else(|_| fetch.run(&site.root, deadline)))
+        }),
+    ];
+    for step in &mut steps {
+        step.always = step.id == "tools";
+        // What is on the machine may change while the files do not.
+        step.lasting = !["tools", "setup", "base"].contains(&step.id.as_str());
+    }
+    for phase in &outline.phases {
+        let name = phase.name.clone();
+        let title = format!("phasectl export {name}, twice; git am of the mails");
+        steps.push(plan.step(&format!("apply/{name}"), &title, &["base"], plan.apply(name)));
+    }
+    if let Some(last) = outline.phases.last() {
+        let build = plan.call("kernel", &["base"], plan.phasectl(&["build", &last.name]));
+        // The kernel may have gone from the cache since.
+        steps.push(Step { lasting: false, ..build });
+        for phase in &outline.phases {
+            steps.push(plan.scenarios(&phase.name));
+        }
+        steps.push(plan.scenarios("harness"));
+    }
+    if full {
+        plan.full(&outline, &mut steps);
+    }
+    steps
+}
+
+struct Plan<'a> {
+    site: &'a Site,
+}
+
+impl<'a> Plan<'a> {
+    fn cargo(&self, args: &[&str]) -> Call {
+        Call::new([self.site.cargo.as_str()].iter().chain(args))
+    }
+
+    fn phasectl(&self, args: &[&str]) -> Call {
+        let call = Call::new([self.site.phasectl.as_str()].iter().chain(args));
+        call.with("PHASECTL_CACHE", self.site.cache.as_str())
+    }
+
+    fn step(&self, id: &str, title: &str, needs: &[&str], work: Work<'a>) -> Step<'a> {
+        let needs = needs.iter().map(|&needs| needs.to_owned()).collect();
+        Step { id: id.to_owned(), title: title.to_owned(), needs, always: false, lasting: true, work }
+    }
+
+    fn call(&self, id: &str, needs: &[&str], call: Call) -> Step<'a> {
+        let program = call.argv.first().map(|program| Utf8Path::new(program).file_name().unwrap_or(program));
+        let title: Vec<&str> = program.into_iter().chain(call.argv.iter().skip(1).map(String::as_str)).collect();
+        let site = self.site;
+        self.step(id, &title.join(" "), needs, Box::new(move |deadline| call.run(&site.root, deadline)))
+    }
+
+    fn scenarios(&self, phase: &str) -> Step<'a> {
+        let call = self.phasectl(&["test", phase]).counted(Counter::Ktap);
+        self.call(&format!("scenarios/{phase}"), &["kernel"], call)
+    }
+
+    fn full(&self, outline: &Outline, steps: &mut Vec<Step<'a>>) {
+        // In the order of the stack, so that each build compiles what one patch changes.
+        for patch in outline.phases.iter().flat_map(|phase| &phase.patches) {
+            steps.push(self.call(&format!("patch/{patch}"), &["base"], self.phasectl(&["build", patch])));
+        }
+        for phase in &outline.phases {
+            let name = &phase.name;
+            let gate_off = self.phasectl(&["build", name, "--gate-off"]);
+            steps.push(self.call(&format!("gate-off/{name}"), &["base"], gate_off));
+            for fault in &phase.faults {
+                let call = self.phasectl(&["faults", name, "--fault", fault]).counted(Counter::Ktap);
+                steps.push(self.call(&format!("faults/{fault}"), &["kernel"], call));
+            }
+            for scenario in &phase.scenarios {
+                let repeat = REPETITIONS.to_string();
+                let call = self.phasectl(&["test", name, "--scenario", scenario, "--repeat", &repeat]);
+                steps.push(self.call(&format!("repeat/{scenario}"), &["kernel"], call.counted(Counter::Ktap)));
+            }
+            steps.push(self.call(&format!("blackout/{name}"), &["kernel"], self.phasectl(&["blackout", name])));
+        }
+    }
+
+    /// Exports a phase twice, the second time under hostile settings; the bytes must be the same, and `git am` must take
+    /// them.
+    fn apply(&self, phase: String) -> Work<'a> {
+        let export = |out: &Utf8Path| self.phasectl(&["export", &phase, "--draft", "-o", out.as_str()]);
+        let scratch = tempfile::Builder::new().prefix("phasectl-ci-").tempdir().map_err(|error| error.to_string());
+        let site = self.site;
+        let prepared = scratch.and_then(|scratch| {
+            let path =
+                Utf8PathBuf::from_path_buf(scratch.path().to_owned()).map_err(|_| "TMPDIR is not UTF-8".to_owned())?;
+            let (one, two) = (path.join("one"), path.join("two"));
+            let calls = [export(&one), hostile(export(&two))];
+            Ok((scratch, path, one, two, calls))
+        });
+        Box::new(move |deadline: Option<Instant>| {
+            let (_scratch, path, one, two, calls) =
+                prepared.map_err(|error| Failure::new(format!("no temporary directory: {error}")))?;
+            for call in calls {
+                call.run(&site.root, deadline)?;
+            }
+            let checked = mails::same(&one, &two).and_then(|()| taken(site, &phase, &one, &path));
+            checked.map_err(|error| Failure::new(format!("{error:#}")))?;
+            // The bytes are one test, the trees another.
+            Ok(Count::ONE + Count::ONE)
+        })
+    }
+}
+
+/// The user's own habits, as far as they could change what git prints. (Not the identity: that is part of the result.)
+fn hostile(call: Call) -> Call {
+    let settings = [
+        ("diff.noprefix", "true"),
+        ("diff.algorithm", "patience"),
+        ("diff.context", "7"),
+        ("core.abbrev", "5"),
+        ("format.signature", "sent with habits"),
+        ("format.numbered", "false"),
+        ("format.subjectPrefix", "HABIT"),
+    ];
+    let call = call.with("TZ", "Asia/Kathmandu").with("LC_ALL", "C.UTF-8").with("LANG", "C.UTF-8");
+    let call = call.with("GIT_CONFIG_COUNT", &settings.len().to_string());
+    settings.iter().enumerate().fold(call, |call, (number, (key, value))| {
+        call.with(&format!("GIT_CONFIG_KEY_{number}"), key).with(&format!("GIT_CONFIG_VALUE_{number}"), value)
+    })
+}
+
+/// Whether `git am` takes an exported phase, on top of the phases that it requires.
+fn taken(site: &Site, phase: &str, exported: &Utf8Path, scratch: &Utf8Path) -> anyhow::Result<()> {
+    let disk = Disk::new(&site.root);
+    let stack = Stack::load(&disk)?;
+    let cache = Cache::at(&site.cache)?;
+    let base = stg_core::base::load(cache.root(), &stack.base)?;
+    let mut all = Vec::new();
+    let mut start = base.commit.clone();
+    for (part, _) in stack.chain(&Target::Phase(phase.to_owned()))? {
+        if part.name() != phase {
+            // What it stands on was checked in a step of its own; its last commit is a clean base for this one.
+            let last = part.patches.last().map(|patch| format!("refs/phasectl/{}", patch.id()));
+            start = last.unwrap_or(start);
+            continue;
+        }
+        for series in &part.manifest.series {
+            let files = mails::patches(&exported.join(&series.name))?;
+            anyhow::ensure!(
+                files.len() == series.patches.len(),
+                "the series {} has {} patches, exported were {}",
+                series.name,
+                series.patches.len(),
+                files.len()
+            );
+            let refs = series.patches.iter().map(|patch| format!("refs/phasectl/{phase}/{}", patch.name));
+            all.extend(files.into_iter().zip(refs).map(|(file, reference)| Mail { file, reference }));
+        }
+    }
+    mails::am(&base.repo, &start, &all, scratch)
+}
+
+#[cfg(test)]
+mod tests;

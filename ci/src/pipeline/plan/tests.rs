@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The plan of a made-up checkout, and of this one.
+
+use super::*;
+use crate::pipeline::engine;
+
+fn site(root: &Utf8Path) -> Site {
+    Site {
+        root: root.to_owned(),
+        cache: root.join("cache"),
+        cargo: "cargo".into(),
+        phasectl: root.join("target/debug/phasectl"),
+    }
+}
+
+fn outline() -> Outline {
+    let phase = |name: &str, faults: &[&str]| PhaseOutline {
+        name: name.into(),
+        patches: vec![format!("{name}/one"), format!("{name}/two")],
+        scenarios: vec![format!("{name}/fd")],
+        faults: faults.iter().map(|&fault| fault.to_owned()).collect(),
+    };
+    Outline { phases: vec![phase("phase1", &["1.1-leak"]), phase("phase2", &[])] }
+}
+
+fn listed(full: bool) -> String {
+    let site = site("/checkout".into());
+    let steps = steps(&site, Ok(outline()), full);
+    engine::check(&steps).unwrap();
+    let line = |step: &Step<'_>| {
+        let marks = [(step.always, " always"), (!step.lasting, " fleeting")];
+        let marks: String = marks.into_iter().filter(|(on, _)| *on).map(|(_, mark)| mark).collect();
+        format!("{} [{}]{marks}: {}", step.id, step.needs.join(" "), step.title)
+    };
+    steps.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_default_run() {
+    insta::assert_snapshot!(listed(false), @"
+    tools [] always fleeting: cargo build --locked --package phasectl
+    setup [tools] fleeting: phasectl setup
+    fmt []: cargo fmt --all --check
+    clippy []: cargo clippy --workspace --all-targets --locked -- -D warnings
+    tests []: cargo test --workspace --locked
+    manifests [tools]: every phase, patch and requirement graph can be read
+    base [setup manifests] fleeting: phasectl base show, else base fetch
+    apply/phase1 [base]: phasectl export phase1, twice; git am of the mails
+    apply/phase2 [base]: phasectl export phase2, twice; git am of the mails
+    kernel [base] fleeting: phasectl build phase2
+    scenarios/phase1 [kernel]: phasectl test phase1
+    scenarios/phase2 [kernel]: phasectl test phase2
+    scenarios/harness [kernel]: phasectl test harness
+    ");
+}
+
+#[test]
+fn the_full_run_adds_to_it() {
+    let (short, full) = (listed(false), listed(true));
+    let rest = full.strip_prefix(&short).unwrap();
+    insta::assert_snapshot!(rest.trim_start(), @"
+    patch/phase1/one [base]: phasectl build phase1/one
+    patch/phase1/two [base]: phasectl build phase1/two
+    patch/phase2/one [base]: phasectl build phase2/one
+    patch/phase2/two [base]: phasectl build phase2/two
+    gate-off/phase1 [base]: phasectl build phase1 --gate-off
+    faults/1.1-leak [kernel]: phasectl faults phase1 --fault 1.1-leak
+    repeat/phase1/fd [kernel]: phasectl test phase1 --scenario phase1/fd --repeat 3
+    blackout/phase1 [kernel]: phasectl blackout phase1
+    gate-off/phase2 [base]: phasectl build phase2 --gate-off
+    repeat/phase2/fd [kernel]: phasectl test phase2 --scenario phase2/fd --repeat 3
+    blackout/phase2 [kernel]: phasectl blackout phase2
+    ");
+}
+
+#[test]
+fn a_broken_manifest_fails_as_a_step() {
+    let guard = tempfile::tempdir().unwrap();
+    let site = site(Utf8Path::from_path(guard.path()).unwrap());
+    let steps = steps(&site, Err(anyhow::anyhow!("phases/x/phase.yaml:3: bad")), true);
+    assert!(steps.iter().all(|step| step.id != "kernel"));
+    let manifests = steps.into_iter().find(|step| step.id == "manifests").unwrap();
+    assert_eq!((manifests.work)(None).unwrap_err().message, "phases/x/phase.yaml:3: bad");
+}
+
+#[test]
+fn faults_belong_to_the_phase_that_they_name() {
+    let guard = tempfile::tempdir().unwrap();
+    let dir = Utf8Path::from_path(guard.path()).unwrap();
+    assert!(faults(&dir.join("none")).unwrap().is_empty());
+    std::fs::write(dir.join("1.3-b.patch"), "Subject: b\nPhase: phase1\n\nPhase: phase9\n").unwrap();
+    std::fs::write(dir.join("2.1-a.patch"), "Phase:  phase2\nSubject: a\n\n").unwrap();
+    std::fs::write(dir.join("README"), "Phase: phase1\n").unwrap();
+    let pair = |phase: &str, name: &str| (phase.to_owned(), name.to_owned());
+    assert_eq!(faults(dir).unwrap(), [pair("phase1", "1.3-b"), pair("phase2", "2.1-a")]);
+}

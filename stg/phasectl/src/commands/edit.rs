@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! `phasectl edit`.
+
+use std::io::Write;
+
+use stg_core::{Stack, edit};
+use stg_env::exit;
+
+use crate::app::{App, base_or_fetch};
+use crate::{checkout, output};
+
+/// Open a Linux worktree at a patch, to change the patch there.
+///
+/// Change files, amend the commit or its message, add commits: `phasectl refresh` takes the result back into kernel/ and
+/// phases/. The worktree lies in the cache. One that has changes which were not taken back yet is left as it is.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The patch, as PHASE/NAME or NAME.
+    patch: String,
+
+    /// Report as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result<i32> {
+    let disk = app.disk()?;
+    let stack = Stack::load(&disk)?;
+    let cache = app.cache()?;
+    let id = stack.patch(&args.patch)?.1.id();
+    let base = base_or_fetch(&cache, &stack)?;
+    let opened = edit::open(cache.root(), &base, &disk, &id)?;
+    checkout::remember(&opened.path, disk.root())?;
+    if args.json {
+        let (path, commit) = (opened.path.as_str(), opened.commit.to_string());
+        let view =
+            serde_json::json!({ "patch": opened.patch, "worktree": path, "commit": commit, "existed": opened.existed });
+        output::json(out, &view)?;
+    } else {
+        writeln!(out, "{} is checked out in\n  {}", opened.patch, opened.path)?;
+        writeln!(out, "change it there, then run `phasectl refresh {}`", opened.patch)?;
+    }
+    Ok(exit::OK)
+}

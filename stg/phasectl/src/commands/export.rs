@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! `phasectl export`.
+
+use std::io::Write;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::Serialize;
+use stg_core::export::{ExportOptions, ExportedSeries, export};
+use stg_core::manifest::Identity;
+use stg_core::{Stack, Target, assemble, git};
+use stg_env::exit;
+
+use crate::app::{App, base_or_fetch};
+use crate::{cover, output};
+
+/// Write a phase as mails: one directory per series, with a cover letter and the patches.
+///
+/// The bytes are the same on every run for the same git identity, and `git am` of the patches on the base gives the
+/// same trees. Every patch must be signed off by the exporting identity, last; --draft lifts that and marks the mails. No
+/// mail is sent.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The phase.
+    phase: String,
+
+    /// Write below DIR.
+    #[arg(short, long = "output", value_name = "DIR")]
+    output: Utf8PathBuf,
+
+    /// The version of the posting.
+    #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    version: u32,
+
+    /// Do not ask for sign-offs, and mark every subject as a draft.
+    #[arg(long)]
+    draft: bool,
+
+    /// Report as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct View<'a> {
+    series: &'a str,
+    directory: &'a Utf8Path,
+    cover: &'a Utf8Path,
+    patches: &'a [Utf8PathBuf],
+}
+
+pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result<i32> {
+    let project = app.project()?;
+    let disk = app.disk()?;
+    let stack = Stack::load(&disk)?;
+    let phase = stack.phase(&args.phase)?;
+    let options = ExportOptions {
+        identity: identity(project.root(), args.draft, &stack.base.author)?,
+        draft: args.draft,
+        version: args.version,
+        tested: cover::tested(&stack, phase, &project.selftests())?,
+    };
+    let base = base_or_fetch(&app.cache()?, &stack)?;
+    let assembled = assemble(&base, &disk, &stack, &Target::Phase(args.phase.clone()))?;
+    let all = export(&assembled, &disk, &stack, &args.phase, &args.output, &options)?;
+    if args.json {
+        output::json(out, &all.iter().map(view).collect::<Vec<_>>())?;
+        return Ok(exit::OK);
+    }
+    for one in &all {
+        writeln!(out, "{}\n  {}", one.directory, name(&one.cover))?;
+        for patch in &one.patches {
+            writeln!(out, "  {}", name(patch))?;
+        }
+    }
+    writeln!(out, "\nto apply on Linux {} (tree {}):", base.release, base.tree)?;
+    for one in &all {
+        // The cover letter has no patch and is dropped.
+        writeln!(out, "  git am --empty=drop {}/v{}-*.patch", one.directory, args.version)?;
+    }
+    Ok(exit::OK)
+}
+
+/// Who exports. A draft goes to nobody, so a machine without an identity may write one.
+fn identity(project: &Utf8Path, draft: bool, fallback: &Identity) -> anyhow::Result<Identity> {
+    match git::user_identity(project) {
+        Err(_) if draft => Ok(fallback.clone()),
+        other => Ok(other?),
+    }
+}
+
+fn name(path: &Utf8Path) -> &str {
+    path.file_name().unwrap_or(path.as_str())
+}
+
+fn view(one: &ExportedSeries) -> View<'_> {
+    View { series: &one.series, directory: &one.directory, cover: &one.cover, patches: &one.patches }
+}

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! `phasectl test`.
+
+use std::io::Write;
+
+use anyhow::Context as _;
+use camino::{Utf8Path, Utf8PathBuf};
+use harness::junit;
+use harness::report::{CaseResult, Report};
+use stg_core::Stack;
+use stg_env::exit;
+
+use crate::app::App;
+use crate::lab::{Lab, TEST};
+use crate::scenarios::{Subject, select};
+
+/// Build a phase or a patch, boot it, and run its scenarios; results are printed as KTAP.
+///
+/// What is missing on the machine is installed, and the base fetched, if need be. Exits with 100 if a scenario fails; the
+/// lines after a failure say why and where its logs are.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// What to test: PHASE, PHASE/PATCH (the scenarios that pass from there on or earlier), or `harness`.
+    target: String,
+
+    /// Run only this scenario or case: NAME or NAME/CASE, with or without the phase before it. May be repeated.
+    #[arg(long = "scenario", value_name = "NAME")]
+    scenarios: Vec<String>,
+
+    /// Write the results to FILE as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<Utf8PathBuf>,
+
+    /// Write the results to FILE as JUnit XML.
+    #[arg(long, value_name = "FILE")]
+    junit: Option<Utf8PathBuf>,
+
+    /// Keep the logs in DIR (default: results/test in the cache).
+    #[arg(long, value_name = "DIR")]
+    out: Option<Utf8PathBuf>,
+
+    /// Run every case N times; each time must be good.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    repeat: Option<u32>,
+}
+
+pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result<i32> {
+    let stack = Stack::load(&app.disk()?)?;
+    let subject = Subject::parse(&args.target, &stack)?;
+    let directory = app.project()?.selftests().join("scenarios");
+    let mut selection = select(&directory, &stack, &subject, &args.scenarios)?;
+    for scenario in &mut selection.scenarios {
+        scenario.repeat = args.repeat.unwrap_or(scenario.repeat);
+    }
+
+    let lab = Lab::open(app, stack, TEST)?;
+    let kernels = lab.kernels(&selection.scenarios, &subject.target)?;
+    let (logs, _lock) = lab.results("test", args.out.as_ref())?;
+    let runner = lab.runner(kernels, logs)?;
+    let results = runner.run(&selection.scenarios, &selection.filter, out)?;
+    write_reports(args, &results)?;
+    Ok(if results.iter().all(|case| case.passed) { exit::OK } else { exit::TEST_FAILED })
+}
+
+fn write_reports(args: &Args, results: &[CaseResult]) -> anyhow::Result<()> {
+    if let Some(path) = &args.json {
+        write(path, &Report::new(results.to_vec()).to_json())?;
+    }
+    if let Some(path) = &args.junit {
+        write(path, &junit::to_xml(results)?)?;
+    }
+    Ok(())
+}
+
+fn write(path: &Utf8Path, text: &str) -> anyhow::Result<()> {
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_str().is_empty()) {
+        std::fs::create_dir_all(parent).with_context(|| format!("cannot create {parent}"))?;
+    }
+    std::fs::write(path, text).with_context(|| format!("cannot write {path}"))
+}

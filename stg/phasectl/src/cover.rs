@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! What a cover letter says about tests.
+//!
+//! It is derived from the project's files alone: which tests each patch names, on which machines they run, which faults are
+//! planted to see them fail. No result of a run goes in, since an export must have the same bytes on every machine; that
+//! they pass is what whoever sends the series answers for, and `phasectl test` shows.
+
+use camino::Utf8Path;
+use harness::filter::Filter;
+use harness::scenario::{Kind, Scenario};
+use harness::topology::{Iommu, Topologies};
+use stg_core::{Phase, Stack};
+
+use crate::scenarios;
+use crate::text::wrap;
+
+/// Mails are read at this width.
+const WIDTH: usize = 72;
+
+/// The lines, none if no patch of the phase names a test.
+///
+/// # Errors
+///
+/// If a scenario cannot be read.
+pub(crate) fn tested(stack: &Stack, phase: &Phase, selftests: &Utf8Path) -> anyhow::Result<Vec<String>> {
+    let all = scenarios::of_phase(&selftests.join("scenarios"), phase)?;
+    if all.is_empty() {
+        return Ok(Vec::new());
+    }
+    let machines = Topologies::load(&selftests.join("topologies.yaml"))?;
+    let mut lines = Vec::new();
+    for patch in &phase.patches {
+        let mut shown = Vec::new();
+        for test in &patch.entry.tests {
+            let of_test = |scenario: &&Scenario| Filter::new([scenario.id.clone()]).wants(test);
+            let Some(scenario) = all.iter().find(of_test) else { continue };
+            shown.extend(wrap(&sentence(test, scenario, &machines)?, WIDTH, "  - ", "    "));
+        }
+        if !shown.is_empty() {
+            lines.extend(wrap(patch.text.subject(), WIDTH, "", "  "));
+            lines.extend(shown);
+        }
+    }
+    if lines.is_empty() {
+        return Ok(lines);
+    }
+    let intro = format!(
+        "Tests that boot the kernel in QEMU (x86-64, emulated), listed under the patch at which each passes first. Those \
+         called a live update go through a real kexec into the next kernel. The base is Linux {}.",
+        stack.base.release
+    );
+    let mut text = wrap(&intro, WIDTH, "", "");
+    text.push(String::new());
+    text.extend(lines);
+    Ok(text)
+}
+
+/// `live update, IOMMU legacy, scalable: the file of an igb is preserved ... (phase1/fd-preserve)`.
+fn sentence(test: &str, scenario: &Scenario, machines: &Topologies) -> anyhow::Result<String> {
+    let Scenario { id, title, .. } = scenario;
+    let how = match scenario.kind {
+        Kind::Kunit(_) => return Ok(format!("KUnit: {title} ({test})")),
+        Kind::Handover(_) => "live update",
+        Kind::Blackout { .. } => "live update, in guest instructions",
+    };
+    let case = test.strip_prefix(id).and_then(|rest| rest.strip_prefix('/'));
+    let mut modes: Vec<&str> = Vec::new();
+    for one in scenario.cases.iter().filter(|one| case.is_none_or(|case| one.name == case)) {
+        let mode = mode(machines.get(&one.topology)?.iommu);
+        if !modes.contains(&mode) {
+            modes.push(mode);
+        }
+    }
+    Ok(format!("{how}, {}: {title} ({test})", modes.join(", ")))
+}
+
+fn mode(iommu: Iommu) -> &'static str {
+    match iommu {
+        Iommu::None => "no IOMMU",
+        Iommu::Legacy => "legacy IOMMU",
+        Iommu::Scalable => "scalable IOMMU",
+        Iommu::FirstStage => "first-stage IOMMU",
+    }
+}

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Everything that `build`, `test`, `faults` and `blackout` need, set up on first use.
+//!
+//! [`Lab::open`] goes from cheap to dear: the project's files are read first, so that a misspelt manifest is reported before
+//! anything is installed or fetched; then the machine is set up for what the command does; then there is a base. A kernel is
+//! asked for by [what it is](Which) and built if the store does not have it.
+
+use std::collections::BTreeMap;
+
+use camino::Utf8PathBuf;
+use ci::kbuild::{self, BuildRequest, GitBlame, KernelImage, Tools};
+use harness::guest::build_init;
+use harness::run::{KernelFiles, Runner};
+use harness::scenario::Scenario;
+use harness::topology::Topologies;
+use stg_core::git::Oid;
+use stg_core::{Assembled, Base, Disk, Stack, Target, assemble};
+use stg_env::requirements::Group;
+use stg_env::toolchain::{Qemu, Toolchain};
+use stg_env::{Cache, LockGuard, Project, setup};
+
+use crate::app::{App, base_or_fetch};
+use crate::kernels::Which;
+
+/// What builds a kernel: the machine must have it.
+pub(crate) const BUILD: &[Group] = &[Group::Tool, Group::Build];
+/// What builds and boots one.
+pub(crate) const TEST: &[Group] = &[Group::Tool, Group::Build, Group::Vm];
+
+/// A checkout, a base and the tools.
+pub(crate) struct Lab {
+    pub(crate) cache: Cache,
+    pub(crate) project: Project,
+    pub(crate) disk: Disk,
+    pub(crate) stack: Stack,
+    pub(crate) base: Base,
+    tools: Tools,
+}
+
+/// A commit on top of an assembled stack, such as a planted fault.
+#[derive(Debug, Clone)]
+pub(crate) struct Extra {
+    /// Its id.
+    pub(crate) commit: Oid,
+    /// What it is called.
+    pub(crate) label: String,
+}
+
+impl Lab {
+    /// Sets everything up for `groups`. `stack` is what [`App::disk`] holds.
+    pub(crate) fn open(app: &App, stack: Stack, groups: &[Group]) -> anyhow::Result<Self> {
+        let (cache, project) = (app.cache()?, app.project()?);
+        setup::ensure(&cache, groups)?;
+        let base = base_or_fetch(&cache, &stack)?;
+        let tools = Tools::from(&Toolchain::detect(&cache)?);
+        let disk = Disk::new(project.root());
+        Ok(Self { cache, project, disk, stack, base, tools })
+    }
+
+    /// The commits up to a target.
+    pub(crate) fn assemble(&self, target: &Target) -> stg_core::Result<Assembled> {
+        assemble(&self.base, &self.disk, &self.stack, target)
+    }
+
+    /// A kernel, built if need be.
+    pub(crate) fn kernel(&self, which: &Which) -> anyhow::Result<KernelImage> {
+        self.kernel_with(which, None)
+    }
+
+    /// The same with a commit on top.
+    pub(crate) fn kernel_with(&self, which: &Which, extra: Option<&Extra>) -> anyhow::Result<KernelImage> {
+        let assembled = match which {
+            Which::At(target) | Which::GateOff(target) => self.assemble(target)?,
+            Which::Base => Assembled { base: self.base.clone(), patches: Vec::new() },
+        };
+        let mut patches: Vec<(String, String)> =
+            assembled.patches.iter().map(|patch| (patch.commit.to_string(), patch.id())).collect();
+        patches.extend(extra.map(|extra| (extra.commit.to_string(), extra.label.clone())));
+        let commit = extra.map_or_else(|| assembled.tip(), |extra| Ok(extra.commit))?.to_string();
+        let label = extra.map_or_else(|| which.label(), |extra| extra.label.clone());
+        let blame = GitBlame::new(&self.base.repo, &self.base.commit, &commit, &patches, Some(self.project.root()))?;
+        Ok(kbuild::build(&BuildRequest {
+            repo: &self.base.repo,
+            commit: &commit,
+            label: &label,
+            fragments: &which.fragments(self.project.root(), &self.stack)?,
+            tools: &self.tools,
+            cache: &self.cache,
+            jobs: stg_env::jobs(),
+            blame: Some(&blame),
+        })?)
+    }
+
+    /// The kernels that scenarios name, `current` being `current`.
+    pub(crate) fn kernels(
+        &self,
+        scenarios: &[Scenario],
+        current: &Target,
+    ) -> anyhow::Result<BTreeMap<String, KernelFiles>> {
+        let mut kernels = BTreeMap::new();
+        for name in scenarios.iter().flat_map(Scenario::kernel_names) {
+            if !kernels.contains_key(name) {
+                let which = Which::named(name, current, &self.stack)?;
+                kernels.insert(name.to_owned(), files(&self.kernel(&which)?));
+            }
+        }
+        Ok(kernels)
+    }
+
+    /// What runs scenarios. The guest's init is built; the kernels are given.
+    pub(crate) fn runner(
+        &self,
+        kernels: BTreeMap<String, KernelFiles>,
+        out_dir: Utf8PathBuf,
+    ) -> anyhow::Result<Runner> {
+        Ok(Runner {
+            qemu: Qemu::detect(&self.cache)?.path,
+            init: build_init(self.project.root(), &self.cache.guest()?)?,
+            topologies: Topologies::load(&self.project.selftests().join("topologies.yaml"))?,
+            out_dir,
+            kernels,
+        })
+    }
+
+    /// The directory for logs of a command, and its lock: two runs into one place would mix. `chosen` is the user's own
+    /// choice, which is the user's own to share.
+    pub(crate) fn results(
+        &self,
+        command: &str,
+        chosen: Option<&Utf8PathBuf>,
+    ) -> anyhow::Result<(Utf8PathBuf, Option<LockGuard>)> {
+        match chosen {
+            Some(directory) => Ok((camino::absolute_utf8(directory)?, None)),
+            None => {
+                let lock = self.cache.lock(&format!("results-{command}"))?;
+                Ok((self.cache.results()?.join(command), Some(lock)))
+            }
+        }
+    }
+}
+
+/// The files of a kernel, as the harness wants them.
+pub(crate) fn files(image: &KernelImage) -> KernelFiles {
+    KernelFiles { bzimage: image.bzimage.clone(), system_map: Some(image.system_map.clone()) }
+}

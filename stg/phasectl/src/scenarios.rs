@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Which scenarios belong to what is tested.
+//!
+//! A phase's scenarios are those that its manifest lists. At a patch they are those that the patches up to it name as
+//! theirs: what a later patch makes pass cannot pass yet. `harness` stands for the harness' own scenarios, which show that
+//! the harness works, with the kernel of the first phase.
+//!
+//! Blackout scenarios take minutes and judge nothing by themselves; they run when they are named, or by `blackout`.
+
+use camino::Utf8Path;
+use harness::filter::Filter;
+use harness::scenario::{Kind, Scenario};
+use stg_core::{Diagnostic, Phase, Stack, Target};
+use stg_env::exit;
+
+use crate::failure::Failure;
+
+/// The name under which the harness' own scenarios are tested.
+pub(crate) const HARNESS: &str = "harness";
+
+/// What is tested.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Subject {
+    /// The directory of the scenarios.
+    pub(crate) phase: String,
+    /// The kernel that they call `current`.
+    pub(crate) target: Target,
+}
+
+impl Subject {
+    /// What `phase1`, `phase1/kho-rust`, `kho-rust` or `harness` means.
+    ///
+    /// # Errors
+    ///
+    /// When it is none of these, or there is no phase at all.
+    pub(crate) fn parse(text: &str, stack: &Stack) -> anyhow::Result<Self> {
+        if text == HARNESS {
+            let first =
+                stack.phases.first().ok_or_else(|| Failure::other("there is no phase", "add one under phases/"))?;
+            return Ok(Self { phase: HARNESS.to_owned(), target: Target::Phase(first.name().to_owned()) });
+        }
+        let target = stack.target(text)?;
+        let phase = match &target {
+            Target::Patch(id) => stack.patch(id)?.0.name(),
+            _ => text,
+        };
+        Ok(Self { phase: phase.to_owned(), target })
+    }
+}
+
+/// Scenarios, and the choice among their cases.
+#[derive(Debug, Clone)]
+pub(crate) struct Selection {
+    pub(crate) scenarios: Vec<Scenario>,
+    pub(crate) filter: Filter,
+}
+
+/// The scenarios that a phase's manifest lists.
+///
+/// # Errors
+///
+/// For one that does not exist, and for a file that no list mentions: it would never run and nobody would notice.
+pub(crate) fn of_phase(scenarios: &Utf8Path, phase: &Phase) -> anyhow::Result<Vec<Scenario>> {
+    let listed = &phase.manifest.scenarios;
+    let all = Scenario::load_phase(scenarios, phase.name())?;
+    let mut wrong: Vec<Diagnostic> = Vec::new();
+    for scenario in all.iter().filter(|scenario| !listed.contains(&scenario.id)) {
+        let message = format!("{} is not in `scenarios:` of {}, so it would never run", scenario.id, phase.file);
+        wrong.push(Diagnostic::new(relative(&scenario.path), message, "list it there, or delete the file"));
+    }
+    for id in listed.iter().filter(|id| all.iter().all(|scenario| scenario.id != **id)) {
+        let message = format!("missing file: selftests/scenarios/{id}.yaml");
+        wrong.push(Diagnostic::new(&phase.file, message, format!("write it, or take {id} out of `scenarios:`")));
+    }
+    if wrong.is_empty() {
+        // In the manifest's order, which its author chose.
+        let place = |scenario: &Scenario| listed.iter().position(|id| *id == scenario.id);
+        let mut all = all;
+        all.sort_by_key(place);
+        return Ok(all);
+    }
+    Err(stg_core::Error::Invalid(wrong).into())
+}
+
+/// Chooses what runs: `wanted` by name if there is any, else everything that belongs to the subject.
+///
+/// # Errors
+///
+/// If a wanted name fits nothing, and if nothing is there to run.
+pub(crate) fn select(
+    scenarios: &Utf8Path,
+    stack: &Stack,
+    subject: &Subject,
+    wanted: &[String],
+) -> anyhow::Result<Selection> {
+    let mut all = if subject.phase == HARNESS {
+        Scenario::load_phase(scenarios, HARNESS)?
+    } else {
+        of_phase(scenarios, stack.phase(&subject.phase)?)?
+    };
+    if !wanted.is_empty() {
+        let filter = named(&all, &subject.phase, wanted)?;
+        all.retain(|scenario| scenario.cases.iter().any(|case| filter.wants(&scenario.case_id(case))));
+        return Ok(Selection { scenarios: all, filter });
+    }
+    all.retain(|scenario| !matches!(scenario.kind, Kind::Blackout { .. }));
+    let filter = match &subject.target {
+        Target::Patch(id) => {
+            let tests = tests_up_to(stack, id)?;
+            if tests.is_empty() {
+                let message = format!("no test passes yet at {id}: neither it nor a patch before it names one");
+                return Err(Failure::new(exit::UNTESTABLE, message).into());
+            }
+            Filter::new(tests)
+        }
+        _ => Filter::all(),
+    };
+    all.retain(|scenario| scenario.cases.iter().any(|case| filter.wants(&scenario.case_id(case))));
+    if all.is_empty() {
+        let message = format!("{} has no scenario to run", subject.phase);
+        return Err(Failure::new(exit::UNTESTABLE, message).into());
+    }
+    Ok(Selection { scenarios: all, filter })
+}
+
+/// The tests that the patches of a phase name, up to and including this one.
+fn tests_up_to(stack: &Stack, id: &str) -> stg_core::Result<Vec<String>> {
+    let (phase, last) = stack.patch(id)?;
+    let end = phase.patches.iter().position(|patch| patch.entry.name == last.entry.name).map_or(0, |index| index + 1);
+    Ok(phase.patches[..end].iter().flat_map(|patch| patch.entry.tests.clone()).collect())
+}
+
+/// A filter for names with or without their phase; each must fit something.
+fn named(all: &[Scenario], phase: &str, wanted: &[String]) -> Result<Filter, Failure> {
+    let cases: Vec<String> =
+        all.iter().flat_map(|scenario| scenario.cases.iter().map(|case| scenario.case_id(case))).collect();
+    let mut names = Vec::new();
+    for name in wanted {
+        let fits = |candidate: &String| {
+            let filter = Filter::new([candidate.clone()]);
+            cases.iter().any(|case| filter.wants(case))
+        };
+        let found = [name.clone(), format!("{phase}/{name}")].into_iter().find(fits);
+        names.push(found.ok_or_else(|| {
+            let known = if cases.is_empty() {
+                "there is none".to_owned()
+            } else {
+                format!("name one of: {}", cases.join(", "))
+            };
+            Failure::other(format!("there is no scenario `{name}` of {phase}"), known)
+        })?);
+    }
+    Ok(Filter::new(names))
+}
+
+/// A scenario's path as messages show it, from the project's root.
+fn relative(path: &Utf8Path) -> &Utf8Path {
+    let root = path.ancestors().find(|dir| dir.file_name() == Some("selftests")).and_then(Utf8Path::parent);
+    root.and_then(|root| path.strip_prefix(root).ok()).unwrap_or(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Small;
+
+    /// The cases that would run, in order.
+    fn chosen(target: &str, wanted: &[&str]) -> String {
+        let small = Small::new().with_scenarios();
+        let stack = small.stack();
+        let wanted: Vec<String> = wanted.iter().map(|&name| name.to_owned()).collect();
+        let subject = Subject::parse(target, &stack).unwrap();
+        let selection = match select(&small.scenarios(), &stack, &subject, &wanted) {
+            Ok(selection) => selection,
+            Err(error) => return format!("{error}"),
+        };
+        let cases = selection.scenarios.iter().flat_map(|one| one.cases.iter().map(|case| one.case_id(case)));
+        cases.filter(|case| selection.filter.wants(case)).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn a_phase_runs_what_it_lists_in_its_order_but_no_blackout() {
+        assert_eq!(chosen("phase1", &[]), "phase1/second/x phase1/second/y phase1/first/x");
+    }
+
+    #[test]
+    fn a_patch_runs_what_passes_by_then() {
+        assert!(chosen("a", &[]).contains("no test passes yet"));
+        assert_eq!(chosen("phase1/b", &[]), "phase1/second/y");
+        assert_eq!(chosen("c", &[]), "phase1/second/y phase1/first/x");
+    }
+
+    #[test]
+    fn named_ones_run_whatever_they_are() {
+        assert_eq!(chosen("phase1", &["blackout"]), "phase1/blackout/x");
+        assert_eq!(chosen("a", &["phase1/first", "second/x"]), "phase1/second/x phase1/first/x");
+        // A name is a whole name.
+        assert!(chosen("phase1", &["fir"]).contains("there is no scenario `fir`"));
+    }
+
+    #[test]
+    fn the_harness_is_tested_with_the_first_phase() {
+        let stack = Small::new().stack();
+        let subject = Subject::parse(HARNESS, &stack).unwrap();
+        assert_eq!(subject, Subject { phase: HARNESS.to_owned(), target: Target::Phase("phase1".to_owned()) });
+    }
+}

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! What a user reads after a mistake, and the exit code that a script gets.
+
+use crate::world::World;
+
+#[test]
+fn a_broken_manifest() {
+    let world = World::without_base();
+    world.replace("phases/phase2/phase.yaml", "requires:", "require:");
+    insta::assert_snapshot!(world.run(&["list"]), @r"
+    exit 102
+    --- stderr
+    error: phases/phase2/phase.yaml:4:1: unknown field `require`, expected one of `phase`, `slug`, `title`, `requires`, `gates`, `lists`, `series`, `scenarios`, `budgets`
+      fix: remove the field, or write `requires` if that was meant
+    ");
+}
+
+#[test]
+fn several_mistakes_at_once() {
+    let world = World::without_base();
+    world.replace("phases/phase1/phase.yaml", "cover-foundation.md", "cover.md");
+    world.replace("phases/phase1/phase.yaml", "- name: track", "- name: trace");
+    insta::assert_snapshot!(world.run(&["graph"]), @r"
+    exit 102
+    --- stderr
+    error: phases/phase1/phase.yaml:8:12: missing file: the cover text phases/phase1/cover.md
+      fix: create the file beside phase.yaml
+    error: phases/phase1/phase.yaml:13:15: missing file: phases/phase1/trace.patch
+      fix: create it, or take the patch out of the list
+    error: phases/phase1/track.patch: no series of phases/phase1/phase.yaml lists this patch
+      fix: list it under `patches:` at its place in the order, or delete it
+    ");
+}
+
+#[test]
+fn a_broken_hunk() {
+    let world = World::new();
+    world.replace("phases/phase1/track.patch", " four\n", " fuor\n");
+    insta::assert_snapshot!(world.run(&["show", "track"]), @r"
+    exit 102
+    --- stderr
+    error: phases/phase1/track.patch:11: hunk 1 of patch track does not apply to drivers/pci/pci.c: line 4 differs
+      wanted: fuor
+      found:  four
+      fix: run `phasectl edit` on the patch that changed these lines last, bring this one up to date and `refresh`
+    ");
+}
+
+#[test]
+fn a_patch_that_does_not_exist() {
+    insta::assert_snapshot!(World::without_base().run(&["show", "phase1/khoo"]), @r"
+    exit 1
+    --- stderr
+    error: there is no patch `phase1/khoo`
+      fix: run `phasectl list` for the names
+    ");
+}
+
+#[test]
+fn outside_of_a_checkout() {
+    let world = World::without_base();
+    let output = world.command(&["list"]).current_dir(world.path("home")).output().unwrap();
+    insta::assert_snapshot!(world.show(&output), @r"
+    exit 1
+    --- stderr
+    error: <tmp>/home is not inside a checkout of the project (no Cargo.toml with phases/base.yaml beside it, here or above): change into one
+    ");
+    let project = world.path("project");
+    let args = ["--project", project.to_str().unwrap(), "graph"];
+    let output = world.command(&args).current_dir(world.path("home")).output().unwrap();
+    assert!(output.status.success());
+}
+
+#[test]
+fn a_wrong_command_line() {
+    let world = World::without_base();
+    assert_eq!(world.command(&["frobnicate"]).output().unwrap().status.code(), Some(2));
+    assert_eq!(world.command(&["test"]).output().unwrap().status.code(), Some(2));
+    assert_eq!(world.command(&["test", "phase1", "--repeat", "0"]).output().unwrap().status.code(), Some(2));
+    assert_eq!(world.command(&["--help"]).output().unwrap().status.code(), Some(0));
+}
+
+#[test]
+fn tests_that_cannot_run() {
+    let world = World::without_base();
+    insta::assert_snapshot!(world.run(&["test", "phase1", "--scenario", "fd-preserve/virtual"]), @r"
+    exit 1
+    --- stderr
+    error: there is no scenario `fd-preserve/virtual` of phase1
+      fix: name one of: phase1/fd-preserve/legacy, phase1/fd-preserve/scalable
+    ");
+    insta::assert_snapshot!(world.run(&["test", "phase1/kho"]), @r"
+    exit 125
+    --- stderr
+    error: no test passes yet at phase1/kho: neither it nor a patch before it names one
+    ");
+    insta::assert_snapshot!(world.run(&["test", "phase2"]), @r"
+    exit 125
+    --- stderr
+    error: phase2 has no scenario to run
+    ");
+    insta::assert_snapshot!(world.run(&["blackout", "phase1"]), @r"
+    exit 125
+    --- stderr
+    error: phase1 has no blackout scenario
+    ");
+}
+
+#[test]
+fn scenarios_and_manifests_must_agree() {
+    let world = World::without_base();
+    let scenario = world.get("selftests/scenarios/phase1/fd-preserve.yaml");
+    world.put("selftests/scenarios/phase1/forgotten.yaml", &scenario);
+    world.replace(
+        "phases/phase1/phase.yaml",
+        "scenarios: [phase1/fd-preserve]",
+        "scenarios: [phase1/fd-preserve, phase1/gone]",
+    );
+    insta::assert_snapshot!(world.run(&["test", "phase1"]), @r"
+    exit 102
+    --- stderr
+    error: selftests/scenarios/phase1/forgotten.yaml: phase1/forgotten is not in `scenarios:` of phases/phase1/phase.yaml, so it would never run
+      fix: list it there, or delete the file
+    error: phases/phase1/phase.yaml: missing file: selftests/scenarios/phase1/gone.yaml
+      fix: write it, or take phase1/gone out of `scenarios:`
+    ");
+    world.put("selftests/scenarios/phase1/forgotten.yaml", "title: x\nrow: []\n");
+    insta::assert_snapshot!(world.run(&["test", "phase1"]), @r"
+    exit 102
+    --- stderr
+    error: <tmp>/project/selftests/scenarios/phase1/forgotten.yaml:2:1: unknown field `row`, expected one of `title`, `rows`, `cases`, `kernels`, `cmdline`, `memory`, `stages`, `kunit`, `blackout`, `expect`, `wall`, `stall`, `repeat`
+    ");
+}
+
+#[test]
+fn broken_faults() {
+    let world = World::without_base();
+    insta::assert_snapshot!(world.run(&["faults", "phase2"]), @r"
+    exit 1
+    --- stderr
+    error: phase2 has no planted fault
+      fix: add selftests/faults/<row>-<name>.patch
+    ");
+    insta::assert_snapshot!(world.run(&["faults", "phase1", "--fault", "1.2-counted"]), @r"
+    exit 1
+    --- stderr
+    error: there is no fault `1.2-counted` of phase1
+      fix: name one of: uncounted
+    ");
+    let file = "selftests/faults/1.2-uncounted.patch";
+    world.replace(file, "fd-preserve/legacy", "fd-preserve/none");
+    insta::assert_snapshot!(world.run(&["faults", "phase1"]), @r"
+    exit 102
+    --- stderr
+    error: selftests/faults/1.2-uncounted.patch: phase1/fd-preserve has no such case as phase1/fd-preserve/none; it has legacy, scalable
+      fix: correct `Scenario:`
+    ");
+    world.replace(file, "Expect: stage2-failure\n", "Expect: pass\n");
+    world.replace(file, "Row: 1.2", "Row: 1.3");
+    insta::assert_snapshot!(world.run(&["faults", "phase1"]), @r"
+    exit 102
+    --- stderr
+    error: selftests/faults/1.2-uncounted.patch:3: the fault's file name does not begin with its row, `1.3-`
+      fix: rename the file, or correct `Row:`
+    error: selftests/faults/1.2-uncounted.patch:5: a fault that passes shows nothing
+      fix: correct `Expect:`
+    ");
+    world.replace(file, "Expect: pass\n", "");
+    world.replace(file, "Phase: phase1\n", "");
+    insta::assert_snapshot!(world.run(&["list", "--rows"]), @r"
+    exit 102
+    --- stderr
+    error: selftests/faults/1.2-uncounted.patch:1: a fault without `Phase:`
+      fix: add a header such as `Phase: phase1`
+    error: selftests/faults/1.2-uncounted.patch:1: a fault without `Expect:`
+      fix: add a header such as `Expect: stage1-failure`
+    ");
+}

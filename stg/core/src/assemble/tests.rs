@@ -95,3 +95,34 @@ fn an_own_file_may_be_renamed_on_the_way() {
     assert_eq!(world.at(&all, "phase1/docs", "rust/kernel/kho.rs"), None);
     assert!(world.at(&all, "phase1/docs", "rust/kernel/kho/mod.rs").unwrap().contains("explained"));
 }
+
+#[test]
+fn a_worktree_moves_by_what_differs_and_survives_a_deleted_cache() {
+    let world = World::new();
+    let all = world.assemble(&Target::All).unwrap();
+    let path = world.dir("tree");
+    world.repo().checkout(&path, all.patches[0].commit).unwrap();
+    let time = |file: &str| path.join(file).metadata().unwrap().modified().unwrap();
+    let (makefile, lib) = (time("Makefile"), time("rust/kernel/lib.rs"));
+    std::fs::write(path.join("drivers/pci/pci.c"), "half-written").unwrap();
+    world.repo().checkout(&path, all.patches[1].commit).unwrap();
+    let read = |file: &str| std::fs::read_to_string(path.join(file)).unwrap();
+    assert!(read("drivers/pci/pci.c").contains("tracked\n") && read("rust/kernel/kho.rs").contains("tracked\n"));
+    assert_eq!((time("Makefile"), time("rust/kernel/lib.rs")), (makefile, lib));
+    // Its administration went with the repository's: it is made anew.
+    std::fs::remove_dir_all(world.base.repo.join("worktrees")).unwrap();
+    world.repo().checkout(&path, all.patches[0].commit).unwrap();
+    assert!(!read("rust/kernel/kho.rs").contains("tracked\n"));
+}
+
+#[test]
+fn a_line_is_blamed_on_its_patch() {
+    let world = World::new();
+    let all = world.assemble(&Target::All).unwrap();
+    let base = Repo::oid(&world.base.commit).unwrap();
+    let blame = |path: &str, line| world.repo().blame(base, all.tip().unwrap(), path.into(), line).unwrap();
+    assert_eq!(blame("drivers/pci/pci.c", 22), Some(all.patches[1].commit));
+    assert_eq!(blame("drivers/pci/pci.c", 21), None);
+    assert_eq!(blame("rust/kernel/kho.rs", 2), Some(all.patches[0].commit));
+    assert_eq!(blame("rust/kernel/kho.rs", 999), None);
+}

@@ -107,6 +107,7 @@ fn an_archive_of_another_release_is_refused() {
     package linux-source-7.3 7.3.4-1~bpo13+1 holds Linux 7.3.5
       fix: report this to the distribution, or use a clone with `phasectl base use PATH`
     ");
+    assert_eq!(load(&cache, &manifest()).unwrap_err().exit_code(), stg_env::exit::ENVIRONMENT);
     insta::assert_snapshot!(load(&cache, &manifest()).unwrap_err().to_string().replace(cache.as_str(), "CACHE"), @r"
     no base tree in CACHE
       fix: run `phasectl base fetch`, or `phasectl base use PATH` with a Linux clone

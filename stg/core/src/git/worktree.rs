@@ -10,8 +10,13 @@ use crate::error::{Error, Result};
 
 impl Repo {
     /// A worktree at this path with this commit checked out, detached. An existing one is moved there by rewriting only
-    /// the files that differ (so that `make` sees what changed); tracked files lose local changes, others stay.
+    /// the files that differ (so that `make` sees what changed); tracked files lose local changes, others stay. One whose
+    /// repository was deleted and made anew is made anew too.
     pub fn checkout(&self, path: &Utf8Path, commit: Oid) -> Result<()> {
+        let ours = Git::worktree(path).args(["rev-parse", "--path-format=absolute", "--git-common-dir"]).line();
+        if path.join(".git").exists() && ours.is_err() {
+            self.remove_worktree(path)?;
+        }
         if path.join(".git").exists() {
             // `reset`, not `checkout`: an interrupted earlier run may have left half-written files behind.
             Git::worktree(path).args(["reset", "--quiet", "--hard", &commit.to_string()]).run()?;

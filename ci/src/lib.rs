@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! Kernels of single commits, and the pipeline that runs everything.
 //!
 //! [`kbuild`] turns a commit of the cache's repository into a bootable image, once: the result is kept under a key of

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! `cargo ci`: everything that must hold of this checkout, and one line that says whether it does.
 
 use std::process::ExitCode;
 use std::time::Duration;
 
 use camino::Utf8PathBuf;
+use ci::pipeline::engine::PlanError;
 use ci::pipeline::plan::{Outline, Site};
 use ci::pipeline::report::{self, Console};
 use ci::pipeline::{Ledger, Selection, engine, ledger, plan};
@@ -14,7 +16,7 @@ use stg_env::{Cache, Project, exit};
 /// Runs the checks of this checkout: formatting, lints, tests, patches, the kernel, and every scenario in a VM.
 ///
 /// A failed step does not stop those that do not need it. The last line of the output is `N passed, N failed`; the exit
-/// code is 0 if nothing failed and nothing was left undone.
+/// code is 0 if nothing failed and nothing was left undone, and 2 if there is no step of the name that was given.
 #[derive(Debug, Parser)]
 #[command(name = "cargo ci", bin_name = "cargo ci", version)]
 struct Args {
@@ -53,9 +55,15 @@ fn main() -> ExitCode {
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("error: {error:#}");
-            let code = error.downcast_ref::<stg_env::EnvError>().map_or(exit::OTHER, stg_env::EnvError::exit_code);
-            ExitCode::from(u8::try_from(code).unwrap_or(1))
+            ExitCode::from(u8::try_from(exit_code(&error)).unwrap_or(1))
         }
+    }
+}
+
+fn exit_code(error: &anyhow::Error) -> i32 {
+    match error.downcast_ref() {
+        Some(PlanError::Unknown { .. }) => exit::USAGE,
+        _ => error.downcast_ref::<stg_env::EnvError>().map_or(exit::OTHER, stg_env::EnvError::exit_code),
     }
 }
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! Which patch a line of a built tree comes from.
 //!
 //! The question goes to git, not to the .patch files: a line may have been added by one patch and moved or changed by

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! Configuration fragments: what is wanted of a kernel's `.config`.
 //!
 //! A fragment is written like a `.config`. Several are laid over each other, the last word on a symbol counts, and the

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! Errors and warnings out of a build log.
 //!
 //! A kernel build speaks with many tongues: clang, rustc, bindgen, ld.lld, modpost, objtool, Kconfig, make. Each has a

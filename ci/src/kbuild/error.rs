@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! Why there is no kernel, said so that the author of a patch can act.
 
 use std::fmt;
@@ -79,7 +80,9 @@ impl BuildError {
             Self::Config(_) | Self::Compile { .. } => exit::BUILD_FAILED,
             Self::Tool { .. } => exit::ENVIRONMENT,
             Self::Env(error) => error.exit_code(),
-            Self::Fragment { .. } | Self::Worktree { .. } | Self::Io { .. } | Self::Core(_) => exit::OTHER,
+            Self::Core(error) => error.exit_code(),
+            Self::Fragment { .. } => exit::CHECK_FAILED,
+            Self::Worktree { .. } | Self::Io { .. } => exit::OTHER,
         }
     }
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! Build directories that a killed run left behind.
 //!
 //! make removes the target of a command that fails or that it interrupts itself, but nobody does when everything is

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! What a tree's Kconfig files say about a symbol, read only when an option was lost.
 //!
 //! Two questions need no Kconfig parser: does any file declare the symbol, and what does its entry depend on. Menus and

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! Running the kernel's make, in an environment built from nothing.
 //!
 //! `KCFLAGS`, `ARCH` or `MAKEFLAGS` of the caller would change the kernel without changing its key, so only what tools

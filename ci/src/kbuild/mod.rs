@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! Kernels of single commits.
 //!
 //! [`build`] takes a commit of the cache's repository to a bootable image:

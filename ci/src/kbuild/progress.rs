@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! What a person sees of a build: on a terminal the object being made, elsewhere one line when it begins and one when it
 //! ends, so that logs stay readable.
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! Finished kernels: one directory per build key, there completely or not at all.
 //!
 //! A result is gathered beside its place and renamed into it, so that a killed run leaves nothing that could be taken for

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! Builds of a tiny tree with a make that is a shell script: what is built, kept, refused, and blamed on whom.
 
 use std::os::unix::fs::PermissionsExt as _;

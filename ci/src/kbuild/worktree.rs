@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! The one source tree that all kernels of a cache are built from.
 //!
 //! It moves from commit to commit by rewriting only the files that differ. git gives those the current time, also when an

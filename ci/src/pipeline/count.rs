@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! Counting tests by what they print.
 //!
 //! Two formats are understood: the summary of Rust's test harness, one line per test binary, and KTAP, of which only

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! Running steps.
 //!
 //! Rules: a step runs after all that it needs have passed, now or (with a ledger) before; if one of them did not, it is

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! What passed already, so that a long run can be taken up again.
 //!
 //! A ledger belongs to one state of the project's files: [`project_key`] hashes their names, contents and executable bits,

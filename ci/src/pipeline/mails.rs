@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! Whether an export does what it is for, asked of plain git.
 //!
 //! A maintainer gets mails and runs `git am` on a clean base. That is done here, with nothing of this project in between,

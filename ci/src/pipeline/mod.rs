@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! The pipeline behind `cargo ci`: everything that must hold of a checkout, in one command.
 //!
 //! A [`Step`] is data: a name, what must have passed before, and the work. The [`engine`] runs steps in order and goes on

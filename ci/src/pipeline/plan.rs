@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! This project's steps.
 //!
 //! The default run shows that a checkout is sound: formatting, lints, tests, every patch applies and is exported as it
@@ -10,9 +11,9 @@
 
 use std::time::Instant;
 
-use anyhow::Context as _;
 use camino::{Utf8Path, Utf8PathBuf};
-use stg_core::{Disk, Stack, Target};
+use stg_core::assemble::faults;
+use stg_core::{Disk, Fault, Stack, Target};
 use stg_env::Cache;
 
 use super::count::{Count, Counter};
@@ -52,7 +53,7 @@ pub struct PhaseOutline {
     pub patches: Vec<String>,
     /// `phase1/fd-preserve`.
     pub scenarios: Vec<String>,
-    /// Planted faults, by file name without extension.
+    /// Planted faults, with their rows: `1.3-wrong-function`.
     pub faults: Vec<String>,
 }
 
@@ -61,40 +62,19 @@ impl Outline {
     ///
     /// # Errors
     ///
-    /// If a manifest or a .patch is wrong.
+    /// If a manifest, a .patch or a fault is wrong.
     pub fn read(root: &Utf8Path) -> anyhow::Result<Self> {
-        let stack = Stack::load(&Disk::new(root))?;
-        let faults = faults(&root.join("selftests/faults"))?;
+        let disk = Disk::new(root);
+        let stack = Stack::load(&disk)?;
+        let faults = faults(&disk, &stack)?;
         let phase = |phase: &stg_core::Phase| PhaseOutline {
             name: phase.name().to_owned(),
             patches: phase.patches.iter().map(stg_core::stack::Patch::id).collect(),
             scenarios: phase.manifest.scenarios.clone(),
-            faults: faults.iter().filter(|(of, _)| of == phase.name()).map(|(_, name)| name.clone()).collect(),
+            faults: faults.iter().filter(|fault| fault.phase == phase.name()).map(Fault::id).collect(),
         };
         Ok(Self { phases: stack.phases.iter().map(phase).collect() })
     }
-}
-
-/// Phase and name of every planted fault.
-fn faults(directory: &Utf8Path) -> anyhow::Result<Vec<(String, String)>> {
-    let mut all = Vec::new();
-    if directory.exists() {
-        for entry in directory.read_dir_utf8().with_context(|| format!("reading {directory}"))? {
-            let path = entry?.into_path();
-            if path.extension() != Some("patch") {
-                continue;
-            }
-            let text = std::fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
-            let head = text.lines().take_while(|line| !line.is_empty());
-            let phase = head.filter_map(|line| line.strip_prefix("Phase:")).next();
-            // A fault without a phase is phasectl's to complain about.
-            if let (Some(phase), Some(name)) = (phase, path.file_stem()) {
-                all.push((phase.trim().to_owned(), name.to_owned()));
-            }
-        }
-    }
-    all.sort();
-    Ok(all)
 }
 
 /// The steps of a checkout. A checkout whose manifests cannot be read has a plan too, in which that fails.

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! Running the programs of a step.
 //!
 //! Their stdout is passed on line by line while it is counted; stderr, with its progress bars, is theirs. They stay in our

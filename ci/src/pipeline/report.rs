@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! What a person reads: a heading per step, a table of what took how long, the failures again, and one last line that
 //! programs read, `N passed, N failed`.
 

@@ -21,60 +21,53 @@ use crate::error::HarnessError;
 use crate::observe::Observation;
 use crate::report::Blackout;
 use crate::run::{Outcome, Runner};
-use crate::scenario::{Case, Kind, Scenario};
+use crate::scenario::{Case, Scenario};
 use crate::verdict::Class;
 
-/// Measures one case. If a run is not good, its outcome comes back instead of a measurement.
+/// Measures one case up to the mark `to`. If a run is not good, its outcome comes back instead of a measurement.
 pub(crate) fn measure(
     runner: &Runner,
     scenario: &Scenario,
     case: &Case,
+    to: &str,
     directory: &Utf8Path,
 ) -> Result<(Outcome, Duration, Option<Blackout>), HarnessError> {
-    let Kind::Blackout { to, .. } = &scenario.kind else {
-        return Err(HarnessError::Data(format!("{}: it has no `blackout`", scenario.path)));
-    };
     let mut spent = Duration::ZERO;
-    let mut numbers = Vec::new();
-    let mut last = None;
-    for (variant, name) in [(Variant::Baseline, "baseline"), (Variant::Stages, "stages")] {
-        let mut pair = Vec::new();
-        for run in ["1", "2"] {
-            let outcome = runner.vm(scenario, case, variant, &directory.join(format!("{name}-{run}")))?;
-            spent += outcome.seen.elapsed;
-            if outcome.verdict.class != Class::Pass {
-                return Ok((outcome, spent, None));
-            }
-            pair.push(instructions(&outcome.seen, to).ok_or_else(|| {
-                HarnessError::Data(format!(
-                    "{}: mark `{to}` lies before the jump in {}",
-                    scenario.path, outcome.log_dir
-                ))
-            })?);
-            last = Some(outcome);
-        }
-        numbers.push(same(&pair, &format!("{} ({name})", scenario.case_id(case)), directory)?);
-    }
-    match (last, numbers.as_slice()) {
-        (Some(outcome), [baseline, instructions]) => {
-            Ok((outcome, spent, Some(Blackout { instructions: *instructions, baseline: *baseline })))
-        }
-        _ => Err(HarnessError::Data(format!("{}: nothing was measured", scenario.path))),
-    }
+    let mut run = |variant, name: &str| {
+        let outcome = runner.vm(scenario, case, variant, &directory.join(name))?;
+        spent += outcome.seen.elapsed;
+        let number = if outcome.verdict.class == Class::Pass { Some(instructions(&outcome, to)?) } else { None };
+        Ok::<_, HarnessError>((outcome, number))
+    };
+    let mut pair = |variant, name: &str| {
+        let (outcome, first) = run(variant, &format!("{name}-1"))?;
+        let Some(first) = first else { return Ok((outcome, None)) };
+        let (outcome, second) = run(variant, &format!("{name}-2"))?;
+        let Some(second) = second else { return Ok((outcome, None)) };
+        let number = same(first, second, || format!("{} ({name})", scenario.case_id(case)), directory)?;
+        Ok::<_, HarnessError>((outcome, Some(number)))
+    };
+    let (outcome, baseline) = pair(Variant::Baseline, "baseline")?;
+    let Some(baseline) = baseline else { return Ok((outcome, spent, None)) };
+    let (outcome, instructions) = pair(Variant::Stages, "stages")?;
+    let blackout = instructions.map(|instructions| Blackout { instructions, baseline });
+    Ok((outcome, spent, blackout))
 }
 
-fn same(pair: &[u64], what: &str, directory: &Utf8Path) -> Result<u64, HarnessError> {
-    match pair {
-        [first, second] if first == second => Ok(*first),
-        _ => Err(HarnessError::Data(format!(
-            "{what}: two runs took {} instructions; something from outside disturbed them (compare their events.jsonl in {directory})",
-            pair.iter().map(u64::to_string).collect::<Vec<_>>().join(" and ")
-        ))),
+fn same(first: u64, second: u64, case: impl FnOnce() -> String, logs: &Utf8Path) -> Result<u64, HarnessError> {
+    if first == second {
+        return Ok(first);
     }
+    Err(HarnessError::Differ { case: case(), first, second, logs: logs.to_owned() })
+}
+
+fn instructions(outcome: &Outcome, mark: &str) -> Result<u64, HarnessError> {
+    between(&outcome.seen, mark)
+        .ok_or_else(|| HarnessError::NoSpan { mark: mark.to_owned(), logs: outcome.log_dir.clone() })
 }
 
 /// From the first kernel's jump to the mark in the second one.
-fn instructions(seen: &Observation, mark: &str) -> Option<u64> {
+fn between(seen: &Observation, mark: &str) -> Option<u64> {
     let from = seen.events.iter().find_map(|timed| match &timed.event {
         Event::Kexec { hop: 0, tsc } => Some(*tsc),
         _ => None,
@@ -92,8 +85,9 @@ mod tests {
 
     #[test]
     fn differing_runs_are_an_error_with_both_numbers() {
-        let error = same(&[5, 6], "phase1/blackout/legacy (stages)", Utf8Path::new("out")).unwrap_err().to_string();
-        assert!(error.contains("5 and 6"), "{error}");
-        assert_eq!(same(&[5, 5], "", Utf8Path::new("out")).unwrap(), 5);
+        let same = |first, second| same(first, second, || "phase1/blackout/legacy (stages)".to_owned(), "out".into());
+        let error = same(5, 6).unwrap_err().to_string();
+        assert!(error.contains("legacy (stages) took 5 and 6 instructions"), "{error}");
+        assert_eq!(same(5, 5).unwrap(), 5);
     }
 }

@@ -34,26 +34,25 @@ pub enum Variant {
 }
 
 impl<'a> Job<'a> {
-    /// Puts everything together. The error names the scenario's file if its topology or a device in it does not exist.
+    /// Puts everything together.
+    ///
+    /// # Errors
+    /// A diagnostic of the scenario's file, if its topology or a device in it does not exist.
     pub fn new(
         scenario: &'a Scenario,
         case: &'a Case,
         variant: Variant,
         topologies: &'a Topologies,
     ) -> Result<Self, HarnessError> {
-        let wrong = |what: String| HarnessError::Data(format!("{}: case `{}`: {what}", scenario.path, case.name));
-        let topology = topologies.get(&case.topology).map_err(|error| wrong(error.to_string()))?;
+        let topology = scenario.topology(case, topologies)?;
         let stages = stages(scenario, case, variant);
         let devices = topology.plan_devices();
-        for (name, step) in stages.iter().flat_map(|stage| &stage.steps).filter_map(|step| Some((device(step)?, step)))
-        {
+        for name in stages.iter().flat_map(|stage| &stage.steps).filter_map(device) {
             if !devices.contains_key(name) {
+                let message = format!("case `{}`: topology `{}` has no device `{name}`", case.name, case.topology);
                 let known: Vec<_> = devices.keys().map(String::as_str).collect();
-                return Err(wrong(format!(
-                    "topology `{}` has no device `{name}` (in {step:?}); it has {}",
-                    case.topology,
-                    known.join(", ")
-                )));
+                let fix = format!("name one that it has: {}", known.join(", "));
+                return Err(scenario.mistake(("stages", name), message, fix).into());
             }
         }
         let exact = matches!(scenario.kind, Kind::Blackout { .. });
@@ -105,18 +104,12 @@ pub(crate) fn step(plan: &Plan, hop: usize, index: usize) -> Option<&Step> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
-    use camino::Utf8Path;
-
     use super::*;
+    use crate::testing::{Files, checkout};
 
     fn load(text: &str) -> (Scenario, Topologies) {
-        let directory = tempfile::tempdir().unwrap();
-        let path = Utf8Path::from_path(directory.path()).unwrap().join("s.yaml");
-        fs::write(&path, text).unwrap();
-        let topologies = Topologies::load(Utf8Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../topologies.yaml")));
-        (Scenario::load(&path).unwrap(), topologies.unwrap())
+        let files = Files::of(&[("selftests/scenarios/p/s.yaml", text)]);
+        (Scenario::load(&files, "p/s").unwrap(), Topologies::load(&checkout()).unwrap())
     }
 
     const SCENARIO: &str = "
@@ -149,16 +142,25 @@ stages:
         assert_eq!(job.plan.stages, [Stage::default()]);
     }
 
+    fn error(from: &str, to: &str) -> String {
+        let (scenario, topologies) = load(&SCENARIO.replace(from, to));
+        Job::new(&scenario, &scenario.cases[0], Variant::Stages, &topologies).unwrap_err().to_string()
+    }
+
     #[test]
     fn devices_and_topologies_must_exist() {
-        for (from, to, wanted) in [
-            ("device: dut", "device: dux", "no device `dux`"),
-            ("{ unbind: { device: dut } }", "{ write: { path: '{dux}/reset', value: '1' } }", "no device `dux`"),
-            ("topology: legacy", "topology: legasy", "no topology `legasy`"),
-        ] {
-            let (scenario, topologies) = load(&SCENARIO.replace(from, to));
-            let error = Job::new(&scenario, &scenario.cases[0], Variant::Stages, &topologies).unwrap_err().to_string();
-            assert!(error.contains(wanted) && error.contains("s.yaml: case `a`"), "{error}");
-        }
+        insta::assert_snapshot!(error("device: dut", "device: dux"), @r"
+        selftests/scenarios/p/s.yaml:8:33: case `a`: topology `legacy` has no device `dux`
+          fix: name one that it has: dut
+        ");
+        let write = "{ write: { path: '{dux}/reset', value: '1' } }";
+        insta::assert_snapshot!(error("{ unbind: { device: dut } }", write), @r"
+        selftests/scenarios/p/s.yaml:8:32: case `a`: topology `legacy` has no device `dux`
+          fix: name one that it has: dut
+        ");
+        insta::assert_snapshot!(error("topology: legacy", "topology: legasy"), @r"
+        selftests/scenarios/p/s.yaml:4:30: case `a`: there is no topology `legasy`
+          fix: name one of selftests/topologies.yaml: first-stage, igb8-first-stage, igb8-legacy, igb8-none, igb8-scalable, legacy, none, scalable, virtio-net-first-stage, virtio-net-legacy, virtio-net-none, virtio-net-scalable
+        ");
     }
 }

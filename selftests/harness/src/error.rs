@@ -7,13 +7,36 @@
 use std::io;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use stg_core::Diagnostic;
 
 /// The harness could not do its work.
 #[derive(Debug, thiserror::Error)]
 pub enum HarnessError {
-    /// A file of ours is wrong. The text starts with `file:line:column` as far as known and says what to change.
-    #[error("{0}")]
-    Data(String),
+    /// A file of the project is wrong, or cannot be read.
+    #[error(transparent)]
+    Project(#[from] stg_core::Error),
+    /// A choice of cases that fits none.
+    #[error("there is no case `{wanted}`\n  fix: name one of: {known}")]
+    NoCase {
+        /// What was asked for.
+        wanted: String,
+        /// What there is.
+        known: String,
+    },
+    /// Two runs that must not differ did: no number of theirs means anything.
+    #[error(
+        "{case} took {first} and {second} instructions in two runs, which must not differ: something from outside disturbed them (compare their events.jsonl in {logs})"
+    )]
+    Differ {
+        /// Which case, and which of its stages.
+        case: String,
+        /// What the first run took.
+        first: u64,
+        /// What the second run took.
+        second: u64,
+        /// The directory of both runs' logs.
+        logs: Utf8PathBuf,
+    },
     /// The operating system refused something.
     #[error("cannot {action} {path}: {source}")]
     Io {
@@ -23,6 +46,20 @@ pub enum HarnessError {
         path: Utf8PathBuf,
         /// Why not.
         source: io::Error,
+    },
+    /// A good run, and yet no time that could be measured: the clock went backwards.
+    #[error("the mark `{mark}` does not come after the jump (see events.jsonl in {logs})")]
+    NoSpan {
+        /// The mark at which the blackout ends.
+        mark: String,
+        /// The directory of the run's logs.
+        logs: Utf8PathBuf,
+    },
+    /// Sockets cannot lie in the system's temporary directory.
+    #[error("{path} is too long for the paths of unix sockets\n  fix: set TMPDIR to a directory with a short path")]
+    TempDir {
+        /// That directory.
+        path: Utf8PathBuf,
     },
     /// The guest's init did not build; holds cargo's output.
     #[error("the guest's init did not build:\n{0}")]
@@ -48,6 +85,12 @@ pub enum HarnessError {
     /// Results could not be written (a full disk, a closed pipe).
     #[error("cannot write results: {0}")]
     Output(#[from] io::Error),
+}
+
+impl From<Diagnostic> for HarnessError {
+    fn from(one: Diagnostic) -> Self {
+        Self::Project(one.into())
+    }
 }
 
 /// Names the file in an error of the operating system.

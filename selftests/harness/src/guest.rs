@@ -77,7 +77,7 @@ pub fn initramfs(
 
 /// The plan as the guest reads it.
 pub(crate) fn plan_json(plan: &Plan) -> Result<Vec<u8>, HarnessError> {
-    serde_json::to_vec(plan).map_err(|error| HarnessError::Data(format!("plan {}: {error}", plan.name)))
+    serde_json::to_vec(plan).map_err(|error| io("write", Utf8Path::new(PLAN_PATH))(error.into()))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 //! JUnit XML, which CI systems display.
 
+use std::io;
 use std::time::Duration;
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
@@ -37,7 +38,7 @@ pub fn to_xml(cases: &[CaseResult]) -> Result<String, HarnessError> {
             }
         }
     }
-    report.to_string().map_err(|error| HarnessError::Data(format!("JUnit: {error}")))
+    report.to_string().map_err(|error| io::Error::other(error).into())
 }
 
 fn steps(case: &CaseResult) -> String {
@@ -57,23 +58,7 @@ mod tests {
     #[test]
     fn a_report() {
         let step = StepResult { hop: 1, what: "retrieve".into(), ok: false, detail: "<ENOENT>".into(), host_ms: 7 };
-        let good = CaseResult {
-            rows: vec!["1.2".into()],
-            scenario: "phase1/fd-preserve".into(),
-            case: "legacy".into(),
-            title: "t".into(),
-            passed: true,
-            expected: Class::Pass,
-            verdict: Class::Pass,
-            reason: String::new(),
-            seconds: 1.5,
-            repetition: 1,
-            log_dir: "out".into(),
-            kernels: vec![],
-            steps: vec![],
-            planned_steps: 0,
-            blackout: None,
-        };
+        let good = CaseResult::sample();
         let bad = CaseResult {
             case: "scalable".into(),
             passed: false,

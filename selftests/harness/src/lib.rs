@@ -33,9 +33,10 @@ pub mod rundir;
 pub mod scenario;
 pub mod serial;
 pub mod symbols;
+#[cfg(test)]
+mod testing;
 pub mod topology;
 pub mod verdict;
 pub mod vm;
-pub mod yaml;
 
 pub use error::HarnessError;

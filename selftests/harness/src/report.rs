@@ -116,12 +116,10 @@ impl Report {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_document_counts_and_is_read_back() {
-        let good = CaseResult {
+impl CaseResult {
+    /// A good one.
+    pub(crate) fn sample() -> Self {
+        Self {
             rows: vec!["1.2".into()],
             scenario: "phase1/fd-preserve".into(),
             case: "legacy".into(),
@@ -136,8 +134,19 @@ mod tests {
             kernels: vec![],
             steps: vec![],
             planned_steps: 0,
-            blackout: Some(Blackout { instructions: 103, baseline: 100 }),
-        };
+            blackout: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_document_counts_and_is_read_back() {
+        let blackout = Some(Blackout { instructions: 103, baseline: 100 });
+        let good = CaseResult { blackout, ..CaseResult::sample() };
         let bad = CaseResult { passed: false, verdict: Class::Hang, blackout: None, ..good.clone() };
         assert_eq!((good.id().as_str(), good.short_id().as_str()), ("phase1/fd-preserve/legacy", "fd-preserve/legacy"));
         let report = Report::new(vec![good, bad.clone(), bad]);

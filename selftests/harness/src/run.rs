@@ -62,19 +62,24 @@ pub(crate) struct Outcome {
 }
 
 impl Runner {
-    /// Runs the wanted cases and reports each as KTAP as soon as it has ended. Data that is wrong is reported before
-    /// anything boots.
+    /// Runs the wanted cases and reports each as KTAP as soon as it has ended.
+    ///
+    /// # Errors
+    /// Before anything boots: data that is wrong, a choice that fits no case, a kernel that is missing. Later: whatever
+    /// the host refuses, and measurements that [differ](HarnessError::Differ).
     pub fn run(
         &self,
         scenarios: &[Scenario],
         filter: &Filter,
         ktap: &mut dyn Write,
     ) -> Result<Vec<CaseResult>, HarnessError> {
-        let mut cases = Vec::new();
-        for scenario in scenarios {
-            for case in scenario.cases.iter().filter(|case| filter.wants(&scenario.case_id(case))) {
-                Job::new(scenario, case, Variant::Stages, &self.topologies)?;
-                cases.push((scenario, case));
+        let all = || scenarios.iter().flat_map(|scenario| scenario.cases.iter().map(move |case| (scenario, case)));
+        let ids: Vec<String> = all().map(|(scenario, case)| scenario.case_id(case)).collect();
+        filter.check(&ids)?;
+        let cases: Vec<_> = all().filter(|(scenario, case)| filter.wants(&scenario.case_id(case))).collect();
+        for (scenario, case) in &cases {
+            for variant in [Variant::Stages, Variant::Baseline] {
+                Job::new(scenario, case, variant, &self.topologies)?;
             }
         }
         for (scenario, _) in &cases {
@@ -109,8 +114,7 @@ impl Runner {
             seconds += spent.as_secs_f64();
             let result = result(scenario, case, &outcome, seconds, repetition, blackout);
             let path = outcome.log_dir.join("verdict.json");
-            let json = serde_json::to_string_pretty(&result)
-                .map_err(|error| HarnessError::Data(format!("{path}: {error}")))?;
+            let json = serde_json::to_string_pretty(&result).map_err(|error| io("write", &path)(error.into()))?;
             fs::write(&path, json + "\n").map_err(io("write", &path))?;
             if !result.passed || repetition >= scenario.repeat {
                 return Ok(result);
@@ -126,8 +130,8 @@ impl Runner {
     ) -> Result<(Outcome, Duration, Option<Blackout>), HarnessError> {
         let directory = self.out_dir.join(scenario.case_id(case));
         let directory = if scenario.repeat > 1 { directory.join(repetition.to_string()) } else { directory };
-        if matches!(scenario.kind, Kind::Blackout { .. }) {
-            return blackout::measure(self, scenario, case, &directory);
+        if let Kind::Blackout { to, .. } = &scenario.kind {
+            return blackout::measure(self, scenario, case, to, &directory);
         }
         let outcome = self.vm(scenario, case, Variant::Stages, &directory)?;
         let spent = outcome.seen.elapsed;

@@ -40,12 +40,7 @@ impl RunDir {
     pub fn new_in(base: &Path) -> Result<Self, HarnessError> {
         let base = Utf8Path::from_path(base)
             .filter(|base| base.as_str().len() + PREFIX.len() + 6 <= LONGEST)
-            .ok_or_else(|| {
-                HarnessError::Data(format!(
-                    "{} is too long for unix sockets; set TMPDIR to a short path",
-                    base.display()
-                ))
-            })?;
+            .ok_or_else(|| HarnessError::TempDir { path: base.to_string_lossy().into_owned().into() })?;
         sweep(base);
         let directory =
             tempfile::Builder::new().prefix(PREFIX).tempdir_in(base).map_err(io("create a directory in", base))?;
@@ -54,7 +49,7 @@ impl RunDir {
         // Locked before it gets the name that sweeping looks for; else a sweep could take it in between.
         let fresh = path.join("lock.new");
         let lock = File::create_new(&fresh).map_err(io("create", &fresh))?;
-        lock.try_lock().map_err(|error| HarnessError::Data(format!("cannot lock {fresh}: {error}")))?;
+        lock.try_lock().map_err(|error| io("lock", &fresh)(error.into()))?;
         fs::rename(&fresh, path.join(LOCK)).map_err(io("rename", &fresh))?;
         Ok(Self { path, _directory: directory, _lock: lock })
     }

@@ -2,7 +2,7 @@
 
 //! Machines by name: IOMMU mode, memory, CPUs, devices.
 //!
-//! `selftests/topologies.yaml` holds a map from name to [`Topology`]. Every endpoint sits behind a PCIe root port of
+//! [`FILE`] holds a map from name to [`Topology`]. Every endpoint sits behind a PCIe root port of
 //! its own, at 00:03.0, 00:04.0 and so on, so that each is alone in its IOMMU group and the same scenario runs in every
 //! mode. Nothing depends on bus numbers: the guest finds a device along its [path](Device), as the next kernel may
 //! number buses anew.
@@ -11,19 +11,23 @@ use std::collections::BTreeMap;
 
 use camino::Utf8Path;
 use serde::Deserialize;
+use stg_core::error::check;
+use stg_core::yaml::{self, locate};
+use stg_core::{Diagnostic, Source};
 
 use crate::error::HarnessError;
-use crate::yaml;
+
+/// Where the topologies are, relative to the project root.
+pub const FILE: &str = "selftests/topologies.yaml";
 
 /// Slot of the first root port on the root bus; lower ones are QEMU's own.
 const FIRST_SLOT: usize = 3;
 /// 00:1f is the ICH9.
 const LAST_SLOT: usize = 0x1e;
 
-/// The topologies of a file.
+/// The topologies of the project.
 #[derive(Clone, Debug)]
 pub struct Topologies {
-    path: String,
     by_name: BTreeMap<String, Topology>,
 }
 
@@ -78,44 +82,51 @@ pub enum Model {
 }
 
 impl Topologies {
-    /// Reads a file.
-    pub fn load(path: &Utf8Path) -> Result<Self, HarnessError> {
-        let by_name: BTreeMap<String, Topology> = yaml::load(path)?;
+    /// Reads [`FILE`].
+    ///
+    /// # Errors
+    /// Every mistake in it.
+    pub fn load(source: &dyn Source) -> Result<Self, HarnessError> {
+        let (text, by_name): (String, BTreeMap<String, Topology>) = yaml::read(source, Utf8Path::new(FILE))?;
+        let mut found = Vec::new();
         for (name, topology) in &by_name {
-            topology.check().map_err(|what| HarnessError::Data(format!("{path}: topology `{name}`: {what}")))?;
+            if let Err((what, fix)) = topology.check() {
+                let (line, _) = locate(&text, name, "iommu");
+                found.push(Diagnostic::new(FILE, format!("topology `{name}`: {what}"), fix).at(line));
+            }
         }
-        Ok(Self { path: path.to_string(), by_name })
+        check(found)?;
+        Ok(Self { by_name })
     }
 
-    /// Looks one up; the error names those that exist.
-    pub fn get(&self, name: &str) -> Result<&Topology, HarnessError> {
-        self.by_name.get(name).ok_or_else(|| {
-            let known: Vec<_> = self.names().collect();
-            HarnessError::Data(format!("no topology `{name}` in {}; there are {}", self.path, known.join(", ")))
-        })
+    /// Looks one up.
+    pub(crate) fn get(&self, name: &str) -> Option<&Topology> {
+        self.by_name.get(name)
     }
 
     /// Every name.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.by_name.keys().map(String::as_str)
     }
 }
 
 impl Topology {
-    fn check(&self) -> Result<(), String> {
+    /// What is wrong with it, and the remedy.
+    fn check(&self) -> Result<(), (String, &'static str)> {
         if self.cpus == 0 {
-            return Err("cpus must be at least 1".into());
+            return Err(("it has no CPU".into(), "set `cpus` to 1 at least"));
         }
         let room = LAST_SLOT - FIRST_SLOT + 1;
         if self.devices.len() > room {
-            return Err(format!("{} devices, but the root bus has room for {room} root ports", self.devices.len()));
+            let message = format!("{} devices, but the root bus has room for {room} root ports", self.devices.len());
+            return Err((message, "take some out"));
         }
         for (index, device) in self.devices.iter().enumerate() {
             if device.id.is_empty() || !device.id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
-                return Err(format!("device id `{}` must consist of letters, digits and `-`", device.id));
+                return Err((format!("`{}` is not a device id", device.id), "use letters, digits and `-`"));
             }
             if self.devices[..index].iter().any(|earlier| earlier.id == device.id) {
-                return Err(format!("two devices are called `{}`", device.id));
+                return Err((format!("two devices are called `{}`", device.id), "rename one of them"));
             }
         }
         Ok(())
@@ -142,24 +153,16 @@ fn default_cpus() -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
-    use camino::Utf8PathBuf;
-
     use super::*;
+    use crate::testing::{Files, checkout};
 
-    fn load(text: &str) -> Result<Topology, String> {
-        let dir = tempfile::tempdir().unwrap();
-        let path = Utf8PathBuf::from_path_buf(dir.path().join("t.yaml")).unwrap();
-        fs::write(&path, text).unwrap();
-        let short = |error: HarnessError| error.to_string().replace(&format!("{}/", path.parent().unwrap()), "");
-        Topologies::load(&path).and_then(|topologies| topologies.get("a").cloned()).map_err(short)
+    fn error(text: &str) -> String {
+        Topologies::load(&Files::of(&[(FILE, text)])).unwrap_err().to_string()
     }
 
     #[test]
     fn the_project_s_own_file_is_good_and_regular() {
-        let path = Utf8PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../topologies.yaml"));
-        let topologies = Topologies::load(&path).unwrap();
+        let topologies = Topologies::load(&checkout()).unwrap();
         for devices in ["", "igb8-", "virtio-net-"] {
             for mode in ["none", "legacy", "scalable", "first-stage"] {
                 let topology = topologies.get(&format!("{devices}{mode}")).unwrap();
@@ -179,9 +182,28 @@ mod tests {
 
     #[test]
     fn mistakes_are_located() {
-        insta::assert_snapshot!(load("a:\n  iommu: legacy\n  devces: []\n").unwrap_err(), @"t.yaml:3:3: a: unknown field `devces`, expected one of `iommu`, `memory`, `cpus`, `devices`");
-        insta::assert_snapshot!(load("a:\n  iommu: legasy\n  devices: []\n").unwrap_err(), @"t.yaml:2:10: a.iommu: unknown variant `legasy`, expected one of `none`, `legacy`, `scalable`, `first-stage`");
-        insta::assert_snapshot!(load("a: {iommu: none, devices: [{id: x, model: igb}, {id: x, model: igb}]}").unwrap_err(), @"t.yaml: topology `a`: two devices are called `x`");
-        insta::assert_snapshot!(load("b: {iommu: none, devices: []}").unwrap_err(), @"no topology `a` in t.yaml; there are b");
+        insta::assert_snapshot!(error("a:\n  iommu: legacy\n  devces: []\n"), @r"
+        selftests/topologies.yaml:3:3: a: unknown field `devces`, expected one of `iommu`, `memory`, `cpus`, `devices`
+          fix: remove the field, or write `devices` if that was meant
+        ");
+        insta::assert_snapshot!(error("a:\n  iommu: legasy\n  devices: []\n"), @r"
+        selftests/topologies.yaml:2:10: a.iommu: unknown variant `legasy`, expected one of `none`, `legacy`, `scalable`, `first-stage`
+          fix: write `legacy` if that was meant, else one of the others
+        ");
+        let twice = "a:\n  iommu: none\n  devices: [{id: x, model: igb}, {id: x, model: igb}]\n";
+        insta::assert_snapshot!(error(&format!("{twice}b: {{iommu: none, cpus: 0, devices: []}}\n")), @r"
+        selftests/topologies.yaml:2: topology `a`: two devices are called `x`
+          fix: rename one of them
+        selftests/topologies.yaml:4: topology `b`: it has no CPU
+          fix: set `cpus` to 1 at least
+        ");
+        insta::assert_snapshot!(error("a: [\n"), @r"
+        selftests/topologies.yaml:1:4: a: invalid type: sequence, expected struct Topology
+          fix: correct the YAML at this place
+        ");
+        insta::assert_snapshot!(Topologies::load(&Files::of(&[])).unwrap_err(), @r"
+        selftests/topologies.yaml: missing file
+          fix: put it back, it belongs to the project
+        ");
     }
 }

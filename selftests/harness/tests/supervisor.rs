@@ -20,6 +20,7 @@ use harness::topology::Topologies;
 use harness::verdict::Class;
 use plan::Event;
 use serde_json::{Value, json};
+use stg_core::Disk;
 
 const A: &str = "[    0.000000] Linux version 7.3.4 (A)\n";
 const JUMPS: &str = "[    2.000000] kexec_core: Starting new kernel\n";
@@ -56,21 +57,20 @@ impl Lab {
 
     /// Runs the scenario with `extra` YAML and gives the result and the KTAP.
     fn run(&self, extra: &str) -> (CaseResult, String) {
-        let directory = self.path("scenarios/harness");
+        let directory = self.path("selftests/scenarios/harness");
         fs::create_dir_all(&directory).unwrap();
-        let file = directory.join("session.yaml");
-        fs::write(&file, format!("{SCENARIO}{extra}")).unwrap();
+        fs::write(directory.join("session.yaml"), format!("{SCENARIO}{extra}")).unwrap();
+        let checkout = Utf8Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
         let kernel = KernelFiles { bzimage: self.path("bzImage"), system_map: Some(self.path("System.map")) };
         let runner = Runner {
             qemu: self.path("qemu"),
             init: self.path("init"),
-            topologies: Topologies::load(Utf8Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../topologies.yaml")))
-                .unwrap(),
+            topologies: Topologies::load(&Disk::new(checkout)).unwrap(),
             out_dir: self.path("out"),
             kernels: BTreeMap::from([("current".to_owned(), kernel)]),
         };
         let mut ktap = Vec::new();
-        let scenario = Scenario::load(&file).unwrap();
+        let scenario = Scenario::load(&Disk::new(self.path("")), "harness/session").unwrap();
         let mut results = runner.run(&[scenario], &Filter::all(), &mut ktap).unwrap();
         (results.remove(0), String::from_utf8(ktap).unwrap())
     }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! What can go wrong, said so that the reader can act.
 //!
 //! A mistake in the project's own files is a [`Diagnostic`]: the file relative to the project root, the line, what is
@@ -158,6 +159,7 @@ impl Error {
     /// The process' exit code for it, of [`stg_env::exit`].
     pub fn exit_code(&self) -> i32 {
         match self {
+            Self::Invalid(_) => stg_env::exit::CHECK_FAILED,
             Self::NoBase { .. } | Self::Base { .. } => stg_env::exit::ENVIRONMENT,
             Self::Env(error) => error.exit_code(),
             _ => stg_env::exit::OTHER,
@@ -173,7 +175,25 @@ impl Error {
     }
 }
 
+/// Collects diagnostics, so that independent mistakes are reported together; anything else ends the work.
+///
+/// # Errors
+/// What is not [`Error::Invalid`].
+pub fn gather<T>(result: Result<T>, found: &mut Vec<Diagnostic>) -> Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(Error::Invalid(more)) => {
+            found.extend(more);
+            Ok(None)
+        }
+        Err(other) => Err(other),
+    }
+}
+
 /// `Ok` when nothing was found wrong.
-pub(crate) fn check(found: Vec<Diagnostic>) -> Result<()> {
+///
+/// # Errors
+/// [`Error::Invalid`] with what was found.
+pub fn check(found: Vec<Diagnostic>) -> Result<()> {
     if found.is_empty() { Ok(()) } else { Err(Error::Invalid(found)) }
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! The order of phases.
 //!
 //! `requires:` makes a graph; the stack needs a line. Among the phases whose requirements are all placed, the one whose

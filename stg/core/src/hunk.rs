@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! One file's hunks, put on or taken off, without guessing.
 //!
 //! Every line of a hunk's old side must be there, byte for byte: no fuzz, no ignored white space. Where the hunk says it
@@ -190,11 +191,8 @@ fn search(lines: &[&[u8]], hunks: &[Hunk], direction: Direction) -> Result<Vec<u
     for (number, hunk) in hunks.iter().enumerate() {
         let old: Vec<&[u8]> = hunk.side(direction).map(|line| line.text.as_slice()).collect();
         let expected = hunk.index(direction).saturating_add_signed(shift);
-        let at = find(lines, &old, done, expected, hunk, direction).map_err(|(at, why)| Mismatch {
-            number: number + 1,
-            at,
-            why,
-        })?;
+        let place = Place { lines, old: &old, from: done, expected, hunk, direction };
+        let at = place.find().map_err(|(at, why)| Mismatch { number: number + 1, at, why })?;
         shift += at as isize - expected as isize;
         done = at + old.len();
         places.push(at);
@@ -202,50 +200,53 @@ fn search(lines: &[&[u8]], hunks: &[Hunk], direction: Direction) -> Result<Vec<u
     Ok(places)
 }
 
-fn find(
-    lines: &[&[u8]],
-    old: &[&[u8]],
+/// Looks for the place of one hunk.
+struct Place<'a> {
+    lines: &'a [&'a [u8]],
+    /// What must be there.
+    old: &'a [&'a [u8]],
+    /// Where the hunk before ended.
     from: usize,
     expected: usize,
-    hunk: &Hunk,
+    hunk: &'a Hunk,
     direction: Direction,
-) -> Result<usize, (usize, Why)> {
-    let fits = |at: usize| lines.get(at..at + old.len()).is_some_and(|there| there == old);
-    if expected >= from && fits(expected) {
-        return Ok(expected);
-    }
-    let last = lines.len().saturating_sub(old.len());
-    // Lines without context match everywhere: only the exact place will do.
-    let places: Vec<usize> = if old.is_empty() { Vec::new() } else { (from..=last).filter(|&at| fits(at)).collect() };
-    match places[..] {
-        [one] => Ok(one),
-        [] => Err(nearest(lines, old, from, expected, hunk, direction)),
-        _ => Err((hunk.at, Why::Ambiguous(places.iter().map(|at| at + 1).collect()))),
-    }
 }
 
-/// The place where most of the hunk matches, nearest to the expected one; its first difference is the useful thing to
-/// show, since a hunk that moved and broke differs everywhere at its old place.
-fn nearest(
-    lines: &[&[u8]],
-    old: &[&[u8]],
-    from: usize,
-    expected: usize,
-    hunk: &Hunk,
-    direction: Direction,
-) -> (usize, Why) {
-    let score = |at: usize| old.iter().enumerate().filter(|(n, want)| lines.get(at + n) == Some(want)).count();
-    let best = (from..=lines.len())
-        .max_by_key(|&at| (score(at), std::cmp::Reverse(at.abs_diff(expected))))
-        .unwrap_or(expected);
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end_matches('\n').to_owned();
-    let nth = old.iter().enumerate().position(|(n, want)| lines.get(best + n) != Some(want)).unwrap_or(0);
-    let why = Why::Differs {
-        line: best + nth + 1,
-        wanted: old.get(nth).map_or_else(|| format!("a file of at least {expected} lines"), |want| text(want)),
-        found: lines.get(best + nth).map(|found| text(found)),
-    };
-    (hunk.patch_line(direction, nth), why)
+impl Place<'_> {
+    fn find(&self) -> Result<usize, (usize, Why)> {
+        let Self { lines, old, from, expected, .. } = *self;
+        let fits = |at: usize| lines.get(at..at + old.len()).is_some_and(|there| there == old);
+        if expected >= from && fits(expected) {
+            return Ok(expected);
+        }
+        let last = lines.len().saturating_sub(old.len());
+        // Lines without context match everywhere: only the exact place will do.
+        let places: Vec<usize> =
+            if old.is_empty() { Vec::new() } else { (from..=last).filter(|&at| fits(at)).collect() };
+        match places[..] {
+            [one] => Ok(one),
+            [] => Err(self.nearest()),
+            _ => Err((self.hunk.at, Why::Ambiguous(places.iter().map(|at| at + 1).collect()))),
+        }
+    }
+
+    /// The place where most of the hunk matches, nearest to the expected one; its first difference is the useful thing
+    /// to show, since a hunk that moved and broke differs everywhere at its old place.
+    fn nearest(&self) -> (usize, Why) {
+        let Self { lines, old, from, expected, .. } = *self;
+        let score = |at: usize| old.iter().enumerate().filter(|(n, want)| lines.get(at + n) == Some(want)).count();
+        let best = (from..=lines.len())
+            .max_by_key(|&at| (score(at), std::cmp::Reverse(at.abs_diff(expected))))
+            .unwrap_or(expected);
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end_matches('\n').to_owned();
+        let nth = old.iter().enumerate().position(|(n, want)| lines.get(best + n) != Some(want)).unwrap_or(0);
+        let why = Why::Differs {
+            line: best + nth + 1,
+            wanted: old.get(nth).map_or_else(|| format!("a file of at least {expected} lines"), |want| text(want)),
+            found: lines.get(best + nth).map(|found| text(found)),
+        };
+        (self.hunk.patch_line(self.direction, nth), why)
+    }
 }
 
 #[cfg(test)]

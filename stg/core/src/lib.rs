@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! The staged-series engine: from the project's files to commits, and back.
 //!
 //! New kernel files live whole under `kernel/`, edits and messages in `phases/*/*.patch`, the order in `phase.yaml`.
@@ -6,7 +7,7 @@
 //! the same base. [`edit`] goes the other way, from a worktree to the files, and proves before it writes that the result
 //! assembles. [`export`] prints a series as mails. Everything else serves these three:
 //!
-//! 1. [`manifest`], [`patchfile`] and [`graph`] read what people write, [`stack`] holds it, checked.
+//! 1. [`yaml`], [`manifest`], [`patchfile`] and [`graph`] read what people write, [`stack`] holds it, checked.
 //! 2. [`hunk`] puts edits on and takes them off, without guessing.
 //! 3. [`git`] is the only module that knows git; [`base`] obtains the tree to build on.
 
@@ -22,11 +23,12 @@ pub mod manifest;
 pub mod patchfile;
 pub mod source;
 pub mod stack;
+pub mod yaml;
 
 #[cfg(test)]
 mod testing;
 
-pub use assemble::{Assembled, AssembledPatch, assemble};
+pub use assemble::{Assembled, AssembledPatch, Fault, assemble};
 pub use base::{Base, Origin};
 pub use error::{Diagnostic, Error, Result};
 pub use source::{Disk, Source};

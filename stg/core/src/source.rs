@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! Where the project's files come from: the checkout, or the checkout with some files replaced in memory.
 //!
 //! Assembling is a function of (base, files). `refresh` must prove that its result assembles before a byte is written,

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! All phases, read and checked, in the order in which they stack.
 //!
 //! A [`Stack`] is the project without its kernel files: manifests and .patch files. Everything that can be wrong with
@@ -9,11 +10,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::error::{Diagnostic, Error, Result, check};
+use crate::error::{Diagnostic, Error, Result, check, gather};
 use crate::graph::{self, Graph};
-use crate::manifest::{BaseManifest, Loaded, PatchEntry, PhaseManifest, load_phases, locate};
+use crate::manifest::{BaseManifest, Loaded, PatchEntry, PhaseManifest, load_phases};
 use crate::patchfile::{Kind, PatchFile};
 use crate::source::Source;
+use crate::yaml::locate;
 
 /// The project's phases.
 #[derive(Debug, Clone)]
@@ -73,6 +75,11 @@ impl Patch {
 pub(crate) fn home(phase: &str, path: &Utf8Path) -> Utf8PathBuf {
     let top = if path.starts_with("tools/testing/selftests") { "selftests" } else { "kernel" };
     Utf8Path::new(top).join(phase).join(path)
+}
+
+/// The scenario `phase1/fd-preserve` of a test, which may name one case of it: `phase1/fd-preserve/legacy`.
+pub fn scenario_of(test: &str) -> &str {
+    test.match_indices('/').nth(1).map_or(test, |(end, _)| &test[..end])
 }
 
 /// How far up a stack goes.
@@ -203,14 +210,7 @@ fn patches(source: &dyn Source, one: &Loaded, found: &mut Vec<Diagnostic>) -> Re
         for entry in &series.patches {
             let file = directory.join(format!("{}.patch", entry.name));
             let bytes = source.read(&file)?.map(|file| file.bytes).unwrap_or_default();
-            let text = match PatchFile::parse(&file, &bytes, Kind::Phase) {
-                Ok(text) => text,
-                Err(Error::Invalid(more)) => {
-                    found.extend(more);
-                    continue;
-                }
-                Err(other) => return Err(other),
-            };
+            let Some(text) = gather(PatchFile::parse(&file, &bytes, Kind::Phase), found)? else { continue };
             for (path, line) in text.adds() {
                 let adds = |other: &&Patch| other.text.adds().any(|(added, _)| added == path);
                 if let Some(first) = all.iter().find(adds) {

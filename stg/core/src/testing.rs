@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! A project and a base, small enough to be read in a test.
 
 use camino::{Utf8Path, Utf8PathBuf};

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! Private apt configurations: packages from more suites than the system has configured, without changing the system.
 //!
 //! Each purpose has a directory `<cache>/apt/<purpose>` with sources, package lists and archives of its own, and a

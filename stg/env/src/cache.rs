@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! The one directory that holds everything derived or downloaded.
 //!
 //! Its root is, in this order: an argument, `$PHASECTL_CACHE`, `$XDG_CACHE_HOME/phasectl`, `$HOME/.cache/phasectl` (a

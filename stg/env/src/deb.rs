@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! Downloading one Debian package by name, from suites of any release, and unpacking it beside the system.
 //!
 //! The newest version that is wanted wins, over all suites, by Debian's order of versions. apt checks the signature of

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! What can go wrong with the machine. Each message says what to do next, because most readers meet it on a first run.
 
 use std::io;

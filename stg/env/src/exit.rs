@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! The exit codes, which are part of the command line's contract: scripts and `git bisect run` depend on them.
 //!
 //! 100 to 103 say that the tool worked and the subject failed; 110 that the machine is at fault, 125 that this revision

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! For tests: a machine of fake programs in a temporary directory.
 
 use std::process::Command;

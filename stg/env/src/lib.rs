@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! Where things live on this machine, and what is missing from it.
 //!
 //! Everything the project derives (the base repository, kernels, results) lies under one [`Cache`]; everything it needs

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! What this machine is and what it has: the one place that looks at `PATH`, os-release and the system's directories.
 //!
 //! A [`Machine`] is a value, so that tests make one of a few fake programs in a temporary directory.

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! The checkout that a command works on.
 //!
 //! It is found from the current directory, as git finds its repository, so that a command can be run from anywhere inside

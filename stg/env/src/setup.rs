@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! Makes a machine able to run the project, or says precisely what a person has to do.
 //!
 //! What is missing is what [`requirements::check`] says. From it follows a [`Plan`] (pure), which falls into

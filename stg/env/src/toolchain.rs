@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! The tools a kernel is built with, as environment and arguments for make.
 //!
 //! The kernel is built by exactly these tools whatever the calling shell has set: the Rust toolchain's own directory

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! Version numbers as tools print them: up to three numbers, found anywhere in `--version`'s output.
 //!
 //! Debian's own package versions have another order and another module ([`crate::deb::DebVersion`]).

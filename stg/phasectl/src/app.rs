@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! What every command begins with: the cache, the checkout, the stack, the base.
 //!
 //! Nothing is looked for before a command asks: `doctor` works outside any checkout, `list` without a cache.

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! From a Linux worktree back to the checkout that it belongs to.
 //!
 //! In a worktree that `edit` opened, the current directory says nothing about the project: Linux is no checkout of it.

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! The command line, whose names and exit codes are a contract: add, don't rename.
 
 use clap::{Parser, Subcommand};

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! What a cover letter says about tests.
 //!
 //! It is derived from the project's files alone: which tests each patch names, on which machines they run, which faults are
 //! planted to see them fail. No result of a run goes in, since an export must have the same bytes on every machine; that
 //! they pass is what whoever sends the series answers for, and `phasectl test` shows.
 
-use camino::Utf8Path;
-use harness::filter::Filter;
+use harness::HarnessError;
 use harness::scenario::{Kind, Scenario};
 use harness::topology::{Iommu, Topologies};
-use stg_core::{Phase, Stack};
+use stg_core::stack::scenario_of;
+use stg_core::{Phase, Source, Stack};
 
 use crate::scenarios;
 use crate::text::wrap;
@@ -22,18 +23,17 @@ const WIDTH: usize = 72;
 /// # Errors
 ///
 /// If a scenario cannot be read.
-pub(crate) fn tested(stack: &Stack, phase: &Phase, selftests: &Utf8Path) -> anyhow::Result<Vec<String>> {
-    let all = scenarios::of_phase(&selftests.join("scenarios"), phase)?;
+pub(crate) fn tested(source: &dyn Source, stack: &Stack, phase: &Phase) -> anyhow::Result<Vec<String>> {
+    let all = scenarios::of_phase(source, phase)?;
     if all.is_empty() {
         return Ok(Vec::new());
     }
-    let machines = Topologies::load(&selftests.join("topologies.yaml"))?;
+    let machines = Topologies::load(source)?;
     let mut lines = Vec::new();
     for patch in &phase.patches {
         let mut shown = Vec::new();
         for test in &patch.entry.tests {
-            let of_test = |scenario: &&Scenario| Filter::new([scenario.id.clone()]).wants(test);
-            let Some(scenario) = all.iter().find(of_test) else { continue };
+            let Some(scenario) = all.iter().find(|scenario| scenario.id == scenario_of(test)) else { continue };
             shown.extend(wrap(&sentence(test, scenario, &machines)?, WIDTH, "  - ", "    "));
         }
         if !shown.is_empty() {
@@ -56,7 +56,7 @@ pub(crate) fn tested(stack: &Stack, phase: &Phase, selftests: &Utf8Path) -> anyh
 }
 
 /// `live update, IOMMU legacy, scalable: the file of an igb is preserved ... (phase1/fd-preserve)`.
-fn sentence(test: &str, scenario: &Scenario, machines: &Topologies) -> anyhow::Result<String> {
+fn sentence(test: &str, scenario: &Scenario, machines: &Topologies) -> Result<String, HarnessError> {
     let Scenario { id, title, .. } = scenario;
     let how = match scenario.kind {
         Kind::Kunit(_) => return Ok(format!("KUnit: {title} ({test})")),
@@ -66,7 +66,7 @@ fn sentence(test: &str, scenario: &Scenario, machines: &Topologies) -> anyhow::R
     let case = test.strip_prefix(id).and_then(|rest| rest.strip_prefix('/'));
     let mut modes: Vec<&str> = Vec::new();
     for one in scenario.cases.iter().filter(|one| case.is_none_or(|case| one.name == case)) {
-        let mode = mode(machines.get(&one.topology)?.iommu);
+        let mode = mode(scenario.topology(one, machines)?.iommu);
         if !modes.contains(&mode) {
             modes.push(mode);
         }

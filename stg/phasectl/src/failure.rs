@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! From an error to a message and an exit code.
 //!
 //! The libraries' error types say what went wrong; this is the one table that says which exit code of the contract
@@ -9,6 +10,7 @@ use std::fmt;
 
 use ci::kbuild::BuildError;
 use harness::HarnessError;
+use stg_core::Diagnostic;
 use stg_env::{EnvError, exit};
 
 /// An error of a command itself.
@@ -22,6 +24,16 @@ impl Failure {
     /// With a code of [`exit`].
     pub(crate) fn new(code: i32, message: impl Into<String>) -> Self {
         Self { code, message: message.into() }
+    }
+
+    /// There is nothing at this revision that could be tested as asked; `fix` names what there is.
+    pub(crate) fn untestable(message: impl fmt::Display, fix: impl fmt::Display) -> Self {
+        Self::new(exit::UNTESTABLE, format!("{message}\n  fix: {fix}"))
+    }
+
+    /// The command line names what does not exist; `fix` names what does.
+    pub(crate) fn usage(message: impl fmt::Display, fix: impl fmt::Display) -> Self {
+        Self::new(exit::USAGE, format!("{message}\n  fix: {fix}"))
     }
 
     /// One that has no class of its own, with its remedy.
@@ -59,37 +71,31 @@ impl<'a> Known<'a> {
     fn exit_code(&self) -> i32 {
         match self {
             Self::Own(failure) => failure.code,
-            Self::Core(error) => core(error),
+            Self::Core(error) => error.exit_code(),
             Self::Env(error) => error.exit_code(),
-            Self::Build(error) => build(error),
+            Self::Build(error) => error.exit_code(),
             Self::Harness(error) => harness(error),
         }
     }
-}
 
-fn core(error: &stg_core::Error) -> i32 {
-    match error {
-        stg_core::Error::Invalid(_) => exit::CHECK_FAILED,
-        stg_core::Error::NoBase { .. } | stg_core::Error::Base { .. } => exit::ENVIRONMENT,
-        stg_core::Error::Env(error) => error.exit_code(),
-        _ => exit::OTHER,
-    }
-}
-
-fn build(error: &BuildError) -> i32 {
-    match error {
-        // These two are shown in place of the error inside them, which has a class of its own.
-        BuildError::Core(error) => core(error),
-        BuildError::Fragment { .. } => exit::CHECK_FAILED,
-        other => other.exit_code(),
+    /// The mistakes in the project's files, if that is what it is about.
+    fn diagnostics(&self) -> &'a [Diagnostic] {
+        match *self {
+            Self::Core(error) | Self::Build(BuildError::Core(error)) | Self::Harness(HarnessError::Project(error)) => {
+                error.diagnostics()
+            }
+            _ => &[],
+        }
     }
 }
 
 fn harness(error: &HarnessError) -> i32 {
     match error {
-        HarnessError::Data(_) => exit::CHECK_FAILED,
+        HarnessError::Project(error) => error.exit_code(),
+        HarnessError::NoCase { .. } => exit::UNTESTABLE,
+        HarnessError::Differ { .. } | HarnessError::NoSpan { .. } => exit::TEST_FAILED,
         HarnessError::GuestBuild(_) => exit::BUILD_FAILED,
-        HarnessError::NoQemu { .. } => exit::ENVIRONMENT,
+        HarnessError::NoQemu { .. } | HarnessError::TempDir { .. } => exit::ENVIRONMENT,
         _ => exit::OTHER,
     }
 }
@@ -108,8 +114,8 @@ pub(crate) fn message(error: &anyhow::Error) -> String {
     for (depth, cause) in error.chain().take(known + 1).enumerate() {
         let lead = if depth == 0 { "error: " } else { "" };
         match Known::of(cause) {
-            Some(Known::Core(stg_core::Error::Invalid(all))) => {
-                for diagnostic in all {
+            Some(known) if !known.diagnostics().is_empty() => {
+                for diagnostic in known.diagnostics() {
                     text.push_str(&format!("error: {diagnostic}\n"));
                 }
             }
@@ -126,7 +132,6 @@ pub(crate) fn message(error: &anyhow::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use stg_core::Diagnostic;
 
     fn both(error: impl Into<anyhow::Error>) -> (i32, String) {
         let error = error.into();
@@ -156,7 +161,13 @@ mod tests {
         assert_eq!(both(EnvError::NoProject { from: "/".into() }).0, exit::OTHER);
         let compile = BuildError::Compile { errors: Vec::new(), log: "log".into() };
         assert_eq!(both(compile).0, exit::BUILD_FAILED);
-        assert_eq!(both(HarnessError::Data("x.yaml:1:1: no".into())).0, exit::CHECK_FAILED);
+        let wrong = Diagnostic::new("x.yaml", "no", "yes").at(1);
+        let all = (exit::CHECK_FAILED, "error: x.yaml:1: no\n  fix: yes\n".to_owned());
+        assert_eq!(both(HarnessError::from(wrong.clone())), all);
+        assert_eq!(both(BuildError::Core(wrong.into())), all);
+        let (code, text) =
+            both(HarnessError::Differ { case: "a (stages)".into(), first: 5, second: 6, logs: "out".into() });
+        assert!(code == exit::TEST_FAILED && text.contains("a (stages) took 5 and 6 instructions"), "{code} {text}");
         assert_eq!(both(Failure::new(exit::UNTESTABLE, "x")).0, exit::UNTESTABLE);
         assert_eq!(both(anyhow::anyhow!("x")), (exit::OTHER, "error: x\n".to_owned()));
     }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! Which kernel is meant, and its configuration.
 //!
 //! Scenarios name kernels by words ([`Which::named`]); what a word stands for depends on what is being tested. A kernel's

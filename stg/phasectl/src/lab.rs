@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! Everything that `build`, `test`, `faults` and `blackout` need, set up on first use.
 //!
 //! [`Lab::open`] goes from cheap to dear: the project's files are read first, so that a misspelt manifest is reported before
@@ -116,7 +117,7 @@ impl Lab {
         Ok(Runner {
             qemu: Qemu::detect(&self.cache)?.path,
             init: build_init(self.project.root(), &self.cache.guest()?)?,
-            topologies: Topologies::load(&self.project.selftests().join("topologies.yaml"))?,
+            topologies: Topologies::load(&self.disk)?,
             out_dir,
             kernels,
         })

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! `phasectl`: maintains, proves and exports the phases.
 //!
 //! This binary only translates: typed-in arguments ([`cli`]) into calls of the libraries, their answers into text or JSON,

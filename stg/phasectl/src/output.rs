@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! Standard output.
 //!
 //! A reader that has seen enough (`phasectl list | head -1`) closes the pipe. That is no error of ours, and it must not

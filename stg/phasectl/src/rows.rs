@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! Requirement rows, and what shows each of them.
 //!
 //! A row is served by patches (their `rows:` in phase.yaml), shown by scenarios (`rows:` of the scenario or the case), and
@@ -47,7 +48,7 @@ pub(crate) fn collect(stack: &Stack, scenarios: &[Scenario], faults: &[Fault]) -
         }
     }
     for fault in faults {
-        at(&fault.row, &|view| view.faults.push(fault.name.clone()));
+        at(&fault.mistake.row, &|view| view.faults.push(fault.mistake.name.clone()));
     }
     rows.into_values().collect()
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! Which scenarios belong to what is tested.
 //!
 //! A phase's scenarios are those that its manifest lists. At a patch they are those that the patches up to it name as
@@ -7,13 +8,13 @@
 //!
 //! Blackout scenarios take minutes and judge nothing by themselves; they run when they are named, or by `blackout`.
 
-use camino::Utf8Path;
 use harness::filter::Filter;
 use harness::scenario::{Kind, Scenario};
-use stg_core::{Diagnostic, Phase, Stack, Target};
-use stg_env::exit;
+use stg_core::stack::scenario_of;
+use stg_core::{Diagnostic, Phase, Source, Stack, Target};
 
 use crate::failure::Failure;
+use crate::text::listing;
 
 /// The name under which the harness' own scenarios are tested.
 pub(crate) const HARNESS: &str = "harness";
@@ -55,22 +56,43 @@ pub(crate) struct Selection {
     pub(crate) filter: Filter,
 }
 
+/// The scenarios of a phase, or the harness' own.
+///
+/// # Errors
+///
+/// As [`of_phase`], and for an unknown phase.
+pub(crate) fn load(source: &dyn Source, stack: &Stack, phase: &str) -> anyhow::Result<Vec<Scenario>> {
+    Ok(if phase == HARNESS { Scenario::load_phase(source, HARNESS)? } else { of_phase(source, stack.phase(phase)?)? })
+}
+
 /// The scenarios that a phase's manifest lists.
 ///
 /// # Errors
 ///
-/// For one that does not exist, and for a file that no list mentions: it would never run and nobody would notice.
-pub(crate) fn of_phase(scenarios: &Utf8Path, phase: &Phase) -> anyhow::Result<Vec<Scenario>> {
+/// For one that does not exist, for a file that no list mentions and a test of a patch that no case answers to: neither
+/// would ever run, and nobody would notice.
+pub(crate) fn of_phase(source: &dyn Source, phase: &Phase) -> anyhow::Result<Vec<Scenario>> {
     let listed = &phase.manifest.scenarios;
-    let all = Scenario::load_phase(scenarios, phase.name())?;
+    let all = Scenario::load_phase(source, phase.name())?;
     let mut wrong: Vec<Diagnostic> = Vec::new();
     for scenario in all.iter().filter(|scenario| !listed.contains(&scenario.id)) {
         let message = format!("{} is not in `scenarios:` of {}, so it would never run", scenario.id, phase.file);
-        wrong.push(Diagnostic::new(relative(&scenario.path), message, "list it there, or delete the file"));
+        wrong.push(Diagnostic::new(&scenario.path, message, "list it there, or delete the file"));
     }
     for id in listed.iter().filter(|id| all.iter().all(|scenario| scenario.id != **id)) {
         let message = format!("missing file: selftests/scenarios/{id}.yaml");
         wrong.push(Diagnostic::new(&phase.file, message, format!("write it, or take {id} out of `scenarios:`")));
+    }
+    let cases = cases(&all);
+    for patch in &phase.patches {
+        // That some phase lists the scenario was checked with the manifest.
+        for test in patch.entry.tests.iter().filter(|test| all.iter().any(|scenario| scenario.id == scenario_of(test)))
+        {
+            if Filter::new([test.clone()]).check(&cases).is_err() {
+                let message = format!("patch `{}` names the test `{test}`, which does not exist", patch.entry.name);
+                wrong.push(Diagnostic::new(&phase.file, message, format!("name one of: {}", listing(&cases))));
+            }
+        }
     }
     if wrong.is_empty() {
         // In the manifest's order, which its author chose.
@@ -88,16 +110,12 @@ pub(crate) fn of_phase(scenarios: &Utf8Path, phase: &Phase) -> anyhow::Result<Ve
 ///
 /// If a wanted name fits nothing, and if nothing is there to run.
 pub(crate) fn select(
-    scenarios: &Utf8Path,
+    source: &dyn Source,
     stack: &Stack,
     subject: &Subject,
     wanted: &[String],
 ) -> anyhow::Result<Selection> {
-    let mut all = if subject.phase == HARNESS {
-        Scenario::load_phase(scenarios, HARNESS)?
-    } else {
-        of_phase(scenarios, stack.phase(&subject.phase)?)?
-    };
+    let mut all = load(source, stack, &subject.phase)?;
     if !wanted.is_empty() {
         let filter = named(&all, &subject.phase, wanted)?;
         all.retain(|scenario| scenario.cases.iter().any(|case| filter.wants(&scenario.case_id(case))));
@@ -109,7 +127,8 @@ pub(crate) fn select(
             let tests = tests_up_to(stack, id)?;
             if tests.is_empty() {
                 let message = format!("no test passes yet at {id}: neither it nor a patch before it names one");
-                return Err(Failure::new(exit::UNTESTABLE, message).into());
+                let fix = format!("test a later patch or all of {}: {}", subject.phase, listing(&cases(&all)));
+                return Err(Failure::untestable(message, fix).into());
             }
             Filter::new(tests)
         }
@@ -118,9 +137,15 @@ pub(crate) fn select(
     all.retain(|scenario| scenario.cases.iter().any(|case| filter.wants(&scenario.case_id(case))));
     if all.is_empty() {
         let message = format!("{} has no scenario to run", subject.phase);
-        return Err(Failure::new(exit::UNTESTABLE, message).into());
+        let fix = format!("test a phase that has any: {}", listing(&testable(stack)));
+        return Err(Failure::untestable(message, fix).into());
     }
     Ok(Selection { scenarios: all, filter })
+}
+
+/// The phases that have scenarios.
+fn testable(stack: &Stack) -> Vec<&str> {
+    stack.phases.iter().filter(|phase| !phase.manifest.scenarios.is_empty()).map(Phase::name).collect()
 }
 
 /// The tests that the patches of a phase name, up to and including this one.
@@ -132,31 +157,21 @@ fn tests_up_to(stack: &Stack, id: &str) -> stg_core::Result<Vec<String>> {
 
 /// A filter for names with or without their phase; each must fit something.
 fn named(all: &[Scenario], phase: &str, wanted: &[String]) -> Result<Filter, Failure> {
-    let cases: Vec<String> =
-        all.iter().flat_map(|scenario| scenario.cases.iter().map(|case| scenario.case_id(case))).collect();
+    let cases = cases(all);
+    let fits = |name: &String| Filter::new([name.clone()]).check(&cases).is_ok();
     let mut names = Vec::new();
     for name in wanted {
-        let fits = |candidate: &String| {
-            let filter = Filter::new([candidate.clone()]);
-            cases.iter().any(|case| filter.wants(case))
-        };
         let found = [name.clone(), format!("{phase}/{name}")].into_iter().find(fits);
         names.push(found.ok_or_else(|| {
-            let known = if cases.is_empty() {
-                "there is none".to_owned()
-            } else {
-                format!("name one of: {}", cases.join(", "))
-            };
-            Failure::other(format!("there is no scenario `{name}` of {phase}"), known)
+            let message = format!("{phase} has no scenario `{name}`");
+            Failure::untestable(message, format!("name one of: {}", listing(&cases)))
         })?);
     }
     Ok(Filter::new(names))
 }
 
-/// A scenario's path as messages show it, from the project's root.
-fn relative(path: &Utf8Path) -> &Utf8Path {
-    let root = path.ancestors().find(|dir| dir.file_name() == Some("selftests")).and_then(Utf8Path::parent);
-    root.and_then(|root| path.strip_prefix(root).ok()).unwrap_or(path)
+fn cases(all: &[Scenario]) -> Vec<String> {
+    all.iter().flat_map(|scenario| scenario.cases.iter().map(|case| scenario.case_id(case))).collect()
 }
 
 #[cfg(test)]
@@ -170,7 +185,7 @@ mod tests {
         let stack = small.stack();
         let wanted: Vec<String> = wanted.iter().map(|&name| name.to_owned()).collect();
         let subject = Subject::parse(target, &stack).unwrap();
-        let selection = match select(&small.scenarios(), &stack, &subject, &wanted) {
+        let selection = match select(&small.disk(), &stack, &subject, &wanted) {
             Ok(selection) => selection,
             Err(error) => return format!("{error}"),
         };
@@ -195,7 +210,7 @@ mod tests {
         assert_eq!(chosen("phase1", &["blackout"]), "phase1/blackout/x");
         assert_eq!(chosen("a", &["phase1/first", "second/x"]), "phase1/second/x phase1/first/x");
         // A name is a whole name.
-        assert!(chosen("phase1", &["fir"]).contains("there is no scenario `fir`"));
+        assert!(chosen("phase1", &["fir"]).contains("phase1 has no scenario `fir`"));
     }
 
     #[test]

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! A project and a base for unit tests: two phases, a few scenarios, one file of Linux.
 
-use camino::{Utf8Path, Utf8PathBuf};
-use stg_core::git::{NewCommit, Repo, Update};
-use stg_core::manifest::Identity;
-use stg_core::{Base, Disk, Origin, Stack};
+//! A project for unit tests: two phases and a few scenarios.
+
+use camino::Utf8Path;
+use stg_core::{Disk, Stack};
 
 pub(crate) struct Small {
     temp: tempfile::TempDir,
@@ -23,10 +22,6 @@ impl Small {
         Utf8Path::from_path(self.temp.path()).unwrap()
     }
 
-    pub(crate) fn scenarios(&self) -> Utf8PathBuf {
-        self.root().join("selftests/scenarios")
-    }
-
     pub(crate) fn disk(&self) -> Disk {
         Disk::new(self.root())
     }
@@ -39,21 +34,6 @@ impl Small {
         let path = self.root().join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
-    }
-
-    /// A base with `drivers/pci/pci.c` of eight numbered lines.
-    pub(crate) fn base(&self) -> Base {
-        let path = self.root().join("base.git");
-        let repo = Repo::open_or_create(&path).unwrap();
-        let text: String = (1..=8).map(|n| format!("line {n}\n")).collect();
-        let blob = repo.blob(text.as_bytes()).unwrap();
-        let updates = [("drivers/pci/pci.c".into(), Update::Put(blob, 0o100_644))];
-        let tree = repo.update_tree(repo.empty_tree().unwrap(), &updates).unwrap();
-        let who = Identity { name: "Base".to_owned(), email: "base@example.org".to_owned() };
-        let new = NewCommit { tree, parent: None, who: &who, date: 1_790_000_000, message: "Linux 7.3.4\n" };
-        let commit = repo.commit(&new).unwrap().to_string();
-        let origin = Origin::Clone { path: "linux".into(), tag: "v7.3.4".to_owned() };
-        Base { repo: path, commit, tree: tree.to_string(), release: "7.3.4".to_owned(), origin }
     }
 
     /// Writes the scenarios that phase1 lists.

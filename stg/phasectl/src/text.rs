@@ -1,9 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! Small things about text that several commands print.
 
 /// `1 patch`, `2 patches`.
 pub(crate) fn count(number: usize, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
+}
+
+/// Names for a message.
+pub(crate) fn listing<S: AsRef<str>>(names: &[S]) -> String {
+    if names.is_empty() {
+        return "(there is none)".to_owned();
+    }
+    names.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(", ")
 }
 
 /// Breaks a text at blanks so that no line is longer than `width`, where its words allow. The first line begins with

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! The forms in which the tools of a kernel build report.
 //!
 //! Each function looks at the first of some lines, and at the following ones where a report has several.

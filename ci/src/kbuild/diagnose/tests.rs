@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! Logs as the tools write them, and what is made of them.
 
 use super::*;

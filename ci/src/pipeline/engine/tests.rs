@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! Fake steps through the engine.
 
 use camino::Utf8Path;

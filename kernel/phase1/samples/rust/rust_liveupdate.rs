@@ -46,7 +46,6 @@ use kernel::{
 module! {
     type: RustLiveupdateModule,
     name: "rust_liveupdate",
-    authors: ["The phasectl project"],
     description: "Rust live update sample",
     license: "GPL",
 }
@@ -56,8 +55,8 @@ const CAPACITY: usize = 64;
 
 /// What one kernel tells the next about a note.
 ///
-/// A real user of live update documents this in `include/linux/kho/abi/`. All fields have the same
-/// size, so that there is no padding; otherwise this would not compile.
+/// A real user of live update documents this in `include/linux/kho/abi/`. The fields leave no gap;
+/// otherwise this would not compile.
 #[repr(C)]
 #[derive(FromBytes, IntoBytes)]
 struct NoteSer {
@@ -108,6 +107,9 @@ impl Note {
 }
 
 /// What the handler, which has no state of its own, knows.
+///
+/// A driver that owns the operations of its files tells them from others by these operations. Those
+/// of a Rust misc device are private to the abstraction, so the sample keeps a list.
 struct State {
     /// The device, while the module is loaded.
     device: Option<Arc<MiscDeviceRegistration<Note>>>,
@@ -160,7 +162,10 @@ impl MiscDevice for Note {
 
     fn read_iter(mut kiocb: Kiocb<'_, Self::Ptr>, iov: &mut IovIterDest<'_>) -> Result<usize> {
         let note = kiocb.file();
-        let text = note.text.lock();
+
+        // Copying to userspace may take long, which must not hold up `freeze`.
+        let mut text = KVec::new();
+        text.extend_from_slice(&note.text.lock(), GFP_KERNEL)?;
 
         iov.simple_read_from_buffer(kiocb.ki_pos_mut(), &text)
     }
@@ -268,8 +273,12 @@ impl Drop for RustLiveupdateModule {
     fn drop(&mut self) {
         self.registration.take();
 
-        // Unregistered after the lock is released.
-        let device = STATE.lock().device.take();
-        drop(device);
+        // Statics are not dropped. All files are closed, so that of the notes only the buffer is
+        // left. The device is unregistered after the lock is released.
+        let mut state = STATE.lock();
+        let device = state.device.take();
+        let notes = core::mem::take(&mut state.notes);
+        drop(state);
+        drop((device, notes));
     }
 }

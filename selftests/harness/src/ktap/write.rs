@@ -116,20 +116,14 @@ mod tests {
         };
         CaseResult {
             rows: vec!["1.2".into(), "1.3".into()],
-            scenario: "phase1/fd-preserve".into(),
-            case: "legacy".into(),
             title: "an fd survives".into(),
             passed,
-            expected: Class::Pass,
             verdict: if passed { Class::Pass } else { Class::Stage1Failure },
             reason: "step 1 (bind): EBUSY".into(),
-            seconds: 9.0,
-            repetition: 1,
-            log_dir: "out".into(),
-            kernels: vec![],
             steps: vec![step("open", true, "/dev/x"), step("bind", passed, "EBUSY")],
             planned_steps: 3,
             blackout: passed.then_some(Blackout { instructions: 101, baseline: 100 }),
+            ..CaseResult::sample()
         }
     }
 

@@ -2,7 +2,7 @@
 
 //! Scenarios: experiments as data.
 //!
-//! `selftests/scenarios/<phase>/<name>.yaml`. A scenario is one of three kinds:
+//! `<phase>/<name>.yaml` below [`DIRECTORY`]. A scenario is one of three kinds:
 //! - a **hand-over** (the usual one): at least two `stages`; every stage but the last ends with `kexec-reboot`. One
 //!   that does not reach its last kernel cannot pass.
 //! - **kunit**: `kunit: { suites: [...] }` boots once with KUnit enabled and reads its KTAP off the console. Each named
@@ -45,10 +45,16 @@ use std::time::Duration;
 use camino::{Utf8Path, Utf8PathBuf};
 use plan::{Stage, Step};
 use serde::Deserialize;
+use stg_core::error::gather;
+use stg_core::yaml::{self, locate};
+use stg_core::{Diagnostic, Source};
 
-use crate::error::{HarnessError, io};
+use crate::error::HarnessError;
+use crate::topology::{self, Topologies, Topology};
 use crate::verdict::Class;
-use crate::yaml;
+
+/// Where the scenarios are, relative to the project root.
+pub const DIRECTORY: &str = "selftests/scenarios";
 
 /// Names that `kexec-load` may use.
 pub const ROLES: [&str; 2] = ["outgoing", "incoming"];
@@ -58,8 +64,9 @@ pub const ROLES: [&str; 2] = ["outgoing", "incoming"];
 pub struct Scenario {
     /// `<phase>/<name>`.
     pub id: String,
-    /// Where it was read.
+    /// Its file, relative to the project root.
     pub path: Utf8PathBuf,
+    text: String,
     /// What it shows, in a few words.
     pub title: String,
     /// Requirement ids it shows.
@@ -205,67 +212,54 @@ struct Blackout {
 }
 
 impl Scenario {
-    /// Reads `<...>/<phase>/<name>.yaml`.
-    pub fn load(path: &Utf8Path) -> Result<Self, HarnessError> {
-        let file: File = yaml::load(path)?;
-        let wrong = |what: String| HarnessError::Data(format!("{path}: {what}"));
-        let phase = path.parent().and_then(Utf8Path::file_name);
-        let (Some(phase), Some(name)) = (phase, path.file_stem()) else {
-            return Err(wrong("a scenario lies in a directory named after its phase".into()));
-        };
-        let id = format!("{phase}/{name}");
-        check::common(&file).map_err(wrong)?;
-        let kind = match (file.stages, file.kunit, file.blackout) {
-            (Some(stages), None, None) => Kind::Handover(stages),
-            (None, Some(kunit), None) => Kind::Kunit(kunit.suites),
-            (Some(stages), None, Some(Blackout { to, baseline })) => Kind::Blackout { stages, baseline, to },
-            (None, None, _) => return Err(wrong("`stages` (or `kunit`) is missing".into())),
-            (_, Some(_), _) => return Err(wrong("`kunit` goes with neither `stages` nor `blackout`".into())),
-        };
-        check::kind(&kind, &file.cases).map_err(wrong)?;
-        Ok(Self {
-            id,
-            path: path.to_owned(),
-            title: file.title,
-            rows: file.rows,
-            cases: file.cases,
-            kernels: file.kernels,
-            cmdline: file.cmdline,
-            memory: file.memory,
-            kind,
-            expect: file.expect,
-            wall: Duration::from_secs(file.wall),
-            stall: Duration::from_secs(file.stall),
-            repeat: file.repeat,
-        })
-    }
-
-    /// Reads the scenario `<phase>/<name>` below `selftests/scenarios`.
-    pub fn find(scenarios: &Utf8Path, id: &str) -> Result<Self, HarnessError> {
-        let path = scenarios.join(format!("{id}.yaml"));
-        if path.exists() {
-            return Self::load(&path);
-        }
-        let phase = id.split('/').next().unwrap_or(id);
-        let known: Vec<_> = Self::load_phase(scenarios, phase)?.into_iter().map(|scenario| scenario.id).collect();
-        Err(HarnessError::Data(format!("no scenario `{id}` ({path}); {phase} has: {}", known.join(", "))))
+    /// Reads the scenario `<phase>/<name>`.
+    ///
+    /// # Errors
+    /// What is wrong with its file.
+    pub fn load(source: &dyn Source, id: &str) -> Result<Self, HarnessError> {
+        Ok(read(source, id)?)
     }
 
     /// Reads every scenario of a phase, sorted by name. A phase without a directory has none.
-    pub fn load_phase(scenarios: &Utf8Path, phase: &str) -> Result<Vec<Self>, HarnessError> {
-        let directory = scenarios.join(phase);
-        if !directory.exists() {
-            return Ok(Vec::new());
-        }
-        let mut paths = Vec::new();
-        for entry in directory.read_dir_utf8().map_err(io("list", &directory))? {
-            let path = entry.map_err(io("list", &directory))?.into_path();
-            if path.extension() == Some("yaml") {
-                paths.push(path);
+    ///
+    /// # Errors
+    /// What is wrong with their files, for all of them.
+    pub fn load_phase(source: &dyn Source, phase: &str) -> Result<Vec<Self>, HarnessError> {
+        let directory = Utf8Path::new(DIRECTORY).join(phase);
+        let mut all = Vec::new();
+        let mut found = Vec::new();
+        for entry in source.list(&directory)? {
+            if entry.path.extension() == Some("yaml") && entry.path.parent() == Some(&directory) {
+                let id = format!("{phase}/{}", entry.path.file_stem().unwrap_or_default());
+                all.extend(gather(read(source, &id), &mut found)?);
             }
         }
-        paths.sort();
-        paths.iter().map(|path| Self::load(path)).collect()
+        stg_core::error::check(found)?;
+        Ok(all)
+    }
+
+    /// The machine of a case.
+    ///
+    /// # Errors
+    /// A diagnostic with the machines that exist.
+    pub fn topology<'a>(&self, case: &Case, topologies: &'a Topologies) -> Result<&'a Topology, HarnessError> {
+        topologies.get(&case.topology).ok_or_else(|| {
+            let message = format!("case `{}`: there is no topology `{}`", case.name, case.topology);
+            let known: Vec<_> = topologies.names().collect();
+            let fix = format!("name one of {}: {}", topology::FILE, known.join(", "));
+            self.mistake(("cases", &case.topology), message, fix).into()
+        })
+    }
+
+    /// A mistake in its file, at the first mention of `value` after `key:`.
+    pub(crate) fn mistake(
+        &self,
+        (key, value): (&str, &str),
+        message: impl Into<String>,
+        fix: impl Into<String>,
+    ) -> Diagnostic {
+        let (line, column) = locate(&self.text, key, value);
+        Diagnostic::new(&self.path, message, fix).at(line).column(column)
     }
 
     /// The names of the kernels that it needs.
@@ -281,6 +275,40 @@ impl Scenario {
     pub fn case_id(&self, case: &Case) -> String {
         format!("{}/{}", self.id, case.name)
     }
+}
+
+fn read(source: &dyn Source, id: &str) -> stg_core::Result<Scenario> {
+    let path = Utf8Path::new(DIRECTORY).join(format!("{id}.yaml"));
+    let (text, file): (String, File) = yaml::read(source, &path)?;
+    let wrong = |message: &str, fix: &str| Err(Diagnostic::new(&path, message, fix).into());
+    let complain = |(message, fix): check::Wrong| Diagnostic::new(&path, message, fix);
+    check::common(&file).map_err(complain)?;
+    let kind = match (file.stages, file.kunit, file.blackout) {
+        (Some(stages), None, None) => Kind::Handover(stages),
+        (None, Some(kunit), None) => Kind::Kunit(kunit.suites),
+        (Some(stages), None, Some(Blackout { to, baseline })) => Kind::Blackout { stages, baseline, to },
+        (None, None, _) => return wrong("it has neither `stages` nor `kunit`", "say what is to happen"),
+        (_, Some(_), _) => {
+            return wrong("`kunit` goes with neither `stages` nor `blackout`", "make two scenarios of it");
+        }
+    };
+    check::kind(&kind, &file.cases).map_err(complain)?;
+    Ok(Scenario {
+        id: id.to_owned(),
+        path,
+        text,
+        title: file.title,
+        rows: file.rows,
+        cases: file.cases,
+        kernels: file.kernels,
+        cmdline: file.cmdline,
+        memory: file.memory,
+        kind,
+        expect: file.expect,
+        wall: Duration::from_secs(file.wall),
+        stall: Duration::from_secs(file.stall),
+        repeat: file.repeat,
+    })
 }
 
 /// The step inside any number of `fails`.

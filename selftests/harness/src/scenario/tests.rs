@@ -2,20 +2,15 @@
 
 //! Files that are good, files that are not, and the harness's own.
 
-use std::fs;
-
 use super::*;
+use crate::testing::{Files, checkout};
 
 const STAGES: &str = "stages:\n  - steps: [{ kexec-load: { kernel: incoming } }, kexec-reboot]\n  - steps: []\n";
 const HEAD: &str = "title: t\nrows: [1.10]\ncases: [{ name: a, topology: legacy }]\n";
 
 fn load(text: &str) -> Result<Scenario, String> {
-    let directory = tempfile::tempdir().unwrap();
-    let directory = Utf8Path::from_path(directory.path()).unwrap();
-    fs::create_dir(directory.join("phase1")).unwrap();
-    let path = directory.join("phase1/s.yaml");
-    fs::write(&path, text).unwrap();
-    Scenario::load(&path).map_err(|error| error.to_string().replace(&format!("{directory}/"), ""))
+    let files = Files::of(&[("selftests/scenarios/phase1/s.yaml", text)]);
+    Scenario::load(&files, "phase1/s").map_err(|error| error.to_string())
 }
 
 fn error(text: &str) -> String {
@@ -42,29 +37,86 @@ fn a_kunit_scenario_needs_one_kernel() {
 
 #[test]
 fn mistakes_are_located() {
-    insta::assert_snapshot!(error(&format!("{HEAD}{STAGES}wal: 3\n")), @"phase1/s.yaml:7:1: unknown field `wal`, expected one of `title`, `rows`, `cases`, `kernels`, `cmdline`, `memory`, `stages`, `kunit`, `blackout`, `expect`, `wall`, `stall`, `repeat`");
-    insta::assert_snapshot!(error(&format!("{HEAD}stages:\n  - steps:\n      - preserve: {{ session: s, fd: f, tokn: 1 }}\n")), @"phase1/s.yaml:6:40: stages[0].steps[0].preserve: unknown field `tokn`, expected one of `session`, `fd`, `token`");
-    insta::assert_snapshot!(error(&format!("{HEAD}{STAGES}expect: {{ verdict: panic }}\n")), @"phase1/s.yaml:7:20: expect.verdict: unknown variant `panic`, expected one of `pass`, `build-failure`, `boot-failure-a`, `stage1-failure`, `kexec-load-failure`, `no-second-kernel`, `boot-failure-b`, `handover-ignored`, `restore-panic`, `stage2-failure`, `oops-despite-pass`, `hang`, `qemu-abort`, `host-timeout`");
+    insta::assert_snapshot!(error(&format!("{HEAD}{STAGES}wal: 3\n")), @r"
+    selftests/scenarios/phase1/s.yaml:7:1: unknown field `wal`, expected one of `title`, `rows`, `cases`, `kernels`, `cmdline`, `memory`, `stages`, `kunit`, `blackout`, `expect`, `wall`, `stall`, `repeat`
+      fix: remove the field, or write `wall` if that was meant
+    ");
+    insta::assert_snapshot!(error(&format!("{HEAD}stages:\n  - steps:\n      - preserve: {{ session: s, fd: f, tokn: 1 }}\n")), @r"
+    selftests/scenarios/phase1/s.yaml:6:40: stages[0].steps[0].preserve: unknown field `tokn`, expected one of `session`, `fd`, `token`
+      fix: remove the field, or write `token` if that was meant
+    ");
+    insta::assert_snapshot!(error(&format!("{HEAD}{}", STAGES.replace("kexec-load", "kexec-laod"))), @r"
+    selftests/scenarios/phase1/s.yaml:5:15: stages[0].steps[0]: unknown variant `kexec-laod`, expected one of `bind`, `unbind`, `open-cdev`, `open`, `write-fd`, `read-fd`, `open-iommufd`, `bind-iommufd`, `attach-ioas`, `read-bar`, `read-config`, `same-device`, `memfd`, `check-memfd`, `create-session`, `retrieve-session`, `preserve`, `retrieve`, `finish`, `close`, `fails`, `write`, `mark`, `kexec-load`, `kexec-unload`, `kexec-reboot`
+      fix: write `kexec-load` if that was meant, else one of the others
+    ");
+    insta::assert_snapshot!(error(&format!("{HEAD}{STAGES}expect: {{ verdict: panic }}\n")), @r"
+    selftests/scenarios/phase1/s.yaml:7:20: expect.verdict: unknown variant `panic`, expected one of `pass`, `build-failure`, `boot-failure-a`, `stage1-failure`, `kexec-load-failure`, `no-second-kernel`, `boot-failure-b`, `handover-ignored`, `restore-panic`, `stage2-failure`, `oops-despite-pass`, `hang`, `qemu-abort`, `host-timeout`
+      fix: write one of those names
+    ");
 }
 
 #[test]
 fn what_cannot_show_anything_is_refused() {
-    insta::assert_snapshot!(error(HEAD), @"phase1/s.yaml: `stages` (or `kunit`) is missing");
-    insta::assert_snapshot!(error(&format!("{HEAD}stages: [{{ steps: [] }}]\n")), @"phase1/s.yaml: `stages` has 1 stage(s): a hand-over needs a kernel after the first");
-    insta::assert_snapshot!(error(&format!("{HEAD}stages: [{{ steps: [] }}, {{ steps: [] }}]\n")), @"phase1/s.yaml: `stages`: stage 0 must end with its only `kexec-reboot`");
-    insta::assert_snapshot!(error(&format!("{HEAD}{}", STAGES.replace("steps: []", "steps: [kexec-reboot]"))), @"phase1/s.yaml: `stages`: no stage follows the `kexec-reboot` in stage 1");
-    insta::assert_snapshot!(error(&format!("{HEAD}{}", STAGES.replace("incoming", "new"))), @"phase1/s.yaml: `stages`: kexec-load of `new`: it must be one of outgoing, incoming");
-    insta::assert_snapshot!(error(&format!("{HEAD}kunit: {{ suites: [] }}\n")), @"phase1/s.yaml: `kunit.suites` is empty, so nothing would be checked");
-    insta::assert_snapshot!(error(&format!("{HEAD}{STAGES}kunit: {{ suites: [a] }}\n")), @"phase1/s.yaml: `kunit` goes with neither `stages` nor `blackout`");
-    insta::assert_snapshot!(error(&format!("{HEAD}{STAGES}blackout: {{ to: m, baseline: [] }}\n")), @"phase1/s.yaml: `stages` must have two stages, the second with `mark: {name: m}`");
-    insta::assert_snapshot!(error(&format!("{}{STAGES}", HEAD.replace("cases: [", "cases: [{ name: a, topology: x }, "))), @"phase1/s.yaml: two cases are called `a`");
-    insta::assert_snapshot!(error(&format!("{}{STAGES}", HEAD.replace("[1.10]", "[]"))), @"phase1/s.yaml: case `a` shows no row: `rows` is empty");
+    insta::assert_snapshot!(error(HEAD), @r"
+    selftests/scenarios/phase1/s.yaml: it has neither `stages` nor `kunit`
+      fix: say what is to happen
+    ");
+    insta::assert_snapshot!(error(&format!("{HEAD}stages: [{{ steps: [] }}]\n")), @r"
+    selftests/scenarios/phase1/s.yaml: `stages` has 1 stage(s): a hand-over needs a kernel after the first
+      fix: add the stage that runs after the kexec
+    ");
+    insta::assert_snapshot!(error(&format!("{HEAD}stages: [{{ steps: [] }}, {{ steps: [] }}]\n")), @r"
+    selftests/scenarios/phase1/s.yaml: `stages`: stage 0 does not end with its only `kexec-reboot`
+      fix: make `kexec-reboot` its last step, and no other
+    ");
+    insta::assert_snapshot!(error(&format!("{HEAD}{}", STAGES.replace("steps: []", "steps: [kexec-reboot]"))), @r"
+    selftests/scenarios/phase1/s.yaml: `stages`: no stage follows the `kexec-reboot` in stage 1
+      fix: add the stage, or take the step out
+    ");
+    insta::assert_snapshot!(error(&format!("{HEAD}{}", STAGES.replace("incoming", "new"))), @r"
+    selftests/scenarios/phase1/s.yaml: `stages`: kexec-load of `new`, which no kernel is called here
+      fix: name one of: outgoing, incoming
+    ");
+    insta::assert_snapshot!(error(&format!("{HEAD}kunit: {{ suites: [] }}\n")), @r"
+    selftests/scenarios/phase1/s.yaml: `kunit.suites` is empty, so nothing would be checked
+      fix: name the suites that must pass
+    ");
+    insta::assert_snapshot!(error(&format!("{HEAD}{STAGES}kunit: {{ suites: [a] }}\n")), @r"
+    selftests/scenarios/phase1/s.yaml: `kunit` goes with neither `stages` nor `blackout`
+      fix: make two scenarios of it
+    ");
+    insta::assert_snapshot!(error(&format!("{HEAD}{STAGES}blackout: {{ to: m, baseline: [] }}\n")), @r"
+    selftests/scenarios/phase1/s.yaml: `stages` does not have two stages, the second with the mark `m`
+      fix: put `mark: { name: m }` where the blackout ends
+    ");
+    insta::assert_snapshot!(error(&format!("{}{STAGES}", HEAD.replace("cases: [", "cases: [{ name: a, topology: x }, "))), @r"
+    selftests/scenarios/phase1/s.yaml: two cases are called `a`
+      fix: rename one of them
+    ");
+    insta::assert_snapshot!(error(&format!("{}{STAGES}", HEAD.replace("[1.10]", "[]"))), @r"
+    selftests/scenarios/phase1/s.yaml: case `a` shows no row: `rows` is empty
+      fix: name the rows that it shows
+    ");
+}
+
+#[test]
+fn mistakes_of_all_files_are_reported_together() {
+    let good = format!("{HEAD}{STAGES}");
+    let files = Files::of(&[
+        ("selftests/scenarios/phase1/a.yaml", &good),
+        ("selftests/scenarios/phase1/b.yaml", &format!("{good}wal: 3\n")),
+        ("selftests/scenarios/phase1/c.yaml", HEAD),
+        ("selftests/scenarios/phase1/below/d.yaml", "it is not one"),
+        ("selftests/scenarios/phase1/README", ""),
+    ]);
+    let error = Scenario::load_phase(&files, "phase1").unwrap_err().to_string();
+    let files: Vec<_> = error.lines().filter_map(|line| line.split_once(": ")).map(|(place, _)| place).collect();
+    assert_eq!(files, ["selftests/scenarios/phase1/b.yaml:7:1", "  fix", "selftests/scenarios/phase1/c.yaml", "  fix"]);
 }
 
 #[test]
 fn the_harness_s_own_scenarios_are_good() {
-    let directory = Utf8Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../scenarios"));
-    let scenarios = Scenario::load_phase(directory, "harness").unwrap();
+    let scenarios = Scenario::load_phase(&checkout(), "harness").unwrap();
     // Each provokes the class that it is named after; two show what works.
     for scenario in &scenarios {
         let name = scenario.id.trim_start_matches("harness/");
@@ -72,7 +124,5 @@ fn the_harness_s_own_scenarios_are_good() {
         assert_eq!(scenario.expect.verdict.name(), expected);
     }
     assert!(scenarios.len() >= 13, "{}", scenarios.len());
-    let error = Scenario::find(directory, "harness/nothing").unwrap_err().to_string();
-    assert!(error.contains("harness/boot-failure-a, harness/boot-failure-b"), "{error}");
-    assert!(Scenario::load_phase(directory, "no-such-phase").unwrap().is_empty());
+    assert!(Scenario::load_phase(&checkout(), "no-such-phase").unwrap().is_empty());
 }

@@ -51,7 +51,7 @@ impl Logs {
     /// A report of the guest, or noise on its channel.
     pub(crate) fn event(&mut self, entry: &impl Serialize) -> Result<(), HarnessError> {
         let path = self.directory.join("events.jsonl");
-        let text = serde_json::to_string(entry).map_err(|error| HarnessError::Data(format!("{path}: {error}")))?;
+        let text = serde_json::to_string(entry).map_err(|error| io("write", &path)(error.into()))?;
         writeln!(self.events, "{text}").map_err(io("write", &path))
     }
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! The states of a phase's own files, from its end backwards.
 //!
 //! Walking the patches from the last to the first, the hunks of own files are taken back, and a file's content at the

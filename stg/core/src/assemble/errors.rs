@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! Every mistake that assembling finds, with its message.
 
 use crate::testing::World;

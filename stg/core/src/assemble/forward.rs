@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! One patch put on a tree.
 
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::derive::Own;
 use super::misplaced;
-use crate::error::{Diagnostic, Result, check};
+use crate::error::{Diagnostic, Result, check, gather};
 use crate::git::{Oid, Repo, Update};
 use crate::hunk::{self, Direction};
 use crate::patchfile::FileDiff;
@@ -30,7 +31,7 @@ pub(super) fn patch(repo: &Repo, tree: Oid, patch: &Patch, own: &Own, stack: &St
         updates.push((path.clone(), Update::Put(repo.blob(bytes)?, mode(*executable))));
     }
     for diff in patch.text.diffs.iter().filter(|diff| !own.done.contains(&diff.path)) {
-        if let Some(more) = super::gather(edit(repo, tree, patch, diff, stack), &mut found)? {
+        if let Some(more) = gather(edit(repo, tree, patch, diff, stack), &mut found)? {
             updates.extend(more);
         }
     }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! From (base, phases/, kernel/, selftests/) to a line of commits, as a pure function.
 //!
 //! `kernel/<phase>` holds every new file as of the END of its phase. For each phase the earlier states are derived first,
@@ -12,11 +13,11 @@ mod forward;
 
 use camino::Utf8PathBuf;
 
-pub use self::fault::{Fault, Planted, faults, plant};
+pub use self::fault::{Fault, faults};
 pub(crate) use self::forward::edit as forward_edit;
 
 use crate::base::Base;
-use crate::error::{Diagnostic, Error, Result};
+use crate::error::{Diagnostic, Result};
 use crate::git::{NewCommit, Oid, Repo};
 use crate::hunk::{Direction, Mismatch};
 use crate::patchfile::FileDiff;
@@ -82,7 +83,8 @@ impl Assembled {
 /// Assembles a target and points `refs/phasectl/<phase>/<patch>` at its commits, which keeps them alive.
 ///
 /// # Errors
-/// [`Error::Invalid`] for every mistake in the project's files; [`Error::Git`] when the repository fails.
+/// [`Error::Invalid`](crate::Error::Invalid) for every mistake in the project's files;
+/// [`Error::Git`](crate::Error::Git) when the repository fails.
 pub fn assemble(base: &Base, source: &dyn Source, stack: &Stack, target: &Target) -> Result<Assembled> {
     let repo = Repo::open(&base.repo)?;
     let assembled = assemble_in(&repo, base, source, stack, target)?;
@@ -160,18 +162,6 @@ pub(crate) fn misplaced(patch: &Patch, file: &FileDiff, what: &Mismatch, directi
     };
     let message = format!("hunk {} of patch {} {verb} {}: {}", what.number, patch.entry.name, file.path, what.why);
     Diagnostic::new(&patch.file, message, fix).at(what.at)
-}
-
-/// Collects diagnostics; anything else ends the work.
-pub(crate) fn gather<T>(result: Result<T>, found: &mut Vec<Diagnostic>) -> Result<Option<T>> {
-    match result {
-        Ok(value) => Ok(Some(value)),
-        Err(Error::Invalid(more)) => {
-            found.extend(more);
-            Ok(None)
-        }
-        Err(other) => Err(other),
-    }
 }
 
 #[cfg(test)]

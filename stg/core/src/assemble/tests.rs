@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! What assembling gives when the project is right.
 
 use super::*;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! A maintainer's clone as the base, without writing a byte into it.
 //!
 //! The tagged commit and its tree are fetched into our own repository, one commit deep. Borrowing the clone's objects

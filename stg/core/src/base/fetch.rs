@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! The distribution's source package, from the mirror to the base commit.
 
 use camino::Utf8PathBuf;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! From a package's source archive to a base commit, in steps that can be interrupted.
 //!
 //! Each step leaves a stamp in the staging directory when it is complete; a run that finds stamps of the same package

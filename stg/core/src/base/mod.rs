@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! The Linux tree that everything applies to.
 //!
 //! It comes from the distribution's package ([`import`], driven by [`fetch`]) or from a maintainer's clone ([`adopt`]).

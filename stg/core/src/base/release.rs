@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! Which release a tree is: what its Makefile says, in the form of the kernel's tags without the `v`.
 
 use camino::Utf8Path;

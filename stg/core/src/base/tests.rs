@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! A base from a package, and one from a clone that must not notice.
 
 use std::process::Command;

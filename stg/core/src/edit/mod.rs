@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! A worktree at a patch, and the way back.
 //!
 //! [`open`] checks the patch out under `<cache>/worktrees`; people edit, amend or commit there as they like. [`refresh`]

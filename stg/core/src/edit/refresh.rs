@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! From a worktree back to kernel/ and the .patch files: all or nothing.
 //!
 //! 1. The worktree's files make a tree (through a copy of its index, which stays as it is).

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! The patches after an edited one, carried over to the new tree.
 //!
 //! A later hunk knows its place in the old file. Where the edit moved that place is known exactly, since both states of
@@ -10,8 +11,8 @@ use std::collections::BTreeMap;
 
 use camino::Utf8PathBuf;
 
-use crate::assemble::{AssembledPatch, forward_edit, gather};
-use crate::error::{Diagnostic, Error, Result, check};
+use crate::assemble::{AssembledPatch, forward_edit};
+use crate::error::{Diagnostic, Error, Result, check, gather};
 use crate::git::{Oid, Repo, Update};
 use crate::hunk::{Hunk, Tag};
 use crate::patchfile::{FileDiff, PatchFile};

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! Edit, refresh, assemble: what was in the worktree is in the project.
 
 use std::process::Command;

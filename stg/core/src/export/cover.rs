@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! The cover letter.
 //!
 //! Composed here and not by `git format-patch --cover-letter`, which would need a branch with a description and dates it

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! A phase as mails: one directory per series, a cover letter and the patches, ready for `git am`.
 //!
 //! For the same identity the bytes are the same on every run and every machine. The commits are written once more with

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! The rule of `Documentation/process/submitting-patches.rst`: the last Signed-off-by is that of the submitter.
 
 use crate::error::{Diagnostic, Result, check};

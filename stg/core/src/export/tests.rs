@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! Exports: the same bytes anywhere, and the same trees after `git am`.
 
 use std::process::Command;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! Running the git binary in an environment of its own.
 //!
 //! The child's environment is built from nothing: the search path, the directory for temporary files, and settings that

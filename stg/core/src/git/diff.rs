@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! The difference of two trees as the model has it: files added whole, and edits of files that exist.
 
 use camino::{Utf8Path, Utf8PathBuf};

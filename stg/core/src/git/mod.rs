@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! The only place that holds git2 or runs git.
 //!
 //! Objects are read and written through libgit2, in memory as far as possible: a stack of patches on 95,000 files is

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! Worktrees of the cache's repository, and the questions that only the git binary answers.
 
 use camino::{Utf8Path, Utf8PathBuf};

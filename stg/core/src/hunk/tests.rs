@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! Hunks against generated files, and the cases that must not be guessed.
 
 use camino::Utf8Path;

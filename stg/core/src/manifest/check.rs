@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! What the types alone cannot say about manifests: names, references, and that files and lists agree.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{BASE_FILE, BaseManifest, Loaded, locate};
+use super::{BASE_FILE, BaseManifest, Loaded};
 use crate::error::{Diagnostic, Result, check};
 use crate::source::Entry;
+use crate::stack::scenario_of;
+use crate::yaml::locate;
 
 fn plain(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
@@ -128,8 +131,7 @@ impl Checker {
                     self.complain(one, ("name", &patch.name), message, fix);
                 }
                 for test in &patch.tests {
-                    let scenario = test.splitn(3, '/').take(2).collect::<Vec<_>>().join("/");
-                    if !scenarios.contains(scenario.as_str()) {
+                    if !scenarios.contains(scenario_of(test)) {
                         let message = format!("patch `{}` names the test `{test}`, which no phase lists", patch.name);
                         let fix = "add it to `scenarios:`, or correct the name";
                         self.complain(one, ("tests", test), message, fix);

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! What a phase is, as data: `phases/base.yaml` and `phases/phaseN/phase.yaml`.
 //!
 //! The types refuse unknown fields, so that a misspelt `require:` is an error and not a phase without requirements.
 //! Rows of the requirements are strings: YAML reads an unquoted `1.10` as the number 1.1, which is another row.
 
 mod check;
-mod yaml;
 
 use std::collections::BTreeMap;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::de::{Deserialize, Deserializer, Visitor};
 
-pub(crate) use self::yaml::locate;
-use crate::error::{Diagnostic, Error, Result};
+use crate::error::{Result, gather};
 use crate::source::Source;
+use crate::yaml::{self, UNQUOTED};
 
 /// Where the base manifest is.
 pub const BASE_FILE: &str = "phases/base.yaml";
@@ -91,9 +91,6 @@ impl<'de> Deserialize<'de> for Row {
     }
 }
 
-/// How the complaint about a row without quotes begins.
-const UNQUOTED: &str = "this row is not quoted: YAML";
-
 /// One patch in the order list of a series.
 #[derive(Debug, Clone, PartialEq, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -160,7 +157,7 @@ impl BaseManifest {
     /// # Errors
     /// A missing file, bad YAML, unknown or wrong fields.
     pub fn load(source: &dyn Source) -> Result<Self> {
-        let (_, manifest): (String, Self) = read(source, Utf8Path::new(BASE_FILE))?;
+        let (_, manifest): (String, Self) = yaml::read(source, Utf8Path::new(BASE_FILE))?;
         check::base(&manifest)?;
         Ok(manifest)
     }
@@ -182,25 +179,13 @@ pub(crate) fn load_phases(source: &dyn Source) -> Result<Vec<Loaded>> {
         if entry.path.file_name() != Some("phase.yaml") {
             continue;
         }
-        match read(source, &entry.path) {
-            Ok((text, manifest)) => all.push(Loaded { file: entry.path.clone(), text, manifest }),
-            Err(Error::Invalid(more)) => found.extend(more),
-            Err(other) => return Err(other),
+        if let Some((text, manifest)) = gather(yaml::read(source, &entry.path), &mut found)? {
+            all.push(Loaded { file: entry.path.clone(), text, manifest });
         }
     }
     crate::error::check(found)?;
     check::phases(&all, &listed)?;
     Ok(all)
-}
-
-fn read<T: serde::de::DeserializeOwned>(source: &dyn Source, path: &Utf8Path) -> Result<(String, T)> {
-    let Some(file) = source.read(path)? else {
-        return Err(Diagnostic::new(path, "missing file", "create it; CONTRIBUTING.md shows its fields").into());
-    };
-    let text = String::from_utf8(file.bytes)
-        .map_err(|_| Diagnostic::new(path, "bad YAML: not UTF-8", "save the file as UTF-8"))?;
-    let value = serde_yaml::from_str(&text).map_err(|error| yaml::explain(path, &error))?;
-    Ok((text, value))
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! Mistakes in manifests, as people make them.
 
 use crate::testing::World;
@@ -137,6 +138,6 @@ fn base_manifest() {
     std::fs::remove_file(world.root().join("phases/base.yaml")).unwrap();
     insta::assert_snapshot!(world.load().unwrap_err(), @r"
     phases/base.yaml: missing file
-      fix: create it; CONTRIBUTING.md shows its fields
+      fix: put it back, it belongs to the project
     ");
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! The lower half of a `.patch`: git-style diffs of text files.
 //!
 //! Modification, deletion, renaming and a change of mode are understood, alone or together, as git writes them. A new

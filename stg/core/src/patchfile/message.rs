@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! The upper half of a `.patch`: headers and body.
 //!
 //! The rules for the text are those of `git am`, read backwards: what it would strip or take for something else may not

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! The `.patch` file: a message, the files it adds, and its edits to files that exist already.
 //!
 //! ```text

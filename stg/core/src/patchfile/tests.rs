@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! Round trips, and every text that is refused.
 
 use super::*;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! What apt prints about packages: `apt-cache madison` and the stanzas of `apt-cache show`.
 
 use crate::deb::DebVersion;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! Which Debian mirror the system uses, asked of apt itself.
 //!
 //! `apt-get indextargets` knows the origin of every source, but only of those whose lists have been fetched. Before the

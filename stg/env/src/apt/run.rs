@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! Running apt, with its progress.
 //!
 //! With `APT::Status-Fd` apt reports machine-readable progress. It is sent to stdout, among the ordinary lines, which no

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! Debian's package versions and their order, as deb-version(7) defines it.
 //!
 //! `[epoch:]upstream[-revision]`; parts of digits compare as numbers, the rest by character, letters before other

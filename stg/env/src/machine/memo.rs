@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! The memory behind `Machine::ask_once`: what a program printed, as long as its file stays the same.
 //!
 //! A damaged or unwritable file is as good as none. The file is replaced in one step, so two processes at once lose

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! os-release(5): which distribution this is.
 
 /// The fields of os-release that set-up decides by.

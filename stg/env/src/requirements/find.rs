@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! From a requirement to what the machine has of it.
 
 use camino::Utf8PathBuf;

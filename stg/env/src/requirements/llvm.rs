@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! Finding one complete LLVM.
 //!
 //! The kernel takes all its LLVM tools by one suffix (`LLVM=-19` means clang-19, ld.lld-19, ...), so a suffix counts

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! Everything the project needs from the machine, as one table ([`TABLE`]), and how it is found.
 //!
 //! Each [`Requirement`] says what for, from which version on, how it is found ([`Find`]), and where it comes from. It

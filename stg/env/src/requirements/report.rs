@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! `doctor`'s rows: as data for `--json`, as text for people.
 
 use std::fmt::Write as _;

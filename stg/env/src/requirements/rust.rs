@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! Finding the Rust toolchain, the sources of its library, and bindgen.
 //!
 //! With rustup, the `rustc` in `PATH` is a shim that picks a toolchain by directory and environment. A kernel build in

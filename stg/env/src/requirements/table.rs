@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! The table. Minimum versions are those of Documentation/process/changes.rst of Linux 7.3 where the kernel sets them;
 //! the others say in `why` what they come from.
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! What has to be done for the missing requirements, and how a person is told.
 
 use std::collections::BTreeSet;

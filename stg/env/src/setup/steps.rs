@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! The steps that change something: packages of the system, the user's Rust toolchain, tools in the cache.
 
 use std::process::Command;

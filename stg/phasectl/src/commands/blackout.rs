@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! `phasectl blackout`.
 
 use std::io::Write;
 
 use harness::HarnessError;
-use harness::case::{Job, Variant};
 use harness::filter::Filter;
 use harness::run::Runner;
 use harness::scenario::{Case, Kind, Scenario};
 use serde::Serialize;
-use stg_core::Stack;
+use stg_core::{Phase, Source, Stack};
 use stg_env::exit;
 
 use crate::app::App;
 use crate::failure::Failure;
 use crate::lab::{Lab, TEST};
 use crate::output;
-use crate::scenarios::{HARNESS, Subject, of_phase};
-use crate::text::grouped;
+use crate::scenarios::{HARNESS, Subject, load};
+use crate::text::{grouped, listing};
 
 /// The budget of phase.yaml that limits what is measured here.
 const BUDGET: &str = "blackout_percent";
@@ -26,7 +26,8 @@ const BUDGET: &str = "blackout_percent";
 ///
 /// Counted from just before the reboot call to the preserved file being usable in the next kernel, beside a plain memfd
 /// live update that differs in nothing but what is preserved. Each is run twice and must give the same number to the last
-/// instruction. Exits with 100 if two runs differ, a run fails, or the phase's budget is exceeded.
+/// instruction. Exits with 100 if two runs differ, a run fails, or the phase's budget is exceeded, with 125 if there is
+/// nothing to measure.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The phase (or PHASE/PATCH, or `harness`).
@@ -51,20 +52,20 @@ struct View {
 }
 
 pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result<i32> {
-    let stack = Stack::load(&app.disk()?)?;
+    let disk = app.disk()?;
+    let stack = Stack::load(&disk)?;
     let subject = Subject::parse(&args.phase, &stack)?;
-    let directory = app.project()?.selftests().join("scenarios");
-    let (mut scenarios, budget) = if subject.phase == HARNESS {
-        (Scenario::load_phase(&directory, HARNESS)?, None)
-    } else {
-        let phase = stack.phase(&subject.phase)?;
-        (of_phase(&directory, phase)?, phase.manifest.budgets.get(BUDGET).copied())
-    };
-    scenarios.retain(|scenario| matches!(scenario.kind, Kind::Blackout { .. }));
+    let scenarios = measurable(&disk, &stack, &subject.phase)?;
     if scenarios.is_empty() {
+        let mut others = Vec::new();
+        for name in stack.phases.iter().map(Phase::name).chain([HARNESS]) {
+            others.extend(measurable(&disk, &stack, name)?.into_iter().map(|scenario| scenario.id));
+        }
         let message = format!("{} has no blackout scenario", subject.phase);
-        return Err(Failure::new(exit::UNTESTABLE, message).into());
+        return Err(Failure::untestable(message, format!("add one; there are: {}", listing(&others))).into());
     }
+    let budgets = stack.phases.iter().find(|phase| phase.name() == subject.phase).map(|phase| &phase.manifest.budgets);
+    let budget = budgets.and_then(|budgets| budgets.get(BUDGET)).copied();
 
     let lab = Lab::open(app, stack, TEST)?;
     let kernels = lab.kernels(&scenarios, &subject.target)?;
@@ -86,6 +87,11 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
     Ok(if views.iter().all(|view| view.good) { exit::OK } else { exit::TEST_FAILED })
 }
 
+fn measurable(source: &dyn Source, stack: &Stack, phase: &str) -> anyhow::Result<Vec<Scenario>> {
+    let all = load(source, stack, phase)?.into_iter();
+    Ok(all.filter(|scenario| matches!(scenario.kind, Kind::Blackout { .. })).collect())
+}
+
 fn measure(runner: &Runner, scenario: &Scenario, case: &Case, budget: Option<f64>) -> anyhow::Result<View> {
     let id = scenario.case_id(case);
     let mut view = View {
@@ -98,14 +104,12 @@ fn measure(runner: &Runner, scenario: &Scenario, case: &Case, budget: Option<f64
         good: false,
         reason: String::new(),
     };
-    for variant in [Variant::Stages, Variant::Baseline] {
-        Job::new(scenario, case, variant, &runner.topologies)?;
-    }
     let filter = Filter::new([id]);
     let results = match runner.run(std::slice::from_ref(scenario), &filter, &mut std::io::sink()) {
         Ok(results) => results,
-        // The scenario's data was found good above, so this is about the measurement.
-        Err(HarnessError::Data(reason)) => return Ok(View { reason, ..view }),
+        Err(error @ (HarnessError::Differ { .. } | HarnessError::NoSpan { .. })) => {
+            return Ok(View { reason: error.to_string(), ..view });
+        }
         Err(other) => return Err(other.into()),
     };
     let Some(result) = results.first() else { return Ok(View { reason: "nothing ran".to_owned(), ..view }) };

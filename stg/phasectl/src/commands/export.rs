@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! `phasectl export`.
 
 use std::io::Write;
@@ -57,7 +58,7 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
         identity: identity(project.root(), args.draft, &stack.base.author)?,
         draft: args.draft,
         version: args.version,
-        tested: cover::tested(&stack, phase, &project.selftests())?,
+        tested: cover::tested(&disk, &stack, phase)?,
     };
     let base = base_or_fetch(&app.cache()?, &stack)?;
     let assembled = assemble(&base, &disk, &stack, &Target::Phase(args.phase.clone()))?;

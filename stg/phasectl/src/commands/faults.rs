@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! `phasectl faults`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 
-use camino::Utf8Path;
 use ci::kbuild::BuildError;
 use harness::filter::Filter;
 use harness::ktap::{Status, Test, Writer};
@@ -12,7 +12,7 @@ use harness::run::{KernelFiles, Runner};
 use harness::scenario::Scenario;
 use harness::verdict::Class;
 use serde::Serialize;
-use stg_core::{Error, Stack, Target};
+use stg_core::{Error, Source, Stack, Target};
 use stg_env::exit;
 
 use crate::app::App;
@@ -20,13 +20,14 @@ use crate::failure::Failure;
 use crate::fault::{self, Fault};
 use crate::kernels::Which;
 use crate::lab::{Extra, Lab, TEST, files};
+use crate::text::listing;
 use crate::{output, rows};
 
 /// Plant each fault of a phase, and check that its scenario notices.
 ///
 /// A fault is a small mistake (selftests/faults) on top of the end of the phase. Its kernel is built, its scenario must
 /// end in the way that the fault's `Expect:` says. Exits with 100 if a fault slips through, does not apply, or does not
-/// build. Requirement rows without a fault are reported.
+/// build, with 125 if the phase has none. Requirement rows without a fault are reported.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The phase.
@@ -66,8 +67,7 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
     let phase = stack.phase(&args.phase)?.name().to_owned();
     let all = fault::load(&disk, &stack)?;
     let chosen = choose(&all, &phase, &args.faults)?;
-    let directory = app.project()?.selftests().join("scenarios");
-    let scenarios: Vec<Scenario> = chosen.iter().map(|fault| scenario(&directory, fault)).collect::<Result<_, _>>()?;
+    let scenarios: Vec<Scenario> = chosen.iter().map(|fault| scenario(&disk, fault)).collect::<Result<_, _>>()?;
     let bare = rows::without_fault(&stack, &phase, &all);
 
     let lab = Lab::open(app, stack, TEST)?;
@@ -88,32 +88,35 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
 }
 
 fn choose<'a>(all: &'a [Fault], phase: &str, names: &[String]) -> Result<Vec<&'a Fault>, Failure> {
-    let mine: Vec<&Fault> = all.iter().filter(|fault| fault.phase == phase).collect();
-    let known = || mine.iter().map(|fault| fault.name.as_str()).collect::<Vec<_>>().join(", ");
+    let mine: Vec<&Fault> = all.iter().filter(|fault| fault.mistake.phase == phase).collect();
+    let known: Vec<&str> = mine.iter().map(|fault| fault.mistake.name.as_str()).collect();
     if let Some(name) = names.iter().find(|name| !mine.iter().any(|fault| fault.is_called(name))) {
         let message = format!("there is no fault `{name}` of {phase}");
-        return Err(Failure::other(message, format!("name one of: {}", known())));
+        return Err(Failure::usage(message, format!("name one of: {}", listing(&known))));
     }
     if mine.is_empty() {
         let message = format!("{phase} has no planted fault");
-        return Err(Failure::other(message, "add selftests/faults/<row>-<name>.patch"));
+        let phases: BTreeSet<&str> = all.iter().map(|fault| fault.mistake.phase.as_str()).collect();
+        let phases = Vec::from_iter(phases);
+        return Err(Failure::untestable(message, format!("name a phase that has any: {}", listing(&phases))));
     }
     Ok(mine.into_iter().filter(|fault| names.is_empty() || names.iter().any(|name| fault.is_called(name))).collect())
 }
 
 /// The scenario that a fault names; a mistake there is the fault's.
-fn scenario(directory: &Utf8Path, fault: &Fault) -> anyhow::Result<Scenario> {
-    let wrong = |message: String| {
-        let diagnostic = stg_core::Diagnostic::new(&fault.file, message, "correct `Scenario:`");
-        anyhow::Error::new(Error::Invalid(vec![diagnostic]))
-    };
-    let found = Scenario::find(directory, &fault.scenario_id()).map_err(|error| wrong(error.to_string()))?;
-    let filter = Filter::new([fault.scenario.clone()]);
-    if found.cases.iter().any(|case| filter.wants(&found.case_id(case))) {
-        return Ok(found);
+fn scenario(source: &dyn Source, fault: &Fault) -> anyhow::Result<Scenario> {
+    let (id, wanted) = (fault.scenario_id(), &fault.mistake.scenario);
+    let all = Scenario::load_phase(source, id.split('/').next().unwrap_or(id))?;
+    let cases: Vec<String> =
+        all.iter().flat_map(|scenario| scenario.cases.iter().map(|case| scenario.case_id(case))).collect();
+    let fits = Filter::new([wanted.clone()]).check(&cases).is_ok();
+    match all.into_iter().find(|scenario| scenario.id == id) {
+        Some(scenario) if fits => Ok(scenario),
+        _ => {
+            let message = format!("there is no scenario `{wanted}`; there are: {}", listing(&cases));
+            Err(Error::from(fault.mistake.wrong("Scenario", message)).into())
+        }
     }
-    let cases: Vec<&str> = found.cases.iter().map(|case| case.name.as_str()).collect();
-    Err(wrong(format!("{} has no such case as {}; it has {}", found.id, fault.scenario, cases.join(", "))))
 }
 
 /// What all faults of a run share.
@@ -144,21 +147,25 @@ impl<'a> Bench<'a> {
 
     /// Builds the phase with the fault on top and runs what must notice it. Only what is wrong with the machine is an error.
     fn plant(&self, fault: &Fault, scenario: &Scenario) -> anyhow::Result<Outcome> {
+        let mistake = &fault.mistake;
         let outcome = |verdict, noticed, reason: String| Outcome {
-            fault: fault.name.clone(),
-            row: fault.row.clone(),
-            scenario: fault.scenario.clone(),
+            fault: mistake.name.clone(),
+            row: mistake.row.clone(),
+            scenario: mistake.scenario.clone(),
             expected: fault.expect,
             verdict,
             noticed,
             reason,
         };
-        let commit = match fault.commit(&self.assembled, &self.lab.stack) {
+        let commit = match mistake.plant(&self.assembled, &self.lab.stack) {
             Ok(commit) => commit,
             Err(error @ Error::Invalid(_)) => return Ok(outcome(None, false, format!("does not apply\n{error}"))),
             Err(error) => return Err(error.into()),
         };
-        let extra = Extra { commit, label: format!("{} with fault {}", self.target_name(), fault.name) };
+        let extra = Extra {
+            commit,
+            label: format!("{} with fault {}", crate::kernels::target_label(&self.target), mistake.name),
+        };
         let image = match self.lab.kernel_with(&Which::At(self.target.clone()), Some(&extra)) {
             Ok(image) => image,
             Err(error) => match error.downcast_ref() {
@@ -173,8 +180,8 @@ impl<'a> Bench<'a> {
         let mut runner = self.runner.clone();
         runner.kernels = self.others.clone();
         runner.kernels.insert("current".to_owned(), files(&image));
-        runner.out_dir.push(format!("{}-{}", fault.row, fault.name));
-        let filter = Filter::new([fault.scenario.clone()]);
+        runner.out_dir.push(mistake.id());
+        let filter = Filter::new([mistake.scenario.clone()]);
         let results = runner.run(std::slice::from_ref(scenario), &filter, &mut std::io::sink())?;
         // Every case that runs must notice, and in the same way.
         let other = results.iter().find(|case| case.verdict != fault.expect);
@@ -185,10 +192,6 @@ impl<'a> Bench<'a> {
             format!("{}: {why}\nlogs: {}", case.id(), case.log_dir)
         });
         Ok(outcome(verdict, other.is_none() && verdict.is_some(), reason))
-    }
-
-    fn target_name(&self) -> String {
-        crate::kernels::target_label(&self.target)
     }
 }
 

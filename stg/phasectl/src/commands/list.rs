@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! `phasectl list`.
 
 use std::io::Write;
@@ -54,16 +55,14 @@ struct PatchView<'a> {
 }
 
 pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result<i32> {
-    let project = app.project()?;
     let disk = app.disk()?;
     let stack = Stack::load(&disk)?;
     if args.rows {
-        let directory = project.selftests().join("scenarios");
         let mut all = Vec::new();
         for phase in &stack.phases {
-            all.extend(scenarios::of_phase(&directory, phase)?);
+            all.extend(scenarios::of_phase(&disk, phase)?);
         }
-        all.extend(Scenario::load_phase(&directory, scenarios::HARNESS)?);
+        all.extend(Scenario::load_phase(&disk, scenarios::HARNESS)?);
         let rows = rows::collect(&stack, &all, &fault::load(&disk, &stack)?);
         if args.json { output::json(out, &rows)? } else { print_rows(&rows, out)? }
     } else if args.json {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! The commands, one file each.
 //!
 //! A command returns an exit code of the contract when it did its work (100 when tests failed), and an error when it could

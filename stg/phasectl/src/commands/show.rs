@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! `phasectl show`.
 
 use std::io::Write;

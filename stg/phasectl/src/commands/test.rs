@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! `phasectl test`.
 
 use std::io::Write;
@@ -16,8 +17,9 @@ use crate::scenarios::{Subject, select};
 
 /// Build a phase or a patch, boot it, and run its scenarios; results are printed as KTAP.
 ///
-/// What is missing on the machine is installed, and the base fetched, if need be. Exits with 100 if a scenario fails; the
-/// lines after a failure say why and where its logs are.
+/// What is missing on the machine is installed, and the base fetched, if need be. Exits with 100 if a scenario fails, and
+/// the lines after a failure say why and where its logs are; with 125 if this revision has nothing to run, or no scenario
+/// of the name that was asked for, so that `git bisect run` skips it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// What to test: PHASE, PHASE/PATCH (the scenarios that pass from there on or earlier), or `harness`.
@@ -45,10 +47,10 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result<i32> {
-    let stack = Stack::load(&app.disk()?)?;
+    let disk = app.disk()?;
+    let stack = Stack::load(&disk)?;
     let subject = Subject::parse(&args.target, &stack)?;
-    let directory = app.project()?.selftests().join("scenarios");
-    let mut selection = select(&directory, &stack, &subject, &args.scenarios)?;
+    let mut selection = select(&disk, &stack, &subject, &args.scenarios)?;
     for scenario in &mut selection.scenarios {
         scenario.repeat = args.repeat.unwrap_or(scenario.repeat);
     }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! What a user reads after a mistake, and the exit code that a script gets.
 
 use crate::world::World;
@@ -84,25 +85,28 @@ fn a_wrong_command_line() {
 fn tests_that_cannot_run() {
     let world = World::without_base();
     insta::assert_snapshot!(world.run(&["test", "phase1", "--scenario", "fd-preserve/virtual"]), @r"
-    exit 1
+    exit 125
     --- stderr
-    error: there is no scenario `fd-preserve/virtual` of phase1
+    error: phase1 has no scenario `fd-preserve/virtual`
       fix: name one of: phase1/fd-preserve/legacy, phase1/fd-preserve/scalable
     ");
     insta::assert_snapshot!(world.run(&["test", "phase1/kho"]), @r"
     exit 125
     --- stderr
     error: no test passes yet at phase1/kho: neither it nor a patch before it names one
+      fix: test a later patch or all of phase1: phase1/fd-preserve/legacy, phase1/fd-preserve/scalable
     ");
     insta::assert_snapshot!(world.run(&["test", "phase2"]), @r"
     exit 125
     --- stderr
     error: phase2 has no scenario to run
+      fix: test a phase that has any: phase1
     ");
     insta::assert_snapshot!(world.run(&["blackout", "phase1"]), @r"
     exit 125
     --- stderr
     error: phase1 has no blackout scenario
+      fix: add one; there are: (there is none)
     ");
 }
 
@@ -125,10 +129,22 @@ fn scenarios_and_manifests_must_agree() {
       fix: write it, or take phase1/gone out of `scenarios:`
     ");
     world.put("selftests/scenarios/phase1/forgotten.yaml", "title: x\nrow: []\n");
+    world.put("selftests/scenarios/phase1/gone.yaml", &scenario.replace("- kexec-reboot", "- kexec-rebot"));
     insta::assert_snapshot!(world.run(&["test", "phase1"]), @r"
     exit 102
     --- stderr
-    error: <tmp>/project/selftests/scenarios/phase1/forgotten.yaml:2:1: unknown field `row`, expected one of `title`, `rows`, `cases`, `kernels`, `cmdline`, `memory`, `stages`, `kunit`, `blackout`, `expect`, `wall`, `stall`, `repeat`
+    error: selftests/scenarios/phase1/forgotten.yaml:2:1: unknown field `row`, expected one of `title`, `rows`, `cases`, `kernels`, `cmdline`, `memory`, `stages`, `kunit`, `blackout`, `expect`, `wall`, `stall`, `repeat`
+      fix: remove the field, or write `rows` if that was meant
+    error: selftests/scenarios/phase1/gone.yaml:10:9: stages[0].steps[2]: unknown variant `kexec-rebot`, expected one of `bind`, `unbind`, `open-cdev`, `open`, `write-fd`, `read-fd`, `open-iommufd`, `bind-iommufd`, `attach-ioas`, `read-bar`, `read-config`, `same-device`, `memfd`, `check-memfd`, `create-session`, `retrieve-session`, `preserve`, `retrieve`, `finish`, `close`, `fails`, `write`, `mark`, `kexec-load`, `kexec-unload`, `kexec-reboot`
+      fix: write `kexec-reboot` if that was meant, else one of the others
+    ");
+    let world = World::without_base();
+    world.replace("phases/phase1/phase.yaml", "fd-preserve/legacy", "fd-preserve/virtual");
+    insta::assert_snapshot!(world.run(&["test", "phase1"]), @r"
+    exit 102
+    --- stderr
+    error: phases/phase1/phase.yaml: patch `track` names the test `phase1/fd-preserve/virtual`, which does not exist
+      fix: name one of: phase1/fd-preserve/legacy, phase1/fd-preserve/scalable
     ");
 }
 
@@ -136,13 +152,13 @@ fn scenarios_and_manifests_must_agree() {
 fn broken_faults() {
     let world = World::without_base();
     insta::assert_snapshot!(world.run(&["faults", "phase2"]), @r"
-    exit 1
+    exit 125
     --- stderr
     error: phase2 has no planted fault
-      fix: add selftests/faults/<row>-<name>.patch
+      fix: name a phase that has any: phase1
     ");
     insta::assert_snapshot!(world.run(&["faults", "phase1", "--fault", "1.2-counted"]), @r"
-    exit 1
+    exit 2
     --- stderr
     error: there is no fault `1.2-counted` of phase1
       fix: name one of: uncounted
@@ -152,7 +168,7 @@ fn broken_faults() {
     insta::assert_snapshot!(world.run(&["faults", "phase1"]), @r"
     exit 102
     --- stderr
-    error: selftests/faults/1.2-uncounted.patch: phase1/fd-preserve has no such case as phase1/fd-preserve/none; it has legacy, scalable
+    error: selftests/faults/1.2-uncounted.patch:4: there is no scenario `phase1/fd-preserve/none`; there are: phase1/fd-preserve/legacy, phase1/fd-preserve/scalable
       fix: correct `Scenario:`
     ");
     world.replace(file, "Expect: stage2-failure\n", "Expect: pass\n");
@@ -162,8 +178,6 @@ fn broken_faults() {
     --- stderr
     error: selftests/faults/1.2-uncounted.patch:3: the fault's file name does not begin with its row, `1.3-`
       fix: rename the file, or correct `Row:`
-    error: selftests/faults/1.2-uncounted.patch:5: a fault that passes shows nothing
-      fix: correct `Expect:`
     ");
     world.replace(file, "Expect: pass\n", "");
     world.replace(file, "Phase: phase1\n", "");
@@ -173,6 +187,8 @@ fn broken_faults() {
     error: selftests/faults/1.2-uncounted.patch:1: a fault without `Phase:`
       fix: add a header such as `Phase: phase1`
     error: selftests/faults/1.2-uncounted.patch:1: a fault without `Expect:`
-      fix: add a header such as `Expect: stage1-failure`
+      fix: add a header such as `Expect: stage2-failure`
+    error: selftests/faults/1.2-uncounted.patch:2: the fault's file name does not begin with its row, `1.3-`
+      fix: rename the file, or correct `Row:`
     ");
 }

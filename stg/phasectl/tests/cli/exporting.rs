@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! `export`: rules of signing, bytes, and what `git am` makes of them.
 
 use std::path::Path;

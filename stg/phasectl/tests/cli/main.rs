@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! The command line from outside: a tiny project, a tiny Linux, a cleared environment, and what a user sees.
 //!
 //! Each snapshot holds exit code, standard output and standard error together. Object ids and temporary paths are

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! Commands that only tell: `list`, `graph`, `show`, `base show`, `doctor`.
 
 use std::io::Read as _;

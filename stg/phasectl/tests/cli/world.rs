@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 //! A project of two phases and a Linux clone of a few files, in a temporary directory.
 
 use std::path::{Path, PathBuf};

@@ -4,36 +4,44 @@
 //!
 //! Userspace preserves the file of a device that it drives in a session of the Live Update
 //! Orchestrator, replaces the kernel through kexec, and retrieves from the session a file for the
-//! same device.
+//! device at the same address.
 //!
 //! # What is preserved
 //!
-//! - The identity of the device: its domain, bus, device and function number.
+//! - The address of the device: its domain, bus, device and function number.
 //!
 //! # What is not preserved
 //!
 //! Everything else, for now. In particular:
 //!
-//! - The state of the device. The PCI core clears bus mastering of every device on the way into the
-//!   next kernel, which ends its DMA. The next kernel resets the device when the retrieved file is
-//!   bound to an iommufd, as it does whenever a vfio-pci device is opened. In between the device is
-//!   as it was left, like any device of a driver that does not shut it down.
+//! - The state of the device. The PCI core clears bus mastering of every device that is powered on
+//!   the way into the next kernel, which ends its DMA; userspace must not drive it any more by
+//!   then. What happens to it after that is what happens to any device at boot. It is reset when
+//!   the retrieved file is bound to an iommufd, as whenever a vfio-pci device is opened; a device
+//!   for which this does not work cannot be preserved.
 //! - The iommufd to which the file was bound, with everything in it: the new file must be bound
 //!   again.
 //! - Interrupts, region mappings, dma-bufs and eventfds that userspace set up through the file.
 //!   The next kernel disables MSI and MSI-X when it finds the device.
+//! - The numbers of buses. If the next kernel numbers them differently, another device is at the
+//!   address. Likewise virtual functions, which do not exist before somebody enables them.
 //!
 //! Only files of the device's character device are accepted, and only once they are bound to an
-//! iommufd: before that, and through a group, a file stands for no access to the device.
+//! iommufd: before that they give no access to the device. Those that give access through a group
+//! depend on a container, which cannot be preserved.
 //!
 //! # In the next kernel
 //!
-//! vfio-pci must be bound to the device before its file is retrieved: the LUO does not let a failed
-//! retrieve be tried again. A session that holds a file which was not retrieved cannot be finished;
-//! one that holds a file which could not be retrieved can.
+//! vfio-pci must have been bound to the device before its file is retrieved, and the LUO does not
+//! let a failed retrieve be tried again. The bind must have returned; the uevent of the vfio device
+//! comes too early.
+//!
+//! A session that holds a file which was not retrieved cannot be finished; one that holds a file
+//! which could not be retrieved can. The session must not be closed before it is finished: the LUO
+//! cannot give it out again, and keeps its files until the next reboot.
 //!
 //! Nothing keeps the device from being opened through its character device meanwhile. If userspace
-//! does that, and preserves that file for the next live update, the file of this one can not be
+//! does that, and preserves that file for the next live update, the file of this one cannot be
 //! retrieved any more.
 //!
 //! C header: [`include/linux/kho/abi/vfio_pci.h`](srctree/include/linux/kho/abi/vfio_pci.h)
@@ -129,7 +137,7 @@ impl FileHandler for VfioPci {
     fn preserve(file: &File) -> Result<Preserved<handover::Record>> {
         let open = OpenDevice::new(file).ok_or(EINVAL)?;
 
-        open.check_access()?;
+        open.check_preservable()?;
         Preserved::new(open.device.address()?.encode())
     }
 
@@ -140,7 +148,7 @@ impl FileHandler for VfioPci {
     fn retrieve(data: Restored<handover::Record>) -> Result<ARef<File>> {
         let address = Address::decode(&data).ok_or(EINVAL)?;
 
-        retrieve::open(&address).inspect_err(|error| {
+        retrieve::open(address).inspect_err(|error| {
             pr_warn!("cannot retrieve the file of {}: {:?}\n", address, error);
         })
     }

@@ -32,7 +32,8 @@ pub enum Outcome<'a, T> {
     Retrieved(&'a File),
     /// Userspace never asked for it. The hand-over data, to be cleaned up by its contents.
     Unclaimed(T),
-    /// It could not be retrieved, with this error, and cannot be tried again.
+    /// It could not be retrieved, with this error, and cannot be tried again; or nobody asked for
+    /// it and its hand-over data could not be restored.
     Failed(Error),
 }
 
@@ -68,8 +69,8 @@ pub trait FileHandler: Sized + 'static {
 
     /// Returns a number that is the same for all files that stand for the same resource.
     ///
-    /// No two files with the same number can be preserved at the same time. Without this method,
-    /// each file is its own resource.
+    /// No two files with the same number can be preserved at the same time. The number must not
+    /// change while the file is open. Without this method, each file is its own resource.
     fn id(_file: &File) -> usize {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
@@ -322,7 +323,8 @@ impl<T: FileHandler> VTable<T> {
     unsafe extern "C" fn unpreserve(args: *mut bindings::liveupdate_file_op_args) {
         // SAFETY: `args` is valid and used by nobody else during the call.
         let args = unsafe { &mut *args };
-        // SAFETY: As for `can_preserve`.
+        // SAFETY: The LUO's reference keeps the file alive. It calls this when a session is closed,
+        // and so with no `fdget_pos` on this thread.
         let file = unsafe { File::from_raw_file(args.file) };
         // SAFETY: The address was returned by `into_phys` in `preserve`, and the LUO unpreserves a
         // file only once.
@@ -403,8 +405,9 @@ impl<T: FileHandler> VTable<T> {
     ) -> Outcome<'a, D> {
         match args.retrieve_status {
             0 => unclaimed().map_or_else(Outcome::Failed, Outcome::Unclaimed),
-            // SAFETY: The LUO holds a reference to the file that `retrieve` returned. For
-            // `fdget_pos` see `can_preserve`.
+            // SAFETY: The LUO holds a reference to the file that `retrieve` returned. It calls this
+            // in an ioctl of a session or when a session is closed, and so with no `fdget_pos` on
+            // this thread.
             status if status > 0 => Outcome::Retrieved(unsafe { File::from_raw_file(args.file) }),
             status => Outcome::Failed(Error::from_errno(status)),
         }

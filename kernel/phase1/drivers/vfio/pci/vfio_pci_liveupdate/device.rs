@@ -15,12 +15,12 @@ use kernel::{
 
 use crate::handover::Address;
 
-/// A vfio device that is driven by vfio-pci itself and not by one of the variant drivers, which keep
-/// state of their own.
+/// A vfio device that is driven by vfio-pci itself and not by one of the variant drivers, which
+/// keep state of their own.
 ///
 /// # Invariants
 ///
-/// `vdev` points to a device of vfio-pci that is valid for `'a`.
+/// `vdev` points to a device of vfio-pci, and a reference to its registration is held for `'a`.
 #[derive(Clone, Copy)]
 pub(crate) struct Device<'a> {
     vdev: NonNull<bindings::vfio_pci_core_device>,
@@ -32,7 +32,8 @@ impl<'a> Device<'a> {
     ///
     /// # Safety
     ///
-    /// `device` must point to a vfio device that is valid for `'a`.
+    /// `device` must point to a vfio device, and a reference to its registration must be held for
+    /// `'a`.
     pub(crate) unsafe fn new(device: NonNull<bindings::vfio_device>) -> Option<Self> {
         let device = device.as_ptr();
 
@@ -46,8 +47,8 @@ impl<'a> Device<'a> {
         // `struct vfio_pci_core_device`.
         let vdev = unsafe { container_of!(device, bindings::vfio_pci_core_device, vdev) };
 
-        // INVARIANT: By its operations the device is one of vfio-pci. It is valid for `'a` by the
-        // requirements of this function.
+        // INVARIANT: By its operations the device is one of vfio-pci. Its registration is held by
+        // the requirements of this function.
         Some(Self {
             vdev: NonNull::new(vdev)?,
             _lifetime: PhantomData,
@@ -65,16 +66,25 @@ impl<'a> Device<'a> {
         unsafe { &raw mut (*self.vdev.as_ptr()).vdev }
     }
 
+    /// Whether the device could be reset when it was opened.
+    ///
+    /// To be asked only while it is open, with the lock of its `dev_set` held.
+    pub(crate) fn reset_works(self) -> bool {
+        // SAFETY: By the type invariants the device is valid; no reference to it is made.
+        unsafe { bindings::vfio_pci_core_device::reset_works_raw(self.vdev.as_ptr()) }
+    }
+
     /// Where the device is found on the PCI bus.
     pub(crate) fn address(self) -> Result<Address> {
         // SAFETY: By the type invariants the device is valid. Its `pdev` is set when it is
         // allocated and never changes.
         let pdev = unsafe { (*self.vdev.as_ptr()).pdev };
-        // SAFETY: A vfio device holds a reference to its PCI device, which is on a bus.
+        // SAFETY: The registration keeps vfio-pci bound, and with it the PCI device, which is on a
+        // bus.
         let domain = unsafe { bindings::pci_domain_nr((*pdev).bus) };
-        // SAFETY: As above.
+        // SAFETY: As above, the PCI device is valid.
         let bdf = unsafe { bindings::pci_dev_id(pdev) };
 
-        Address::new(u32::try_from(domain)?, bdf).ok_or(EINVAL)
+        Ok(Address::new(u32::try_from(domain)?, bdf))
     }
 }

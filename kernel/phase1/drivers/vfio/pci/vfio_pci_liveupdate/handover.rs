@@ -26,13 +26,23 @@ pub(crate) struct Address {
 
 impl Address {
     /// Creates an address from what the PCI core calls domain number and device id.
-    ///
-    /// Returns `None` for a number that no PCI domain can have: the PCI core counts them in an
-    /// `int`.
-    pub(crate) fn new(domain: u32, bdf: u16) -> Option<Self> {
-        i32::try_from(domain)
-            .is_ok()
-            .then_some(Self { domain, bdf })
+    pub(crate) fn new(domain: u32, bdf: u16) -> Self {
+        Self { domain, bdf }
+    }
+
+    /// The PCI domain number, as the PCI core counts it.
+    pub(crate) fn domain(self) -> i32 {
+        self.domain as i32
+    }
+
+    /// The bus number.
+    pub(crate) fn bus(self) -> u8 {
+        self.bdf.to_be_bytes()[0]
+    }
+
+    /// The device and function number, as in `PCI_DEVFN()`.
+    pub(crate) fn devfn(self) -> u8 {
+        self.bdf.to_be_bytes()[1]
     }
 
     /// Writes the record for the next kernel.
@@ -47,25 +57,27 @@ impl Address {
 
     /// Reads the record of the previous kernel.
     ///
-    /// Returns `None` if it is not one that a kernel could have written.
+    /// Returns `None` if it is not one that a kernel could have written: the PCI core counts
+    /// domains in an `int`, so that half of the numbers are none.
     pub(crate) fn decode(record: &Record) -> Option<Self> {
         let [a, b, c, d, e, f] = *record;
+        let domain = u32::from_ne_bytes([a, b, c, d]);
+        let bdf = u16::from_ne_bytes([e, f]);
 
-        Self::new(u32::from_ne_bytes([a, b, c, d]), u16::from_ne_bytes([e, f]))
+        i32::try_from(domain).ok().map(|_| Self::new(domain, bdf))
     }
 }
 
 /// Writes the address the way it is written everywhere, for example `0000:01:00.0`.
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [bus, devfn] = self.bdf.to_be_bytes();
-
         write!(
             f,
-            "{:04x}:{bus:02x}:{:02x}.{:x}",
+            "{:04x}:{:02x}:{:02x}.{:x}",
             self.domain,
-            devfn >> 3,
-            devfn & 7
+            self.bus(),
+            self.devfn() >> 3,
+            self.devfn() & 7
         )
     }
 }

@@ -32,7 +32,7 @@ impl<'a> OpenDevice<'a> {
 
         // INVARIANT: The device was found through the file.
         Some(Self {
-            // SAFETY: The file, which is borrowed for `'a`, holds a reference to the device.
+            // SAFETY: The file, which is borrowed for `'a`, holds a reference to the registration.
             device: unsafe { Device::new(device) }?,
             file,
         })
@@ -40,9 +40,10 @@ impl<'a> OpenDevice<'a> {
 
     /// Checks that the device can be handed over through this file.
     ///
-    /// Fails with [`EINVAL`] for a file that stands for no access to the device: one that is not
-    /// bound to an iommufd, or one that depends on the group that it was opened through.
-    pub(crate) fn check_access(self) -> Result {
+    /// Fails with [`EINVAL`] for a file that is not bound to an iommufd, and so gives no access to
+    /// the device, and for a file that gives access through a group, which cannot be handed over.
+    /// Fails with [`EOPNOTSUPP`] for a device that cannot be reset.
+    pub(crate) fn check_preservable(self) -> Result {
         // SAFETY: By the type invariants this is a vfio device file. Its private data is set before
         // it becomes one and is freed when it is released.
         let df = unsafe { (*self.file.as_ptr()).private_data }.cast::<bindings::vfio_device_file>();
@@ -56,10 +57,12 @@ impl<'a> OpenDevice<'a> {
         // `group` never changes.
         let (group, access_granted) = unsafe { ((*df).group, (*df).access_granted) };
 
-        if group.is_null() && access_granted != 0 {
-            Ok(())
-        } else {
-            Err(EINVAL)
+        if !group.is_null() || access_granted == 0 {
+            return Err(EINVAL);
         }
+        if !self.device.reset_works() {
+            return Err(EOPNOTSUPP);
+        }
+        Ok(())
     }
 }

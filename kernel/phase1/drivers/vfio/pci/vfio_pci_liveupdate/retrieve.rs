@@ -6,42 +6,56 @@ use core::ptr::NonNull;
 
 use kernel::{
     bindings,
-    container_of,
     error::from_err_ptr,
-    ffi,
     fs::File,
+    pci,
     prelude::*,
     sync::aref::ARef, //
 };
 
-use crate::{
-    device::Device,
-    handover::Address, //
-};
+use crate::handover::Address;
 
-/// A vfio device that does not go away, although it may be unregistered at any time.
+/// The PCI device at `address`.
+fn find(address: Address) -> Result<ARef<pci::Device>> {
+    // SAFETY: The function has no preconditions; it returns a reference or null.
+    let pdev = unsafe {
+        bindings::pci_get_domain_bus_and_slot(
+            address.domain(),
+            address.bus().into(),
+            address.devfn().into(),
+        )
+    };
+    let pdev = NonNull::new(pdev).ok_or(ENODEV)?;
+
+    // SAFETY: The reference is ours, and `pci::Device` is a transparent wrapper.
+    Ok(unsafe { ARef::from_raw(pdev.cast()) })
+}
+
+/// A device of vfio-pci that is registered with vfio.
 ///
 /// # Invariants
 ///
-/// `0` points to a valid device, and this object owns a reference to its `struct device`.
-struct FoundDevice(NonNull<bindings::vfio_device>);
+/// `0` points to a valid device, and this object owns a reference to its registration.
+struct RegisteredDevice(NonNull<bindings::vfio_device>);
 
-impl FoundDevice {
-    /// Finds the device of vfio-pci at `address`.
-    fn find(address: &Address) -> Option<Self> {
-        // SAFETY: `matches` is called, during this call only, with devices of the class that
-        // `vfio_device_find` looks through and with the pointer to `address`.
+impl RegisteredDevice {
+    /// The vfio device of a PCI device, if vfio-pci is its driver.
+    fn of(pdev: &pci::Device) -> Result<Self> {
+        // `pci::Device` is a transparent wrapper around the C struct.
+        let pdev = NonNull::from(pdev).cast::<bindings::pci_dev>().as_ptr();
+
+        // SAFETY: The caller borrows the PCI device from a reference.
         let device = unsafe {
-            bindings::vfio_device_find(Some(matches), core::ptr::from_ref(address).cast())
+            bindings::vfio_device_get_child(&raw mut (*pdev).dev, &raw const bindings::vfio_pci_ops)
         };
 
-        // INVARIANT: `vfio_device_find` returns a reference that is ours.
-        NonNull::new(device).map(Self)
+        // INVARIANT: The reference that `vfio_device_get_child` returns is ours.
+        NonNull::new(device).map(Self).ok_or(ENODEV)
     }
 
-    /// Opens the device as its character device would be opened.
+    /// Creates a file for the device, as if its character device had been opened.
     fn open(&self) -> Result<ARef<File>> {
-        // SAFETY: By the type invariants we have a reference to the device.
+        // SAFETY: By the type invariants we hold a reference to the registration.
         let file = from_err_ptr(unsafe { bindings::vfio_device_cdev_getfile(self.0.as_ptr()) })?;
         let file = NonNull::new(file).ok_or(ENODEV)?;
 
@@ -51,41 +65,17 @@ impl FoundDevice {
     }
 }
 
-impl Drop for FoundDevice {
+impl Drop for RegisteredDevice {
     fn drop(&mut self) {
         // SAFETY: By the type invariants this is our reference.
-        unsafe { bindings::put_device(&raw mut (*self.0.as_ptr()).device) };
+        unsafe { bindings::vfio_device_put_registration(self.0.as_ptr()) };
     }
-}
-
-/// Returns whether a device is the one that is looked for.
-///
-/// # Safety
-///
-/// `dev` must be the `device` of a vfio device, and `address` must point to an [`Address`].
-unsafe extern "C" fn matches(
-    dev: *mut bindings::device,
-    address: *const ffi::c_void,
-) -> ffi::c_int {
-    // SAFETY: By the requirements of this function.
-    let device = unsafe { container_of!(dev, bindings::vfio_device, device) };
-    // SAFETY: By the requirements of this function.
-    let address = unsafe { &*address.cast::<Address>() };
-
-    // SAFETY: The caller holds a reference to `dev`, which is part of the device. Any device of
-    // the class is set up this far, because `Device` needs nothing that comes with registration.
-    let found = NonNull::new(device).and_then(|device| unsafe { Device::new(device) });
-
-    found
-        .and_then(|device| device.address().ok())
-        .is_some_and(|found| found == *address)
-        .into()
 }
 
 /// Opens the device at `address`.
 ///
-/// Fails with [`ENODEV`] if there is no device that vfio-pci is bound to, and with what opening its
-/// character device can fail with.
-pub(crate) fn open(address: &Address) -> Result<ARef<File>> {
-    FoundDevice::find(address).ok_or(ENODEV)?.open()
+/// Fails with [`ENODEV`] if there is no device, or if vfio-pci is not bound to it or has not
+/// finished binding, and with what opening its character device can fail with.
+pub(crate) fn open(address: Address) -> Result<ARef<File>> {
+    RegisteredDevice::of(&*find(address)?)?.open()
 }

@@ -13,18 +13,22 @@
  * kexec reboot using the LUO.
  *
  * For each file one &struct vfio_pci_core_device_ser is handed over. It tells
- * the next kernel for which device to recreate the file, and nothing about the
- * state of the device. The previous kernel stopped the device's DMA by clearing
- * Bus Master Enable on its way out. Whatever else the device was set up for is
- * void: it must be reset before it is used.
+ * the next kernel where the device of the file was found, and nothing about its
+ * state. The next kernel recreates the file for the device that it finds at the
+ * same address. If it numbers buses differently, that is another device.
+ *
+ * The device is handed over stopped: the previous kernel cleared Bus Master
+ * Enable on its way out, and userspace must not have driven the device since.
+ * Whatever else the device was set up for is void. It can be reset, and must be
+ * before it is used.
  *
  * This interface is a contract. Any change of the structure's layout, of the
  * meaning of a field, of the state in which the device is handed over, or of the
  * file-lifecycle-bound objects that go with the files is incompatible and needs
  * a new VFIO_PCI_LUO_FH_COMPATIBLE. In particular, a device that is handed over
- * running must not go by this string: it would be taken for a stopped one. A
- * kernel that does not know the string of a file fails to deserialize the whole
- * session.
+ * running must not go by this string: it would be taken for a stopped one. In a
+ * kernel that does not know the string of a file, every open of /dev/liveupdate
+ * fails: no session can be retrieved or created until that kernel is replaced.
  */
 
 /**

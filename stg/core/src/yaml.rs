@@ -1,13 +1,34 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Errors of the YAML reader as diagnostics, and the places of values that were read.
+
+//! Reading the project's YAML: its mistakes as diagnostics, and the places of values that were read.
+//!
+//! Manifests, scenarios and topologies all come through [`read`], so that a misspelt field looks the same wherever it is.
 
 use camino::Utf8Path;
+use serde::de::DeserializeOwned;
 
-use super::UNQUOTED;
-use crate::error::Diagnostic;
+use crate::error::{Diagnostic, Result};
+use crate::source::Source;
+
+/// How the complaint about a row without quotes begins.
+pub(crate) const UNQUOTED: &str = "this row is not quoted: YAML";
+
+/// A file of the project as text and as a value.
+///
+/// # Errors
+/// A missing file, one that is not UTF-8, bad YAML, unknown or wrong fields.
+pub fn read<T: DeserializeOwned>(source: &dyn Source, path: &Utf8Path) -> Result<(String, T)> {
+    let Some(file) = source.read(path)? else {
+        return Err(Diagnostic::new(path, "missing file", "put it back, it belongs to the project").into());
+    };
+    let text = String::from_utf8(file.bytes)
+        .map_err(|_| Diagnostic::new(path, "bad YAML: not UTF-8", "save the file as UTF-8"))?;
+    let value = serde_yaml::from_str(&text).map_err(|error| explain(path, &error))?;
+    Ok((text, value))
+}
 
 /// What the reader said, with a place and a fix.
-pub(super) fn explain(path: &Utf8Path, error: &serde_yaml::Error) -> Diagnostic {
+fn explain(path: &Utf8Path, error: &serde_yaml::Error) -> Diagnostic {
     let said = error.to_string();
     let place = error.location();
     let message = match place.as_ref() {
@@ -21,6 +42,11 @@ pub(super) fn explain(path: &Utf8Path, error: &serde_yaml::Error) -> Diagnostic 
             || "remove the field, or correct its name".to_owned(),
             |name| format!("remove the field, or write `{name}` if that was meant"),
         )
+    } else if message.contains("unknown variant") {
+        nearest(&message).map_or_else(
+            || "write one of those names".to_owned(),
+            |name| format!("write `{name}` if that was meant, else one of the others"),
+        )
     } else if message.contains("missing field") {
         "add the field".to_owned()
     } else if message.contains(UNQUOTED) {
@@ -28,7 +54,15 @@ pub(super) fn explain(path: &Utf8Path, error: &serde_yaml::Error) -> Diagnostic 
     } else {
         "correct the YAML at this place".to_owned()
     };
-    let bad = ["unknown field", "missing field", UNQUOTED, "duplicate field", "invalid type", "is not a row"];
+    let bad = [
+        "unknown field",
+        "unknown variant",
+        "missing field",
+        UNQUOTED,
+        "duplicate field",
+        "invalid type",
+        "is not a row",
+    ];
     let message =
         if bad.iter().any(|known| message.contains(known)) { message } else { format!("bad YAML: {message}") };
     let at = Diagnostic::new(path, message, fix);
@@ -51,7 +85,7 @@ fn nearest(message: &str) -> Option<&str> {
 ///
 /// The YAML reader keeps no places, and the manifests are plain enough for this; where the words are not found, the
 /// diagnostic names the file only.
-pub(crate) fn locate(text: &str, key: &str, value: &str) -> (usize, Option<usize>) {
+pub fn locate(text: &str, key: &str, value: &str) -> (usize, Option<usize>) {
     let key = format!("{key}:");
     let mut inside = false;
     for (number, line) in text.lines().enumerate() {

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 //! `cargo ci`: everything that must hold of this checkout, and one line that says whether it does.
+//!
+//! Programs read that line, so it is there however this ends: a run that breaks off before its summary, by an error or a
+//! panic, counts as one failure. (If this program does not compile, `.ci/run` writes the line.)
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -13,14 +17,14 @@ use ci::pipeline::{Ledger, Selection, engine, ledger, plan};
 use clap::Parser;
 use stg_env::{Cache, Project, exit};
 
-/// Runs the checks of this checkout: formatting, lints, tests, patches, the kernel, and every scenario in a VM.
+/// Runs the checks of this checkout: formatting, lints, tests, patches, the kernel, and each scenario in a VM once.
 ///
 /// A failed step does not stop those that do not need it. The last line of the output is `N passed, N failed`; the exit
 /// code is 0 if nothing failed and nothing was left undone, and 2 if there is no step of the name that was given.
 #[derive(Debug, Parser)]
 #[command(name = "cargo ci", bin_name = "cargo ci", version)]
 struct Args {
-    /// Also what takes hours: every patch built, gates off, planted faults, repetition, blackout. Can be interrupted and
+    /// Also what takes hours: every patch built and tested, gates off, planted faults, repetition, blackouts. Can be interrupted and
     /// run again: what passed for the same files is not repeated.
     #[arg(long)]
     full: bool,
@@ -49,14 +53,38 @@ struct Args {
 /// From nothing the default run is to stay below 45 minutes on two processors; beyond this something is wrong.
 const BUDGET_MINUTES: u64 = 60;
 
+/// The last line of a run that has no summary.
+const BROKEN_OFF: &str = "0 passed, 1 failed\n";
+
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+    let args = match Args::try_parse() {
+        Ok(args) => args,
         Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::from(u8::try_from(exit_code(&error)).unwrap_or(1))
+            // Nobody is left to tell if this cannot be printed.
+            let _ = error.print();
+            if error.use_stderr() {
+                report::say(BROKEN_OFF);
+            }
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(1));
         }
+    };
+    let (code, last) = outcome(|| run(&args));
+    report::say(last);
+    ExitCode::from(u8::try_from(code).unwrap_or(1))
+}
+
+/// The exit code of a run, and what is still to be said on stdout.
+fn outcome(run: impl FnOnce() -> anyhow::Result<bool>) -> (i32, &'static str) {
+    // Nothing that the run may have left half-done is looked at afterwards.
+    match catch_unwind(AssertUnwindSafe(run)) {
+        Ok(Ok(true)) => (exit::OK, ""),
+        Ok(Ok(false)) => (exit::OTHER, ""),
+        Ok(Err(error)) => {
+            eprintln!("error: {error:#}");
+            (exit_code(&error), BROKEN_OFF)
+        }
+        // What happened has been said by the panic itself.
+        Err(_) => (exit::OTHER, BROKEN_OFF),
     }
 }
 
@@ -108,4 +136,19 @@ fn open_ledger(site: &Site, cache: &Cache) -> anyhow::Result<Ledger> {
     let path = cache.results()?.join("ci-full").join(format!("{key}.json"));
     report::say(&format!("what passes is noted in {path}\n"));
     Ok(Ledger::open(&path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_without_a_summary_still_has_a_last_line() {
+        assert_eq!(outcome(|| Ok(true)), (0, ""));
+        assert_eq!(outcome(|| Ok(false)), (1, ""));
+        assert_eq!(outcome(|| Err(anyhow::anyhow!("no cache"))), (1, BROKEN_OFF));
+        let unknown = PlanError::Unknown { wanted: "x".into(), known: "y".into() };
+        assert_eq!(outcome(|| Err(unknown.into())), (2, BROKEN_OFF));
+        assert_eq!(outcome(|| panic!("on purpose")), (1, BROKEN_OFF));
+    }
 }

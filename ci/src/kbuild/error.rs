@@ -37,6 +37,16 @@ pub enum BuildError {
         /// The whole log.
         log: Utf8PathBuf,
     },
+    /// Something ended make, or a compiler under it, from outside.
+    #[error(
+        "the build was interrupted: {what}\n  log: {log}\n  fix: run it again, it goes on where it stopped; what was \"Killed\" may have lacked memory"
+    )]
+    Interrupted {
+        /// What was ended and how.
+        what: String,
+        /// The whole log.
+        log: Utf8PathBuf,
+    },
     /// A build tool could not be started.
     #[error("cannot run {program}: {source}\n  fix: `phasectl doctor` says what is missing")]
     Tool {
@@ -82,7 +92,7 @@ impl BuildError {
             Self::Env(error) => error.exit_code(),
             Self::Core(error) => error.exit_code(),
             Self::Fragment { .. } => exit::CHECK_FAILED,
-            Self::Worktree { .. } | Self::Io { .. } => exit::OTHER,
+            Self::Interrupted { .. } | Self::Worktree { .. } | Self::Io { .. } => exit::OTHER,
         }
     }
 

@@ -1,12 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Build directories that a killed run left behind.
+//! Builds that were killed: telling them from builds that failed, and the directories that they left behind.
+//!
+//! A signal says nothing about the code. It shows in how make itself ended, or, where make outlived what it ran, in the
+//! line in which make reports that (in English: the locale of a build is fixed). A crash of a compiler is not among them:
+//! that may well be the code's doing.
 //!
 //! make removes the target of a command that fails or that it interrupts itself, but nobody does when everything is
 //! killed at once: an object may then be cut short, and yet newer than its source. A marker lies in the directory while
 //! make runs. If it is found there, what was written in the last moments before the end is thrown away, which is all that
 //! can be incomplete; the rest of a long build is kept.
 
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::ExitStatus;
 use std::time::{Duration, SystemTime};
 
 use camino::Utf8Path;
@@ -18,6 +24,23 @@ const MARKER: &str = ".phasectl-building";
 /// How long before the last write a file may have been begun. Only links of the whole kernel take longer, and those are
 /// repeated by every build.
 const MOMENTS: Duration = Duration::from_secs(20);
+
+/// Signals that come from outside, by number, and as make names them.
+const OUTSIDE: [(i32, &str); 5] = [(1, "Hangup"), (2, "Interrupt"), (3, "Quit"), (9, "Killed"), (15, "Terminated")];
+
+/// What was ended from outside, if that is why a build failed.
+pub(super) fn by(end: ExitStatus, log: &str) -> Option<String> {
+    let name = |number: i32| OUTSIDE.into_iter().find(|(signal, _)| *signal == number).map(|(_, name)| name);
+    if let Some(name) = end.signal().and_then(name) {
+        return Some(format!("make: {name}"));
+    }
+    let reported = |line: &&str| {
+        line.starts_with("make")
+            && line.contains("*** [")
+            && OUTSIDE.iter().any(|(_, name)| line.trim_end().ends_with(&format!("] {name}")))
+    };
+    log.lines().find(reported).map(|line| line.trim_end().to_owned())
+}
 
 /// Says that make is at work in a build directory until [`Running::done`].
 pub(super) struct Running<'a> {
@@ -74,6 +97,19 @@ fn collect(out: &Utf8Path, dir: &Utf8Path, files: &mut Vec<(SystemTime, camino::
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_signal_from_outside_is_no_failure_of_the_code() {
+        let by = |raw: i32, log: &str| by(ExitStatus::from_raw(raw), log);
+        assert_eq!(by(15, "").as_deref(), Some("make: Terminated"));
+        assert_eq!(by(9, "a.c:1:1: error: x\n").as_deref(), Some("make: Killed"));
+        let log = "  CC      a.o\nmake[3]: *** [scripts/Makefile.build:1: a.o] Terminated\nmake: *** [Makefile:2: all] Error 2\n";
+        assert_eq!(by(2 << 8, log).as_deref(), Some("make[3]: *** [scripts/Makefile.build:1: a.o] Terminated"));
+        for own in ["make[1]: *** [Makefile:9: a.o] Error 1", "make[1]: *** [Makefile:9: a.o] Segmentation fault"] {
+            assert_eq!(by(2 << 8, own), None, "{own}");
+        }
+        assert_eq!(by(11, ""), None, "a crash of make is its own");
+    }
 
     #[test]
     fn only_the_last_moments_are_lost() {

@@ -10,7 +10,7 @@
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use stg_env::toolchain::Toolchain;
@@ -67,9 +67,9 @@ pub(super) struct Make<'a> {
 }
 
 impl Make<'_> {
-    /// Runs make with more arguments, appends what it says to the log, and shows `progress` each line. Whether it
-    /// succeeded.
-    pub(super) fn run(&self, args: &[&str], mut progress: impl FnMut(&str)) -> Result<bool, BuildError> {
+    /// Runs make with more arguments, appends what it says to the log, and shows `progress` each line. How
+    /// make ended.
+    pub(super) fn run(&self, args: &[&str], mut progress: impl FnMut(&str)) -> Result<ExitStatus, BuildError> {
         let mut log =
             File::options().append(true).create(true).open(self.log).map_err(BuildError::io("open", self.log))?;
         let (reader, writer) = std::io::pipe().map_err(BuildError::io("make a pipe for", self.log))?;
@@ -91,7 +91,7 @@ impl Make<'_> {
             progress(String::from_utf8_lossy(&line).trim_end());
             line.clear();
         }
-        Ok(child.wait().map_err(tool)?.success())
+        child.wait().map_err(tool)
     }
 }
 

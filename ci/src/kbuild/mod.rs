@@ -6,14 +6,14 @@
 //!
 //! 1. The build key is the hash of everything that shapes the result: tree, wanted options, tools. If the store has it,
 //!    that is the answer, in milliseconds and without touching anything.
-//! 2. Under a lock, the one worktree is moved to the commit ([`worktree`]).
+//! 2. Under a lock, the one worktree is moved to the commit (`worktree`).
 //! 3. `tinyconfig`, the wanted options, `olddefconfig`; every wanted option must have survived ([`config`]).
 //! 4. `make W=1 bzImage` in a build directory shared by all commits with the same basic options and tools, so that it
 //!    compiles what changed between the commits and no more. Kconfig's own dependency tracking covers the options that
 //!    differ (gates, tests); a debug kernel, with other basic options, gets a directory of its own.
-//! 5. The result goes into the store at once or not at all ([`store`]).
+//! 5. The result goes into the store at once or not at all (`store`).
 //!
-//! A failure is read out of the log ([`diagnose`]) and each error goes to the patch whose line it is ([`blame`]).
+//! A failure is read out of the log (`diagnose`) and each error goes to the patch whose line it is ([`blame`]).
 //!
 //! Guarantee: nothing outside the cache is written, and a killed run costs time but no correctness.
 
@@ -76,7 +76,8 @@ pub struct BuildRequest<'a> {
 ///
 /// # Errors
 ///
-/// [`BuildError::Config`] and [`BuildError::Compile`] if the tree is to blame, the others if the surroundings are.
+/// [`BuildError::Config`] and [`BuildError::Compile`] if the tree is to blame, the others if the surroundings are:
+/// [`BuildError::Interrupted`] says nothing about the tree, however far the build came.
 pub fn build(request: &BuildRequest<'_>) -> Result<KernelImage, BuildError> {
     let repo = Repo::open(request.repo)?;
     let commit = Repo::oid(request.commit)?;
@@ -102,7 +103,12 @@ pub fn build(request: &BuildRequest<'_>) -> Result<KernelImage, BuildError> {
     let progress = Progress::start(request.label);
     let started = Instant::now();
     let made = work.make(&repo, commit, &progress);
-    progress.finish(made.is_ok(), started.elapsed());
+    let how = match &made {
+        Ok(_) => "built",
+        Err(BuildError::Interrupted { .. }) => "interrupted while building",
+        Err(_) => "failed to build",
+    };
+    progress.finish(how, started.elapsed());
     let made = made?;
     let meta = Meta {
         key,
@@ -195,7 +201,10 @@ impl Work<'_> {
             self.succeed(&make, &args, progress)?;
             Ok(left_out)
         });
-        running.done()?;
+        // Where something was killed objects may be cut short; the marker stays, and the next build throws them away.
+        if !matches!(made, Err(BuildError::Interrupted { .. })) {
+            running.done()?;
+        }
         let left_out = made?;
         let warnings = diagnose::warnings(&self.said(&log)?, self.dirs());
         Ok(Made { left_out, warnings, log })
@@ -255,10 +264,15 @@ impl Work<'_> {
 
     /// Runs make; its failure is an error with everything that the log tells.
     fn succeed(&self, make: &Make<'_>, args: &[&str], progress: &Progress) -> Result<(), BuildError> {
-        if make.run(args, |line| make::object(line).map_or((), |object| progress.say(object)))? {
+        let end = make.run(args, |line| make::object(line).map_or((), |object| progress.say(object)))?;
+        if end.success() {
             return Ok(());
         }
-        let mut errors = diagnose::errors(&self.said(make.log)?, self.dirs());
+        let said = self.said(make.log)?;
+        if let Some(what) = interrupted::by(end, &said) {
+            return Err(BuildError::Interrupted { what, log: make.log.to_owned() });
+        }
+        let mut errors = diagnose::errors(&said, self.dirs());
         if let Some(blame) = self.request.blame {
             errors.iter_mut().for_each(|error| attribute(error, blame));
         }

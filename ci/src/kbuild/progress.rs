@@ -39,11 +39,11 @@ impl Progress {
         }
     }
 
-    pub(super) fn finish(self, good: bool, took: Duration) {
+    /// `how` it ended: "built", ...
+    pub(super) fn finish(self, how: &str, took: Duration) {
         if let Some(bar) = &self.spinner {
             bar.finish_and_clear();
         }
-        let how = if good { "built" } else { "failed to build" };
         eprintln!("{how} {} in {:.1} s", self.label, took.as_secs_f64());
     }
 }

@@ -41,6 +41,7 @@ bzImage)
     echo run >>"$out/../../runs"
     echo "  CC      a.o"
     if [ -e "$out/../../slow" ]; then sleep 0.4; fi
+    if [ -e "$out/../../killed" ]; then kill -TERM $$; fi
     grep -n WARN "$src/a.c" | sed "s|^\([0-9]*\):.*|$src/a.c:\1:3: warning: odd [-Wodd]|"
     if grep -q BROKEN "$src/a.c"; then
         grep -n BROKEN "$src/a.c" | sed "s|^\([0-9]*\):.*|$src/a.c:\1:7: error: broken|" >&2
@@ -295,6 +296,26 @@ fn what_a_killed_run_left_is_not_used() {
     std::fs::write(image.dir.join("meta.json"), "{\"key\":").unwrap();
     assert!(lab.build(&base, &[]).unwrap().built);
     assert!(!lab.build(&base, &[]).unwrap().built);
+}
+
+#[test]
+fn a_killed_make_is_no_failure_of_the_code() {
+    let lab = Lab::new();
+    let commit = lab.commit(None, &[("a.c", "BROKEN\n"), ("Kconfig", KCONFIG)], "base");
+    std::fs::write(lab.cache.root().join("killed"), "").unwrap();
+    let error = lab.build(&commit, &[]).unwrap_err();
+    let BuildError::Interrupted { log, .. } = &error else { panic!("{error}") };
+    assert_eq!(error.exit_code(), 1);
+    insta::assert_snapshot!(error.to_string().replace(log.as_str(), "LOG"), @r#"
+    the build was interrupted: make: Terminated
+      log: LOG
+      fix: run it again, it goes on where it stopped; what was "Killed" may have lacked memory
+    "#);
+    // The directory is still marked, so that the next build throws away what may be cut short.
+    assert!(log.with_file_name(".phasectl-building").exists());
+    std::fs::remove_file(lab.cache.root().join("killed")).unwrap();
+    assert_eq!(lab.build(&commit, &[]).unwrap_err().exit_code(), 101);
+    assert!(!log.with_file_name(".phasectl-building").exists());
 }
 
 #[test]

@@ -18,8 +18,9 @@ use xshell::{Cmd, Shell, cmd};
 pub struct Mail {
     /// The exported file.
     pub file: Utf8PathBuf,
-    /// The ref of the assembled commit whose tree must come out.
-    pub reference: String,
+    /// The id of the assembled commit whose tree must come out. An id and not a ref: refs belong to the cache, and another
+    /// checkout that shares it may move them at any time.
+    pub commit: String,
 }
 
 /// The patches of an exported series in order: what `git am` gets, so without the cover letter.
@@ -37,6 +38,21 @@ pub fn patches(directory: &Utf8Path) -> anyhow::Result<Vec<Utf8PathBuf>> {
     }
     files.sort();
     Ok(files)
+}
+
+/// The last `count` commits of the line that ends in `tip`, in order, after the commit that they stand on.
+///
+/// # Errors
+///
+/// If the repository does not have so many.
+pub fn line(bare: &Utf8Path, tip: &str, count: usize) -> anyhow::Result<(String, Vec<String>)> {
+    let shell = Shell::new()?;
+    let most = format!("--max-count={}", count + 1);
+    let list = cmd!(shell, "git --git-dir {bare} rev-list --first-parent --reverse {most} {tip} --");
+    let mut commits = plain(list).read()?.lines().map(str::to_owned).collect::<Vec<_>>().into_iter();
+    let start = commits.next().filter(|_| commits.len() == count);
+    let start = start.with_context(|| format!("there are no {count} patches and a base up to the commit {tip}"))?;
+    Ok((start, commits.collect()))
 }
 
 /// Every file below a directory, by its relative path.
@@ -83,7 +99,7 @@ pub fn same(one: &Utf8Path, two: &Utf8Path) -> anyhow::Result<()> {
 }
 
 /// Applies mails to the base commit of a bare repository by `git am` in a repository of its own below `scratch`; after
-/// each the tree must be that of its reference in the bare repository.
+/// each the tree must be that of its commit in the bare repository.
 ///
 /// # Errors
 ///
@@ -102,18 +118,15 @@ pub fn am(bare: &Utf8Path, base: &str, mails: &[Mail], scratch: &Utf8Path) -> an
     write(&clone.join(".git/info/sparse-checkout"), "/.nothing-is-checked-out\n")?;
     plain(cmd!(shell, "git update-ref --no-deref HEAD {base}")).run()?;
     plain(cmd!(shell, "git read-tree -m -u HEAD")).run()?;
-    for Mail { file, reference } in mails {
+    for Mail { file, commit } in mails {
         // Its own words belong into the message, not between the lines of the run.
         let output = plain(cmd!(shell, "git am --quiet {file}")).ignore_status().output()?;
         let said = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "git am does not take {file}:\n{}", said.trim_end());
         let made = plain(cmd!(shell, "git rev-parse").arg("HEAD^{tree}")).read()?;
-        let tree = format!("{reference}^{{tree}}");
+        let tree = format!("{commit}^{{tree}}");
         let wanted = plain(cmd!(shell, "git --git-dir {bare} rev-parse --verify {tree}")).read()?;
-        ensure!(
-            made == wanted,
-            "git am of {file} makes the tree {made}, the assembled commit {reference} has {wanted}"
-        );
+        ensure!(made == wanted, "git am of {file} makes the tree {made}, the assembled commit {commit} has {wanted}");
     }
     Ok(())
 }
@@ -145,10 +158,12 @@ mod tests {
         _guard: tempfile::TempDir,
         root: Utf8PathBuf,
         base: String,
+        one: String,
     }
 
     impl Lab {
-        /// A bare repository with a base, and a commit on it under refs/phasectl/p/one, exported.
+        /// A bare repository with a base, and a commit on it, exported. A ref of that name points elsewhere, as after another
+        /// checkout's run.
         fn new() -> Self {
             let guard = tempfile::tempdir().unwrap();
             let root = Utf8PathBuf::from_path_buf(guard.path().to_owned()).unwrap();
@@ -171,17 +186,17 @@ mod tests {
             std::fs::write(work.join("dir/new"), "new\n").unwrap();
             git(cmd!(shell, "git add ."));
             git(cmd!(shell, "git commit --quiet -m one"));
-            git(cmd!(shell, "git update-ref refs/phasectl/p/one HEAD"));
-            git(cmd!(shell, "git update-ref refs/phasectl/p/other HEAD~1"));
+            let one = git(cmd!(shell, "git rev-parse HEAD"));
+            git(cmd!(shell, "git update-ref refs/phasectl/p/one HEAD~1"));
             let out = root.join("out/series");
             git(cmd!(shell, "git format-patch --quiet --cover-letter -v1 -o {out} HEAD~1"));
             let bare = root.join("base.git");
             git(cmd!(shell, "git clone --quiet --mirror . {bare}"));
-            Self { _guard: guard, root, base }
+            Self { _guard: guard, root, base, one }
         }
 
-        fn am(&self, file: &Utf8Path, reference: &str) -> anyhow::Result<()> {
-            let mail = Mail { file: file.to_owned(), reference: reference.into() };
+        fn am(&self, file: &Utf8Path, commit: &str) -> anyhow::Result<()> {
+            let mail = Mail { file: file.to_owned(), commit: commit.into() };
             let scratch = tempfile::tempdir_in(&self.root).unwrap();
             am(&self.root.join("base.git"), &self.base, &[mail], Utf8Path::from_path(scratch.path()).unwrap())
         }
@@ -192,18 +207,29 @@ mod tests {
         let lab = Lab::new();
         let files = patches(&lab.root.join("out/series")).unwrap();
         assert_eq!(files.len(), 1, "{files:?}");
-        lab.am(&files[0], "refs/phasectl/p/one").unwrap();
-        let error = lab.am(&files[0], "refs/phasectl/p/other").unwrap_err().to_string();
-        assert!(error.contains("the assembled commit refs/phasectl/p/other has"), "{error}");
+        lab.am(&files[0], &lab.one).unwrap();
+        let error = lab.am(&files[0], &lab.base).unwrap_err().to_string();
+        assert!(error.contains(&format!("the assembled commit {} has", lab.base)), "{error}");
 
         let text = std::fs::read_to_string(&files[0]).unwrap();
         std::fs::write(&files[0], text.replace(" line 8\n", " line eight\n")).unwrap();
-        let error = lab.am(&files[0], "refs/phasectl/p/one").unwrap_err();
+        let error = lab.am(&files[0], &lab.one).unwrap_err();
         let error = error.to_string();
         assert!(
             error.starts_with("git am does not take") && error.contains("dir/file: patch does not apply"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_line_of_commits_is_found_from_its_end() {
+        let lab = Lab::new();
+        let bare = lab.root.join("base.git");
+        assert_eq!(line(&bare, &lab.one, 1).unwrap(), (lab.base.clone(), vec![lab.one.clone()]));
+        assert_eq!(line(&bare, &lab.base, 0).unwrap(), (lab.base.clone(), Vec::new()));
+        let error = line(&bare, &lab.one, 2).unwrap_err().to_string();
+        assert!(error.starts_with("there are no 2 patches and a base"), "{error}");
+        assert!(line(&bare, "0123456789012345678901234567890123456789", 1).is_err());
     }
 
     #[test]

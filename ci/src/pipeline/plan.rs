@@ -3,17 +3,22 @@
 //! This project's steps.
 //!
 //! The default run shows that a checkout is sound: formatting, lints, tests, every patch applies and is exported as it
-//! should, the kernel at the end of the stack builds, every scenario passes once. The full run adds what takes hours:
-//! every patch built, gates off, every planted fault noticed, every scenario several times, the blackout measured.
+//! should, the kernel at the end of the stack builds, every scenario but the blackouts passes once. The full run adds what takes
+//! hours: every patch built and tested, gates off, every planted fault noticed, every scenario several times, the
+//! blackouts measured.
 //!
 //! Phases and patches are read from the checkout, so the plan grows with it. Everything goes through the `phasectl` built
 //! from this checkout, as a person would call it; only the export is also checked behind its back ([`super::mails`]).
 
 use std::time::Instant;
 
+use anyhow::Context as _;
 use camino::{Utf8Path, Utf8PathBuf};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use stg_core::assemble::faults;
-use stg_core::{Disk, Fault, Stack, Target};
+use stg_core::stack::scenario_of;
+use stg_core::{Disk, Fault, Stack, yaml};
 use stg_env::Cache;
 
 use super::count::{Count, Counter};
@@ -49,12 +54,29 @@ pub struct Outline {
 pub struct PhaseOutline {
     /// The phase.
     pub name: String,
-    /// `phase1/kho-rust`, in order.
-    pub patches: Vec<String>,
-    /// `phase1/fd-preserve`.
+    /// Its patches, in order.
+    pub patches: Vec<PatchOutline>,
+    /// `phase1/fd-preserve`; those that measure are apart.
     pub scenarios: Vec<String>,
+    /// Scenarios that measure a blackout, which `phasectl test` leaves out.
+    pub blackouts: Vec<String>,
     /// Planted faults, with their rows: `1.3-wrong-function`.
     pub faults: Vec<String>,
+}
+
+/// A patch's name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PatchOutline {
+    /// `phase1/kho-rust`.
+    pub id: String,
+    /// Whether it names a test (other than a blackout) that first passes at it.
+    pub tested: bool,
+}
+
+/// The one thing of a scenario that the plan depends on.
+#[derive(Deserialize)]
+struct Head {
+    blackout: Option<IgnoredAny>,
 }
 
 impl Outline {
@@ -62,18 +84,35 @@ impl Outline {
     ///
     /// # Errors
     ///
-    /// If a manifest, a .patch or a fault is wrong.
+    /// If a manifest, a .patch or a fault is wrong, or a scenario is missing or not readable.
     pub fn read(root: &Utf8Path) -> anyhow::Result<Self> {
         let disk = Disk::new(root);
         let stack = Stack::load(&disk)?;
         let faults = faults(&disk, &stack)?;
-        let phase = |phase: &stg_core::Phase| PhaseOutline {
-            name: phase.name().to_owned(),
-            patches: phase.patches.iter().map(stg_core::stack::Patch::id).collect(),
-            scenarios: phase.manifest.scenarios.clone(),
-            faults: faults.iter().filter(|fault| fault.phase == phase.name()).map(Fault::id).collect(),
-        };
-        Ok(Self { phases: stack.phases.iter().map(phase).collect() })
+        let mut all_blackouts = Vec::new();
+        let mut phases = Vec::new();
+        for phase in &stack.phases {
+            let (mut blackouts, mut scenarios) = (Vec::new(), Vec::new());
+            for id in &phase.manifest.scenarios {
+                let path = Utf8PathBuf::from(format!("selftests/scenarios/{id}.yaml"));
+                let (_, head) = yaml::read::<Head>(&disk, &path)?;
+                if head.blackout.is_some() { &mut blackouts } else { &mut scenarios }.push(id.clone());
+            }
+            all_blackouts.extend(blackouts.clone());
+            let measures = |test: &String| all_blackouts.iter().any(|id| id == scenario_of(test));
+            let patch = |patch: &stg_core::stack::Patch| PatchOutline {
+                id: patch.id(),
+                tested: !patch.entry.tests.iter().all(measures),
+            };
+            phases.push(PhaseOutline {
+                name: phase.name().to_owned(),
+                patches: phase.patches.iter().map(patch).collect(),
+                scenarios,
+                blackouts,
+                faults: faults.iter().filter(|fault| fault.phase == phase.name()).map(Fault::id).collect(),
+            });
+        }
+        Ok(Self { phases })
     }
 }
 
@@ -114,9 +153,9 @@ pub fn steps<'a>(site: &'a Site, outline: anyhow::Result<Outline>, full: bool) -
         step.lasting = !["tools", "setup", "base"].contains(&step.id.as_str());
     }
     for phase in &outline.phases {
-        let name = phase.name.clone();
+        let name = &phase.name;
         let title = format!("phasectl export {name}, twice; git am of the mails");
-        steps.push(plan.step(&format!("apply/{name}"), &title, &["base"], plan.apply(name)));
+        steps.push(plan.step(&format!("apply/{name}"), &title, &["base"], plan.apply(phase)));
     }
     if let Some(last) = outline.phases.last() {
         let build = plan.call("kernel", &["base"], plan.phasectl(&["build", &last.name]));
@@ -161,13 +200,19 @@ impl<'a> Plan<'a> {
 
     fn scenarios(&self, phase: &str) -> Step<'a> {
         let call = self.phasectl(&["test", phase]).counted(Counter::Ktap);
-        self.call(&format!("scenarios/{phase}"), &["kernel"], call)
+        let step = self.call(&format!("scenarios/{phase}"), &["kernel"], call);
+        Step { title: format!("{}: each scenario once (blackouts: --full)", step.title), ..step }
     }
 
     fn full(&self, outline: &Outline, steps: &mut Vec<Step<'a>>) {
         // In the order of the stack, so that each build compiles what one patch changes.
         for patch in outline.phases.iter().flat_map(|phase| &phase.patches) {
-            steps.push(self.call(&format!("patch/{patch}"), &["base"], self.phasectl(&["build", patch])));
+            let (id, step) = (&patch.id, format!("patch/{}", patch.id));
+            steps.push(self.call(&step, &["base"], self.phasectl(&["build", id])));
+            if patch.tested {
+                let call = self.phasectl(&["test", id]).counted(Counter::Ktap);
+                steps.push(self.call(&format!("{step}/test"), &[&step], call));
+            }
         }
         for phase in &outline.phases {
             let name = &phase.name;
@@ -182,14 +227,26 @@ impl<'a> Plan<'a> {
                 let call = self.phasectl(&["test", name, "--scenario", scenario, "--repeat", &repeat]);
                 steps.push(self.call(&format!("repeat/{scenario}"), &["kernel"], call.counted(Counter::Ktap)));
             }
-            steps.push(self.call(&format!("blackout/{name}"), &["kernel"], self.phasectl(&["blackout", name])));
+            if !phase.blackouts.is_empty() {
+                steps.push(self.blackout(name));
+            }
         }
+        if !outline.phases.is_empty() {
+            steps.push(self.blackout("harness"));
+        }
+    }
+
+    fn blackout(&self, phase: &str) -> Step<'a> {
+        self.call(&format!("blackout/{phase}"), &["kernel"], self.phasectl(&["blackout", phase]))
     }
 
     /// Exports a phase twice, the second time under hostile settings; the bytes must be the same, and `git am` must take
     /// them.
-    fn apply(&self, phase: String) -> Work<'a> {
-        let export = |out: &Utf8Path| self.phasectl(&["export", &phase, "--draft", "-o", out.as_str()]);
+    fn apply(&self, phase: &PhaseOutline) -> Work<'a> {
+        let phase_name = phase.name.clone();
+        let last = phase.patches.last().map_or(phase.name.as_str(), |patch| patch.id.as_str());
+        let show = self.phasectl(&["show", last, "--json"]);
+        let export = |out: &Utf8Path| self.phasectl(&["export", &phase.name, "--draft", "-o", out.as_str()]);
         let scratch = tempfile::Builder::new().prefix("phasectl-ci-").tempdir().map_err(|error| error.to_string());
         let site = self.site;
         let prepared = scratch.and_then(|scratch| {
@@ -205,7 +262,10 @@ impl<'a> Plan<'a> {
             for call in calls {
                 call.run(&site.root, deadline)?;
             }
-            let checked = mails::same(&one, &two).and_then(|()| taken(site, &phase, &one, &path));
+            let shown = show.read(&site.root, deadline)?;
+            let checked = mails::same(&one, &two)
+                .and_then(|()| tip(&shown))
+                .and_then(|tip| taken(site, &phase_name, &tip, &one, &path));
             checked.map_err(|error| Failure::new(format!("{error:#}")))?;
             // The bytes are one test, the trees another.
             Ok(Count::ONE + Count::ONE)
@@ -231,35 +291,38 @@ fn hostile(call: Call) -> Call {
     })
 }
 
-/// Whether `git am` takes an exported phase, on top of the phases that it requires.
-fn taken(site: &Site, phase: &str, exported: &Utf8Path, scratch: &Utf8Path) -> anyhow::Result<()> {
-    let disk = Disk::new(&site.root);
-    let stack = Stack::load(&disk)?;
-    let cache = Cache::at(&site.cache)?;
-    let base = stg_core::base::load(cache.root(), &stack.base)?;
-    let mut all = Vec::new();
-    let mut start = base.commit.clone();
-    for (part, _) in stack.chain(&Target::Phase(phase.to_owned()))? {
-        if part.name() != phase {
-            // What it stands on was checked in a step of its own; its last commit is a clean base for this one.
-            let last = part.patches.last().map(|patch| format!("refs/phasectl/{}", patch.id()));
-            start = last.unwrap_or(start);
-            continue;
-        }
-        for series in &part.manifest.series {
-            let files = mails::patches(&exported.join(&series.name))?;
-            anyhow::ensure!(
-                files.len() == series.patches.len(),
-                "the series {} has {} patches, exported were {}",
-                series.name,
-                series.patches.len(),
-                files.len()
-            );
-            let refs = series.patches.iter().map(|patch| format!("refs/phasectl/{phase}/{}", patch.name));
-            all.extend(files.into_iter().zip(refs).map(|(file, reference)| Mail { file, reference }));
-        }
+/// The commit in what `phasectl show PATCH --json` prints.
+fn tip(shown: &str) -> anyhow::Result<String> {
+    #[derive(Deserialize)]
+    struct Shown {
+        patch: String,
+        commit: Option<String>,
     }
-    mails::am(&base.repo, &start, &all, scratch)
+    let Shown { patch, commit } = serde_json::from_str(shown).context("reading what `phasectl show --json` says")?;
+    commit.with_context(|| format!("`phasectl show {patch}` names no commit: there is no base"))
+}
+
+/// Whether `git am` takes an exported phase, on top of what it stands on, and makes the trees of the commits that end in
+/// `tip`. What it stands on was checked in a step of its own.
+fn taken(site: &Site, phase: &str, tip: &str, exported: &Utf8Path, scratch: &Utf8Path) -> anyhow::Result<()> {
+    let stack = Stack::load(&Disk::new(&site.root))?;
+    let phase = stack.phase(phase)?;
+    let bare = Cache::at(&site.cache)?.base_repo();
+    let (start, commits) = mails::line(&bare, tip, phase.patches.len())?;
+    let mut files = Vec::new();
+    for series in &phase.manifest.series {
+        let own = mails::patches(&exported.join(&series.name))?;
+        anyhow::ensure!(
+            own.len() == series.patches.len(),
+            "the series {} has {} patches, exported were {}",
+            series.name,
+            series.patches.len(),
+            own.len()
+        );
+        files.extend(own);
+    }
+    let mails: Vec<Mail> = files.into_iter().zip(commits).map(|(file, commit)| Mail { file, commit }).collect();
+    mails::am(&bare, &start, &mails, scratch)
 }
 
 #[cfg(test)]

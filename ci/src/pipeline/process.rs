@@ -2,7 +2,7 @@
 
 //! Running the programs of a step.
 //!
-//! Their stdout is passed on line by line while it is counted; stderr, with its progress bars, is theirs. They stay in our
+//! Their stdout is passed on line by line while it is counted (or kept, where it is an answer to be read); stderr, with its progress bars, is theirs. They stay in our
 //! process group, so that an interrupt at the terminal reaches everybody. A program that is still running when its time is
 //! up is stopped together with everything below it.
 
@@ -60,6 +60,24 @@ impl Call {
     ///
     /// If it cannot be started, fails, reports a failure, or is stopped.
     pub fn run(&self, dir: &Utf8Path, deadline: Option<Instant>) -> Result<Count, Failure> {
+        self.follow(dir, deadline, |line| say(&format!("{line}\n")))
+    }
+
+    /// Runs it like [`Call::run`]; its stdout is not passed on but returned.
+    ///
+    /// # Errors
+    ///
+    /// As [`Call::run`].
+    pub fn read(&self, dir: &Utf8Path, deadline: Option<Instant>) -> Result<String, Failure> {
+        let mut text = String::new();
+        self.follow(dir, deadline, |line| {
+            text.push_str(line);
+            text.push('\n');
+        })?;
+        Ok(text)
+    }
+
+    fn follow(&self, dir: &Utf8Path, deadline: Option<Instant>, mut each: impl FnMut(&str)) -> Result<Count, Failure> {
         let name = self.argv.first().map_or("", String::as_str);
         let mut command = Command::new(name);
         command.args(self.argv.iter().skip(1)).envs(self.env.iter().map(|(key, value)| (key, value)));
@@ -67,10 +85,7 @@ impl Call {
         let child = command.spawn().map_err(|error| Failure::new(format!("cannot run {name}: {error}")))?;
         let mut tally = Tally::new(self.counter);
         let trouble = watch(child, deadline, |line| {
-            say(&format!(
-                "{line}
-"
-            ));
+            each(line);
             tally.line(line);
         });
         tally.finish(trouble.map(|trouble| format!("`{}`: {trouble}", self.argv.join(" "))))
@@ -181,6 +196,13 @@ mod tests {
         assert_eq!(run(&sh("test $A = 1").with("A", "1"), None), Ok(Count::ONE));
         let missing = run(&Call::new(["/no/such/program"]), None).unwrap_err();
         assert!(missing.message.starts_with("cannot run /no/such/program: "), "{}", missing.message);
+    }
+
+    #[test]
+    fn an_answer_is_returned_and_a_failure_is_none() {
+        let read = |script: &str| sh(script).read("/".into(), None);
+        assert_eq!(read("echo '{'; echo '}'").unwrap(), "{\n}\n");
+        assert_eq!(read("echo half; exit 3").unwrap_err().message, "`sh -c echo half; exit 3`: exit status: 3");
     }
 
     #[test]

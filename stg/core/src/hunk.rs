@@ -200,6 +200,9 @@ fn search(lines: &[&[u8]], hunks: &[Hunk], direction: Direction) -> Result<Vec<u
     Ok(places)
 }
 
+/// By how many lines the rest of a hunk may be slid behind its first difference, when a place is looked for to be shown.
+const SLID: isize = 8;
+
 /// Looks for the place of one hunk.
 struct Place<'a> {
     lines: &'a [&'a [u8]],
@@ -230,11 +233,23 @@ impl Place<'_> {
         }
     }
 
-    /// The place where most of the hunk matches, nearest to the expected one; its first difference is the useful thing
-    /// to show, since a hunk that moved and broke differs everywhere at its old place.
+    /// The place where most of the hunk matches, of equal ones the nearest to the expected one; its first difference is
+    /// the useful thing to show, since a hunk that moved and broke differs everywhere at its old place.
+    ///
+    /// Behind the first difference the rest may be slid by a few lines: a line that somebody put into the middle must not
+    /// make the lower half look like the better place.
     fn nearest(&self) -> (usize, Why) {
         let Self { lines, old, from, expected, .. } = *self;
-        let score = |at: usize| old.iter().enumerate().filter(|(n, want)| lines.get(at + n) == Some(want)).count();
+        let head = |at: usize| old.iter().enumerate().take_while(|(n, want)| lines.get(at + n) == Some(want)).count();
+        let tail = |at: usize, head: usize, slid: isize| {
+            let there = |n: usize| (at + n).checked_add_signed(slid).and_then(|line| lines.get(line));
+            old.iter().enumerate().skip(head).filter(|(n, want)| there(*n) == Some(want)).count()
+        };
+        let score = |at: usize| {
+            let head = head(at);
+            let tail = (-SLID..=SLID).map(|slid| tail(at, head, slid)).max().unwrap_or(0);
+            (head + tail, head)
+        };
         let best = (from..=lines.len())
             .max_by_key(|&at| (score(at), std::cmp::Reverse(at.abs_diff(expected))))
             .unwrap_or(expected);

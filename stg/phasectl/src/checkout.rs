@@ -35,6 +35,17 @@ pub(crate) fn remember(worktree: &Utf8Path, project: &Utf8Path) -> anyhow::Resul
     Ok(())
 }
 
+/// Forgets a worktree that is gone.
+pub(crate) fn forget(worktree: &Utf8Path) -> anyhow::Result<()> {
+    let Some(note) = note(worktree) else { return Ok(()) };
+    match std::fs::remove_file(&note) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {note}"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The worktree at or around a directory.
 pub(crate) fn find(inside: &Utf8Path) -> Option<Known> {
     inside.ancestors().find_map(|directory| {
@@ -58,5 +69,8 @@ mod tests {
         let known = find(&worktree.join("drivers/pci")).unwrap();
         assert_eq!((known.project.as_str(), known.cache().unwrap().as_path()), ("/project", cache));
         assert_eq!(find(&cache.join("worktrees")), None);
+        forget(&worktree).unwrap();
+        forget(&worktree).unwrap();
+        assert_eq!(find(&worktree), None);
     }
 }

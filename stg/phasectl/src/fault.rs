@@ -5,9 +5,14 @@
 //! [`stg_core::Fault`] is the fault as a file and as a commit. What its `Expect:` means only the harness knows: here it
 //! becomes a verdict class, and never `pass`, since a fault that passes shows nothing.
 
+use harness::filter::Filter;
+use harness::scenario::Scenario;
 use harness::verdict::Class;
 use stg_core::stack::scenario_of;
 use stg_core::{Error, Result, Source, Stack};
+
+use crate::scenarios::cases;
+use crate::text::listing;
 
 /// A fault and the verdict that it must lead to.
 #[derive(Debug, Clone)]
@@ -16,35 +21,50 @@ pub(crate) struct Fault {
     pub(crate) mistake: stg_core::Fault,
     /// How its scenario must end.
     pub(crate) expect: Class,
+    /// What must notice it.
+    pub(crate) scenario: Scenario,
 }
 
-/// Reads every fault, sorted by file name.
+/// Reads every fault, sorted by file name. `scenarios` are those of all phases.
 ///
 /// # Errors
 ///
-/// All mistakes in their files.
-pub(crate) fn load(source: &dyn Source, stack: &Stack) -> Result<Vec<Fault>> {
+/// All mistakes in their files: also that a scenario, or the case of it, does not exist.
+pub(crate) fn load(source: &dyn Source, stack: &Stack, scenarios: &[Scenario]) -> Result<Vec<Fault>> {
     let mut all = Vec::new();
     let mut wrong = Vec::new();
     for mistake in stg_core::assemble::faults(source, stack)? {
-        match mistake.expect.parse() {
-            Ok(Class::Pass) => wrong.push(mistake.wrong("Expect", "a fault that passes shows nothing")),
-            Ok(expect) => all.push(Fault { mistake, expect }),
-            Err(message) => wrong.push(mistake.wrong("Expect", message)),
+        let expect = match mistake.expect.parse() {
+            Ok(Class::Pass) => Err("a fault that passes shows nothing".to_owned()),
+            other => other,
+        };
+        let expect = expect.map_err(|message| mistake.wrong("Expect", message));
+        let scenario = scenario(&mistake, scenarios).map_err(|message| mistake.wrong("Scenario", message));
+        match (expect, scenario) {
+            (Ok(expect), Ok(scenario)) => {
+                let scenario = scenario.clone();
+                all.push(Fault { mistake, expect, scenario });
+            }
+            (expect, scenario) => wrong.extend(scenario.err().into_iter().chain(expect.err())),
         }
     }
     if wrong.is_empty() { Ok(all) } else { Err(Error::Invalid(wrong)) }
+}
+
+/// The scenario that a fault names, as a whole or one case of it.
+fn scenario<'a>(mistake: &stg_core::Fault, scenarios: &'a [Scenario]) -> std::result::Result<&'a Scenario, String> {
+    let (wanted, id) = (&mistake.scenario, scenario_of(&mistake.scenario));
+    let cases = cases(scenarios);
+    match scenarios.iter().find(|scenario| scenario.id == id) {
+        Some(scenario) if Filter::new([wanted.clone()]).check(&cases).is_ok() => Ok(scenario),
+        _ => Err(format!("there is no scenario `{wanted}`; there are: {}", listing(&cases))),
+    }
 }
 
 impl Fault {
     /// Whether a user who types `name` means this one: with or without its row.
     pub(crate) fn is_called(&self, name: &str) -> bool {
         self.mistake.name == name || self.mistake.id() == name
-    }
-
-    /// The scenario without the case.
-    pub(crate) fn scenario_id(&self) -> &str {
-        scenario_of(&self.mistake.scenario)
     }
 }
 
@@ -63,16 +83,34 @@ Why not.
 ";
 
     fn loaded(expect: &str) -> Result<Vec<Fault>> {
-        let small = Small::new();
-        small.put("selftests/faults/1.1-forgotten.patch", &FAULT.replace("stage2-failure", expect));
-        load(&small.disk(), &small.stack())
+        planted(&FAULT.replace("stage2-failure", expect))
+    }
+
+    fn planted(text: &str) -> Result<Vec<Fault>> {
+        let small = Small::new().with_scenarios();
+        small.put("selftests/faults/1.1-forgotten.patch", text);
+        let (disk, stack) = (small.disk(), small.stack());
+        let scenarios = crate::scenarios::of_phases(&disk, &stack).unwrap();
+        load(&disk, &stack, &scenarios)
     }
 
     #[test]
     fn names_with_and_without_the_row() {
         let fault = &loaded("stage2-failure").unwrap()[0];
         assert!(fault.is_called("forgotten") && fault.is_called("1.1-forgotten") && !fault.is_called("1.1"));
-        assert_eq!((fault.scenario_id(), fault.expect), ("phase1/first", Class::Stage2Failure));
+        assert_eq!((fault.scenario.id.as_str(), fault.expect), ("phase1/first", Class::Stage2Failure));
+    }
+
+    #[test]
+    fn a_scenario_exists() {
+        assert!(planted(&FAULT.replace("first/x", "first")).is_ok());
+        for wrong in ["first/y", "fir", "third", "first/x/x"] {
+            let error = planted(&FAULT.replace("first/x", wrong)).unwrap_err().to_string();
+            let start =
+                format!("selftests/faults/1.1-forgotten.patch:4: there is no scenario `phase1/{wrong}`; there are: ");
+            assert!(error.starts_with(&start) && error.ends_with("fix: correct `Scenario:`"), "{error}");
+        }
+        assert!(planted(&FAULT.replace("phase1/first/x", "phase1")).is_err());
     }
 
     #[test]

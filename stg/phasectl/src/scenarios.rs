@@ -104,6 +104,25 @@ pub(crate) fn of_phase(source: &dyn Source, phase: &Phase) -> anyhow::Result<Vec
     Err(stg_core::Error::Invalid(wrong).into())
 }
 
+/// The scenarios of every phase.
+///
+/// # Errors
+///
+/// As [`of_phase`], with the mistakes of all phases.
+pub(crate) fn of_phases(source: &dyn Source, stack: &Stack) -> anyhow::Result<Vec<Scenario>> {
+    let (mut all, mut wrong) = (Vec::new(), Vec::new());
+    for phase in &stack.phases {
+        match of_phase(source, phase) {
+            Ok(scenarios) => all.extend(scenarios),
+            Err(error) => match error.downcast_ref() {
+                Some(stg_core::Error::Invalid(more)) => wrong.extend(more.iter().cloned()),
+                _ => return Err(error),
+            },
+        }
+    }
+    if wrong.is_empty() { Ok(all) } else { Err(stg_core::Error::Invalid(wrong).into()) }
+}
+
 /// Chooses what runs: `wanted` by name if there is any, else everything that belongs to the subject.
 ///
 /// # Errors
@@ -170,7 +189,8 @@ fn named(all: &[Scenario], phase: &str, wanted: &[String]) -> Result<Filter, Fai
     Ok(Filter::new(names))
 }
 
-fn cases(all: &[Scenario]) -> Vec<String> {
+/// Every case by its full name.
+pub(crate) fn cases(all: &[Scenario]) -> Vec<String> {
     all.iter().flat_map(|scenario| scenario.cases.iter().map(|case| scenario.case_id(case))).collect()
 }
 

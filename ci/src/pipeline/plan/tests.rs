@@ -17,8 +17,12 @@ fn site(root: &Utf8Path) -> Site {
 fn outline() -> Outline {
     let phase = |name: &str, faults: &[&str]| PhaseOutline {
         name: name.into(),
-        patches: vec![format!("{name}/one"), format!("{name}/two")],
+        patches: vec![
+            PatchOutline { id: format!("{name}/one"), tested: false },
+            PatchOutline { id: format!("{name}/two"), tested: true },
+        ],
         scenarios: vec![format!("{name}/fd")],
+        blackouts: faults.iter().map(|_| format!("{name}/blackout")).collect(),
         faults: faults.iter().map(|&fault| fault.to_owned()).collect(),
     };
     Outline { phases: vec![phase("phase1", &["1.1-leak"]), phase("phase2", &[])] }
@@ -49,9 +53,9 @@ fn the_default_run() {
     apply/phase1 [base]: phasectl export phase1, twice; git am of the mails
     apply/phase2 [base]: phasectl export phase2, twice; git am of the mails
     kernel [base] fleeting: phasectl build phase2
-    scenarios/phase1 [kernel]: phasectl test phase1
-    scenarios/phase2 [kernel]: phasectl test phase2
-    scenarios/harness [kernel]: phasectl test harness
+    scenarios/phase1 [kernel]: phasectl test phase1: each scenario once (blackouts: --full)
+    scenarios/phase2 [kernel]: phasectl test phase2: each scenario once (blackouts: --full)
+    scenarios/harness [kernel]: phasectl test harness: each scenario once (blackouts: --full)
     ");
 }
 
@@ -62,15 +66,17 @@ fn the_full_run_adds_to_it() {
     insta::assert_snapshot!(rest.trim_start(), @"
     patch/phase1/one [base]: phasectl build phase1/one
     patch/phase1/two [base]: phasectl build phase1/two
+    patch/phase1/two/test [patch/phase1/two]: phasectl test phase1/two
     patch/phase2/one [base]: phasectl build phase2/one
     patch/phase2/two [base]: phasectl build phase2/two
+    patch/phase2/two/test [patch/phase2/two]: phasectl test phase2/two
     gate-off/phase1 [base]: phasectl build phase1 --gate-off
     faults/1.1-leak [kernel]: phasectl faults phase1 --fault 1.1-leak
     repeat/phase1/fd [kernel]: phasectl test phase1 --scenario phase1/fd --repeat 3
     blackout/phase1 [kernel]: phasectl blackout phase1
     gate-off/phase2 [base]: phasectl build phase2 --gate-off
     repeat/phase2/fd [kernel]: phasectl test phase2 --scenario phase2/fd --repeat 3
-    blackout/phase2 [kernel]: phasectl blackout phase2
+    blackout/harness [kernel]: phasectl blackout harness
     ");
 }
 
@@ -85,10 +91,34 @@ fn a_broken_manifest_fails_as_a_step() {
 }
 
 #[test]
+fn the_commit_comes_from_this_runs_own_answer() {
+    let shown = r#"{ "patch": "phase1/two", "series": "s", "commit": "c0ffee", "tree": "7ree" }"#;
+    assert_eq!(tip(shown).unwrap(), "c0ffee");
+    let none = tip(r#"{ "patch": "phase1/two", "commit": null }"#).unwrap_err();
+    assert_eq!(none.to_string(), "`phasectl show phase1/two` names no commit: there is no base");
+    assert!(tip("error").is_err());
+}
+
+#[test]
+fn blackouts_are_known_by_their_file() {
+    let guard = tempfile::tempdir().unwrap();
+    let root = Utf8Path::from_path(guard.path()).unwrap();
+    let read = |text: &str| {
+        std::fs::write(root.join("x.yaml"), text).unwrap();
+        yaml::read::<Head>(&Disk::new(root), "x.yaml".into()).unwrap().1.blackout.is_some()
+    };
+    assert!(read("title: x\nblackout:\n  to: usable\n"));
+    assert!(!read("title: blackout\nstages: []\n"));
+}
+
+#[test]
 fn this_checkout_has_a_plan() {
     let root = Utf8Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
     let outline = Outline::read(root).unwrap();
     assert!(!outline.phases.is_empty() && outline.phases.iter().all(|phase| !phase.patches.is_empty()), "{outline:?}");
+    let phase1 = outline.phases.iter().find(|phase| phase.name == "phase1").unwrap();
+    assert!(phase1.blackouts == ["phase1/blackout"] && !phase1.scenarios.contains(&phase1.blackouts[0]), "{phase1:?}");
+    assert!(phase1.patches.iter().any(|patch| patch.tested) && !phase1.patches.iter().all(|patch| patch.tested));
     let files = root.join("selftests/faults").read_dir_utf8().unwrap().map(|entry| entry.unwrap().into_path());
     let mut files: Vec<String> = files.map(|file| file.file_stem().unwrap().to_owned()).collect();
     let mut faults: Vec<String> = outline.phases.into_iter().flat_map(|phase| phase.faults).collect();

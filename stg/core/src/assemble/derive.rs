@@ -133,7 +133,8 @@ fn step_back(patch: &Patch, diff: &FileDiff, after: &File) -> Result<File, Box<D
     let again = again.map_err(|what| misplaced(patch, diff, &what, Direction::Apply))?;
     if again != after.bytes {
         let message = format!("the hunks of {} fit at more than one place", diff.path);
-        let fix = "let `phasectl edit` and `refresh` write the hunks";
+        let fix =
+            "add lines around them to the hunks until the place is the only one, or take the .patch back with git";
         return Err(Diagnostic::new(&patch.file, message, fix).at(diff.line).into());
     }
     let mut executable = after.executable;

@@ -70,7 +70,7 @@ fn hunk_that_does_not_apply() {
     phases/phase1/track.patch:13: hunk 1 of patch track does not apply to drivers/pci/pci.c: line 20 differs
       wanted: line twenty
       found:  line 20
-      fix: run `phasectl edit` on the patch that changed these lines last, bring this one up to date and `refresh`
+      fix: correct the lines of this hunk in phases/phase1/track.patch, from line 13, by hand, so that they are the file's, or take back the change that broke it with git
     ");
 }
 
@@ -82,7 +82,7 @@ fn hunk_that_does_not_come_off() {
     phases/phase1/track.patch:26: hunk 1 of patch track does not come off rust/kernel/kho.rs: line 6 differs
       wanted: tracked
       found:  edited by hand
-      fix: kernel/ holds files as of the end of the phase: change them through `phasectl edit` and `refresh`, which keep both sides in step
+      fix: correct the lines of this hunk in phases/phase1/track.patch, from line 26, by hand, so that they are those of kernel/phase1/rust/kernel/kho.rs, or take back the change to either file with git; `phasectl edit` and `refresh` keep the two in step
     ");
 }
 
@@ -142,7 +142,7 @@ fn a_deletion_of_a_part() {
     world.replace(KHO, "explained\n", "");
     insta::assert_snapshot!(world.error(), @r"
     phases/phase1/docs.patch:5: the diff deletes drivers/pci/Kconfig, but takes only part of its lines
-      fix: let `phasectl edit` and `refresh` write the diff
+      fix: take out every line of the file in its hunk, or take the .patch back with git
     ");
 }
 

@@ -63,7 +63,7 @@ pub(crate) fn edit(
     if diff.deleted.is_some() {
         if !content.is_empty() {
             let message = format!("the diff deletes {old_path}, but takes only part of its lines");
-            return complain(message, "let `phasectl edit` and `refresh` write the diff");
+            return complain(message, "take out every line of the file in its hunk, or take the .patch back with git");
         }
         return Ok(vec![(old_path.to_owned(), Update::Remove)]);
     }

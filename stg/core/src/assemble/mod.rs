@@ -22,7 +22,7 @@ use crate::git::{NewCommit, Oid, Repo};
 use crate::hunk::{Direction, Mismatch};
 use crate::patchfile::FileDiff;
 use crate::source::Source;
-use crate::stack::{Patch, Phase, Stack, Target};
+use crate::stack::{Patch, Phase, Stack, Target, home};
 
 /// A stack as commits.
 #[derive(Debug, Clone)]
@@ -150,14 +150,23 @@ pub(crate) fn assemble_chain(
 
 /// What to say of a hunk without a place.
 pub(crate) fn misplaced(patch: &Patch, file: &FileDiff, what: &Mismatch, direction: Direction) -> Diagnostic {
+    // `edit` and `refresh` need a project that assembles: they cannot be the remedy for one that does not.
+    let place = format!("{}, from line {},", patch.file, what.at);
     let (verb, fix) = match direction {
         Direction::Apply => (
             "does not apply to",
-            "run `phasectl edit` on the patch that changed these lines last, bring this one up to date and `refresh`",
+            format!(
+                "correct the lines of this hunk in {place} by hand, so that they are the file's, or take back the change that \
+                 broke it with git"
+            ),
         ),
         Direction::TakeBack => (
             "does not come off",
-            "kernel/ holds files as of the end of the phase: change them through `phasectl edit` and `refresh`, which keep both sides in step",
+            format!(
+                "correct the lines of this hunk in {place} by hand, so that they are those of {}, or take back the change to \
+                 either file with git; `phasectl edit` and `refresh` keep the two in step",
+                home(&patch.phase, &file.path)
+            ),
         ),
     };
     let message = format!("hunk {} of patch {} {verb} {}: {}", what.number, patch.entry.name, file.path, what.why);

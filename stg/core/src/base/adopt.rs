@@ -8,24 +8,28 @@
 //! shallow. Only a clone tells the true base-commit; a package has none.
 
 use camino::Utf8Path;
+use stg_env::Cache;
 
 use super::{Base, Origin, release, repo_path};
 use crate::error::{Error, Result};
 use crate::git::Repo;
 use crate::git::command::Git;
 use crate::manifest::BaseManifest;
+use crate::source::absolute;
 
 /// Makes the newest release tag of the manifest's release in the clone at `path` the current base.
 ///
 /// # Errors
-/// [`Error::Base`] when `path` is no repository, lacks the tag, or lacks objects (a partial clone).
+/// [`Error::Base`] when `path` does not exist or is no repository, lacks the tag, or lacks objects (a partial clone).
 pub fn adopt(cache: &Utf8Path, manifest: &BaseManifest, path: &Utf8Path) -> Result<Base> {
-    let path = path.canonicalize_utf8().map_err(Error::io(path))?;
+    let clone = "give the path of a Linux clone";
+    let path = path.canonicalize_utf8().map_err(|error| Error::base(format!("{path}: {error}"), clone))?;
+    let _one_at_a_time = Cache::at(&absolute(cache)?)?.lock("base")?;
     let ask = |args: &[&str]| Git::reading(&path).args(args).line();
     let refuse = |message: String, fix: &str| Err(Error::base(message, fix));
     ask(&["rev-parse", "--git-dir"]).map_err(|error| {
         let message = format!("{path} is not a git repository that can be read: {error}");
-        Error::base(message, "give the path of a Linux clone")
+        Error::base(message, clone)
     })?;
     if ask(&["config", "--get-regexp", r"^remote\..*\.promisor$"]).is_ok_and(|text| text.contains("true")) {
         return refuse(format!("{path} is a partial clone: objects are missing"), "use a full clone");

@@ -303,5 +303,25 @@ fn clones_that_will_not_do() {
     let nothing = dir.path().join("nothing");
     std::fs::create_dir(&nothing).unwrap();
     assert!(error(&nothing).starts_with("DIR/nothing is not a git repository that can be read"));
+    insta::assert_snapshot!(error(&dir.path().join("nowhere")), @r"
+    DIR/nowhere: No such file or directory (os error 2)
+      fix: give the path of a Linux clone
+    ");
+    let missing = adopt(&cache, &manifest(), &dir.path().join("nowhere")).unwrap_err();
+    assert_eq!(missing.exit_code(), stg_env::exit::ENVIRONMENT);
     assert!(!cache.join("base.json").exists());
+}
+
+#[test]
+fn one_process_at_a_time_chooses_the_base() {
+    let dir = tempdir();
+    let (clone, cache) = (a_clone(&dir), dir.path().join("cache"));
+    let held = stg_env::Cache::at(&cache).unwrap().lock("base").unwrap();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        scope.spawn(|| sender.send(adopt(&cache, &manifest(), &clone).is_ok()).unwrap());
+        assert!(receiver.recv_timeout(std::time::Duration::from_millis(200)).is_err(), "it did not wait");
+        drop(held);
+        assert!(receiver.recv().unwrap());
+    });
 }

@@ -5,14 +5,20 @@
 //! [`open`] checks the patch out under `<cache>/worktrees`; people edit, amend or commit there as they like. [`refresh`]
 //! takes the difference between the patch's parent and the worktree's files, however it came about, and writes it into
 //! kernel/ and the .patch files. A small record beside the worktree says which commit it was opened at: if the project's
-//! idea of the patch changed meanwhile, `refresh` refuses, because it would take that change back.
+//! idea of the patch changed meanwhile, `refresh` refuses, because it would take that change back. [`close`] removes a
+//! worktree, if nothing is lost with it.
+//!
+//! All three hold the cache's lock `edit`, so that of two processes the second sees what the first one did, whole.
 
+mod close;
 mod refresh;
 mod replay;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
+use stg_env::{Cache, LockGuard};
 
+pub use self::close::{Closed, close};
 pub use self::refresh::{Refreshed, Which, refresh};
 use crate::assemble::{AssembledPatch, assemble};
 use crate::base::Base;
@@ -51,6 +57,10 @@ fn record_path(worktree: &Utf8Path) -> Utf8PathBuf {
     worktree.with_file_name(format!("{}.json", worktree.file_name().unwrap_or_default()))
 }
 
+fn lock(cache: &Utf8Path) -> Result<LockGuard> {
+    Ok(Cache::at(cache)?.lock("edit")?)
+}
+
 impl Record {
     fn load(worktree: &Utf8Path) -> Result<Self> {
         let path = record_path(worktree);
@@ -75,6 +85,7 @@ impl Record {
 /// [`Error::Refused`] when its worktree has changes that `refresh` has not taken yet.
 pub fn open(cache: &Utf8Path, base: &Base, source: &dyn Source, patch: &str) -> Result<Opened> {
     let cache = &absolute(cache)?;
+    let _one_at_a_time = lock(cache)?;
     let stack = Stack::load(source)?;
     let id = stack.patch(patch)?.1.id();
     let assembled = assemble(base, source, &stack, &Target::Patch(id.clone()))?;

@@ -53,8 +53,10 @@ pub struct Refreshed {
 /// [`Error::Invalid`] for conflicts with later patches and for content that a patch cannot hold; [`Error::Refused`] when
 /// the worktree and the project no longer belong together. Nothing was written then.
 pub fn refresh(cache: &Utf8Path, base: &Base, disk: &Disk, which: &Which) -> Result<Refreshed> {
+    let cache = &absolute(cache)?;
+    let _one_at_a_time = super::lock(cache)?;
     let stack = Stack::load(disk)?;
-    let (path, record) = find(&absolute(cache)?, &stack, which)?;
+    let (path, record) = find(cache, &stack, which)?;
     let repo = Repo::open(&base.repo)?;
     let (phase, patch) = stack.patch(&record.patch)?;
     let old = assemble_in(&repo, base, disk, &stack, &Target::Phase(phase.name().to_owned()))?;

@@ -359,3 +359,75 @@ fn an_interrupted_checkout_is_made_anew() {
     let status = Command::new("git").args(["status", "--porcelain"]).current_dir(&again.path).output().unwrap();
     assert!(status.stdout.is_empty());
 }
+
+#[test]
+fn a_worktree_goes_when_nothing_is_lost_with_it() {
+    let world = World::new();
+    let cache = world.cache();
+    let opened = world.edit("kho");
+    write(&opened, "rust/helpers/b.c", "b\n");
+    write(&opened, "rust/helpers/b.o", "ignored\n");
+    let error = close(&cache, "phase1/kho", false).unwrap_err().to_string();
+    insta::assert_snapshot!(error.replace(cache.as_str(), "CACHE"), @r"
+    the worktree CACHE/worktrees/edit-phase1-kho has changes that were not taken back
+      fix: run `phasectl refresh phase1/kho` to take its changes, or `phasectl edit --done --force phase1/kho` to drop them
+    ");
+    assert!(opened.path.exists());
+    world.refresh("kho").unwrap();
+    assert_eq!(close(&cache, "phase1/kho", false).unwrap().path, opened.path);
+    assert!(!opened.path.exists() && !record_path(&opened.path).exists());
+    assert_eq!(world.get("kernel/phase1/rust/helpers/b.c"), "b\n");
+    insta::assert_snapshot!(close(&cache, "phase1/kho", true).unwrap_err(), @r"
+    there is no worktree of phase1/kho
+      fix: there is nothing to do; `phasectl edit phase1/kho` opens one
+    ");
+    assert!(!world.edit("kho").existed);
+}
+
+/// git trusts size and date, the date to the second, of files that are older than its index.
+#[test]
+fn a_change_of_the_same_size_in_the_same_second_is_seen() {
+    let world = World::new();
+    let opened = world.edit("kho");
+    write(&opened, "drivers/pci/pci.c", &read(&opened, "drivers/pci/pci.c").replace("line 30\n", "LINE 30\n"));
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    assert!(close(&world.cache(), "phase1/kho", false).is_err());
+    world.refresh("kho").unwrap();
+    assert!(world.get("phases/phase1/kho.patch").contains("+LINE 30\n"));
+}
+
+#[test]
+fn a_worktree_with_commits_or_without_a_record_goes_by_force_only() {
+    let world = World::new();
+    let cache = world.cache();
+    let opened = world.edit("kho");
+    git(&opened, &["commit", "-q", "--amend", "-m", "another message"]);
+    assert!(close(&cache, "phase1/kho", false).is_err());
+    git(&opened, &["reset", "-q", "--hard", &opened.commit.to_string()]);
+    std::fs::remove_file(record_path(&opened.path)).unwrap();
+    let error = close(&cache, "phase1/kho", false).unwrap_err().to_string();
+    assert!(error.contains("cannot be told"), "{error}");
+    close(&cache, "phase1/kho", true).unwrap();
+    assert!(!opened.path.exists());
+}
+
+#[test]
+fn edit_refresh_and_close_wait_for_each_other() {
+    let world = World::new();
+    let (cache, base, disk) = (world.cache(), world.base.clone(), world.disk());
+    let which = Which::Patch("kho".to_owned());
+    let steps: [&(dyn Fn() -> bool + Sync); 3] =
+        [&|| open(&cache, &base, &disk, "kho").is_ok(), &|| refresh(&cache, &base, &disk, &which).is_ok(), &|| {
+            close(&cache, "phase1/kho", false).is_ok()
+        }];
+    for step in steps {
+        let held = lock(&cache).unwrap();
+        let (sender, receiver) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            scope.spawn(move || sender.send(step()).unwrap());
+            assert!(receiver.recv_timeout(std::time::Duration::from_millis(100)).is_err(), "it did not wait");
+            drop(held);
+            assert!(receiver.recv().unwrap());
+        });
+    }
+}

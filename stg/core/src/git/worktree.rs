@@ -69,6 +69,11 @@ impl Repo {
             .map_err(|path| Error::refused(format!("{} is not UTF-8", path.display()), "set TMPDIR to another path"))?;
         if Utf8Path::new(&index).exists() {
             std::fs::copy(&index, &copy_path).map_err(Error::io(&index))?;
+            // The date says which entries git may trust: a file that was written in the same second as the index may have
+            // changed after it, at the same size, and is read again only if the index is not younger than it was.
+            let date = std::fs::metadata(&index).and_then(|meta| meta.modified()).map_err(Error::io(&index))?;
+            let copied = std::fs::File::options().write(true).open(&copy_path).map_err(Error::io(&copy_path))?;
+            copied.set_modified(date).map_err(Error::io(&copy_path))?;
         }
         let with = |args: &[&str]| Git::worktree(path).env("GIT_INDEX_FILE", copy_path.as_str()).args(args).line();
         with(&["add", "--all", "."])?;

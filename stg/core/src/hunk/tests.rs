@@ -95,6 +95,35 @@ fn the_first_line_that_differs_is_named() {
     ");
 }
 
+/// The lower part of the hunk is longer, and matches one line further down.
+#[test]
+fn a_line_that_was_put_into_the_middle_is_what_differs() {
+    let hunks = parse("@@ -2,6 +2,7 @@\n doc\n struct\n a\n+new\n b\n c\n end\n");
+    let error = apply(b"top\ndoc\nmine\nstruct\na\nb\nc\nend\n", &hunks).unwrap_err();
+    assert_eq!(error.at, 15);
+    insta::assert_snapshot!(error.why, @r"
+    line 3 differs
+      wanted: struct
+      found:  mine
+    ");
+    // The same when the hunk comes off, and when a line was taken out.
+    let error = take_back(b"top\ndoc\nmine\nstruct\na\nnew\nb\nc\nend\n", &hunks).unwrap_err();
+    assert_eq!((error.at, error.why.to_string().lines().next()), (15, Some("line 3 differs")));
+    let error = apply(b"top\ndoc\na\nb\nc\nend\n", &hunks).unwrap_err();
+    assert_eq!((error.at, error.why.to_string().lines().next()), (15, Some("line 3 differs")));
+}
+
+#[test]
+fn of_places_that_match_alike_the_expected_one_is_shown() {
+    let hunks = parse("@@ -3,2 +3,3 @@\n a\n b\n+new\n");
+    let error = apply(b"a\nx\na\ny\na\nz\n", &hunks).unwrap_err();
+    insta::assert_snapshot!(error.why, @r"
+    line 4 differs
+      wanted: b
+      found:  y
+    ");
+}
+
 #[test]
 fn the_end_of_line_at_the_end_counts() {
     let hunks = parse("@@ -1 +1 @@\n-a\n\\ No newline at end of file\n+a\n");

@@ -8,7 +8,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{BASE_FILE, BaseManifest, Loaded};
 use crate::error::{Diagnostic, Result, check};
-use crate::source::Entry;
+use crate::source::{Entry, Source};
 use crate::stack::scenario_of;
 use crate::yaml::locate;
 
@@ -39,14 +39,40 @@ pub(super) fn phases(all: &[Loaded], listed: &[Entry]) -> Result<()> {
         checker.found.push(Diagnostic::new(&entry.path, message, "put the file itself here"));
     }
     let names: BTreeSet<&str> = all.iter().map(|one| one.manifest.phase.as_str()).collect();
-    let scenarios: BTreeSet<&str> = all.iter().flat_map(|one| &one.manifest.scenarios).map(String::as_str).collect();
     let mut patches = BTreeMap::new();
     for one in all {
         checker.phase(one, &names);
-        checker.patches(one, &scenarios, &mut patches);
+        checker.patches(one, &mut patches);
         checker.unlisted(one);
     }
     check(checker.found)
+}
+
+/// Directories of a phase without its manifest: what is in them would belong to nothing, without a word.
+pub(super) fn orphans(source: &dyn Source, phases: &[Entry]) -> Result<()> {
+    let (mut entries, mut found) = (phases.to_vec(), Vec::new());
+    for top in ["kernel", "selftests"] {
+        entries.extend(source.list(Utf8Path::new(top))?);
+    }
+    let mut seen = BTreeSet::new();
+    for entry in &entries {
+        let parts: Vec<&str> = entry.path.components().map(|part| part.as_str()).collect();
+        let [top, name, _, ..] = parts[..] else { continue };
+        let manifest = Utf8Path::new("phases").join(name).join("phase.yaml");
+        // Beside the phases, kernel/ and selftests/ have directories of the project's own.
+        let phase = top == "phases" || name.strip_prefix("phase").is_some_and(numbered);
+        if phase && seen.insert((top, name)) && !phases.iter().any(|entry| entry.path == manifest) {
+            let message = format!("a directory of {name}, which is not a phase: there is no {manifest}");
+            let fix = format!("write {manifest}, or remove the directory");
+            found.push(Diagnostic::new(Utf8Path::new(top).join(name), message, fix));
+        }
+    }
+    check(found)
+}
+
+/// `2`, `2b`, `-2`, `_two`: what may follow `phase` in a phase's name.
+fn numbered(rest: &str) -> bool {
+    rest.starts_with(|c: char| c.is_ascii_digit() || c == '-' || c == '_')
 }
 
 struct Checker {
@@ -84,6 +110,14 @@ impl Checker {
                 self.complain(one, ("gates", gate), format!("gate `{gate}` is not a Kconfig symbol"), fix);
             }
         }
+        for list in &manifest.lists {
+            // They are printed as part of a command line.
+            let part = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._+-".contains(&byte));
+            if !list.split_once('@').is_some_and(|(name, host)| !name.is_empty() && part(name) && part(host)) {
+                let fix = "write it as in `linux-kernel@vger.kernel.org`";
+                self.complain(one, ("lists", list), format!("`{list}` is not the address of a mailing list"), fix);
+            }
+        }
         for scenario in &manifest.scenarios {
             let mine = scenario.strip_prefix(&format!("{}/", manifest.phase));
             if !mine.is_some_and(plain) {
@@ -100,7 +134,7 @@ impl Checker {
         }
     }
 
-    fn patches(&mut self, one: &Loaded, scenarios: &BTreeSet<&str>, seen: &mut BTreeMap<String, Utf8PathBuf>) {
+    fn patches(&mut self, one: &Loaded, seen: &mut BTreeMap<String, Utf8PathBuf>) {
         let directory = one.file.parent().unwrap_or(Utf8Path::new("")).to_owned();
         let mut series_names = BTreeSet::new();
         for series in &one.manifest.series {
@@ -131,8 +165,12 @@ impl Checker {
                     self.complain(one, ("name", &patch.name), message, fix);
                 }
                 for test in &patch.tests {
-                    if !scenarios.contains(scenario_of(test)) {
-                        let message = format!("patch `{}` names the test `{test}`, which no phase lists", patch.name);
+                    // Only the phase's own run with it.
+                    if !one.manifest.scenarios.iter().any(|scenario| scenario == scenario_of(test)) {
+                        let message = format!(
+                            "patch `{}` names the test `{test}`, which `scenarios:` of {} does not list",
+                            patch.name, one.manifest.phase
+                        );
                         let fix = "add it to `scenarios:`, or correct the name";
                         self.complain(one, ("tests", test), message, fix);
                     }

@@ -184,6 +184,7 @@ pub(crate) fn load_phases(source: &dyn Source) -> Result<Vec<Loaded>> {
         }
     }
     crate::error::check(found)?;
+    check::orphans(source, &listed)?;
     check::phases(&all, &listed)?;
     Ok(all)
 }

@@ -88,7 +88,7 @@ fn names_and_references() {
       fix: write `VFIO_PCI`
     ");
     insta::assert_snapshot!(error("tests: [phase1/fd-preserve/legacy]", "tests: [phase1/nothing]"), @r"
-    phases/phase1/phase.yaml:17:17: patch `track` names the test `phase1/nothing`, which no phase lists
+    phases/phase1/phase.yaml:17:17: patch `track` names the test `phase1/nothing`, which `scenarios:` of phase1 does not list
       fix: add it to `scenarios:`, or correct the name
     ");
     insta::assert_snapshot!(error("scenarios: [phase1/fd-preserve]", "scenarios: [phase1/fd-preserve, other]"), @r"
@@ -124,6 +124,46 @@ fn patches_and_their_files() {
       fix: create it, or take the patch out of the list
     phases/phase2/domain.patch: no series of phases/phase2/phase.yaml lists this patch
       fix: list it under `patches:` at its place in the order, or delete it
+    ");
+}
+
+#[test]
+fn a_directory_of_no_phase() {
+    let world = World::new();
+    world.put("kernel/phase3/rust/kernel/a.rs", "a\n");
+    world.put("selftests/phase3/tools/testing/selftests/a.c", "a\n");
+    world.put("selftests/phase3/tools/testing/selftests/b.c", "b\n");
+    world.put("phases/phase4/phase.yml", "phase: phase4\n");
+    world.put("kernel/host-tests/src/lib.rs", "\n");
+    world.put("selftests/phases.rs", "\n");
+    insta::assert_snapshot!(world.load().unwrap_err(), @r"
+    phases/phase4: a directory of phase4, which is not a phase: there is no phases/phase4/phase.yaml
+      fix: write phases/phase4/phase.yaml, or remove the directory
+    kernel/phase3: a directory of phase3, which is not a phase: there is no phases/phase3/phase.yaml
+      fix: write phases/phase3/phase.yaml, or remove the directory
+    selftests/phase3: a directory of phase3, which is not a phase: there is no phases/phase3/phase.yaml
+      fix: write phases/phase3/phase.yaml, or remove the directory
+    ");
+}
+
+#[test]
+fn tests_are_scenarios_of_the_same_phase() {
+    let world = World::new();
+    let text = world.get("phases/phase2/phase.yaml");
+    world.put("phases/phase2/phase.yaml", format!("{text}        tests: [phase1/fd-preserve]\n"));
+    insta::assert_snapshot!(world.load().unwrap_err(), @r"
+    phases/phase2/phase.yaml:11:17: patch `domain` names the test `phase1/fd-preserve`, which `scenarios:` of phase2 does not list
+      fix: add it to `scenarios:`, or correct the name
+    ");
+}
+
+#[test]
+fn mailing_lists() {
+    insta::assert_snapshot!(error("[list@example.org]", "[list@example.org; rm, list]"), @r"
+    phases/phase1/phase.yaml:6:9: `list@example.org; rm` is not the address of a mailing list
+      fix: write it as in `linux-kernel@vger.kernel.org`
+    phases/phase1/phase.yaml:6:9: `list` is not the address of a mailing list
+      fix: write it as in `linux-kernel@vger.kernel.org`
     ");
 }
 

@@ -5,7 +5,7 @@
 use std::io::Write;
 
 use stg_core::{Stack, edit};
-use stg_env::exit;
+use stg_env::{Cache, exit};
 
 use crate::app::{App, base_or_fetch};
 use crate::{checkout, output};
@@ -14,10 +14,20 @@ use crate::{checkout, output};
 ///
 /// Change files, amend the commit or its message, add commits: `phasectl refresh` takes the result back into kernel/ and
 /// phases/. The worktree lies in the cache. One that has changes which were not taken back yet is left as it is.
+///
+/// A worktree is a whole Linux tree of 1.8 GB and stays until `phasectl edit --done PATCH` removes it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The patch, as PHASE/NAME or NAME.
     patch: String,
+
+    /// Remove the patch's worktree. One with changes that `refresh` has not taken back is kept.
+    #[arg(long)]
+    done: bool,
+
+    /// With --done: remove the worktree even so; its changes are lost.
+    #[arg(long, requires = "done")]
+    force: bool,
 
     /// Report as JSON.
     #[arg(long)]
@@ -28,7 +38,13 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
     let disk = app.disk()?;
     let stack = Stack::load(&disk)?;
     let cache = app.cache()?;
-    let id = stack.patch(&args.patch)?.1.id();
+    let id = stack.patch(&args.patch).map(|(_, patch)| patch.id());
+    if args.done {
+        // A patch that is no longer listed may have left a worktree behind, under its full name.
+        let id = if args.patch.contains('/') { args.patch.clone() } else { id? };
+        return done(args, &cache, &id, out);
+    }
+    let id = id?;
     let base = base_or_fetch(&cache, &stack)?;
     let opened = edit::open(cache.root(), &base, &disk, &id)?;
     checkout::remember(&opened.path, disk.root())?;
@@ -40,6 +56,17 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
     } else {
         writeln!(out, "{} is checked out in\n  {}", opened.patch, opened.path)?;
         writeln!(out, "change it there, then run `phasectl refresh {}`", opened.patch)?;
+    }
+    Ok(exit::OK)
+}
+
+fn done(args: &Args, cache: &Cache, id: &str, out: &mut dyn Write) -> anyhow::Result<i32> {
+    let closed = edit::close(cache.root(), id, args.force)?;
+    checkout::forget(&closed.path)?;
+    if args.json {
+        output::json(out, &serde_json::json!({ "patch": closed.patch, "removed": closed.path.as_str() }))?;
+    } else {
+        writeln!(out, "removed the worktree of {}, {}", closed.patch, closed.path)?;
     }
     Ok(exit::OK)
 }

@@ -8,17 +8,18 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 use stg_core::export::{ExportOptions, ExportedSeries, export};
 use stg_core::manifest::Identity;
-use stg_core::{Stack, Target, assemble, git};
+use stg_core::{Phase, Stack, Target, assemble, git};
 use stg_env::exit;
 
 use crate::app::{App, base_or_fetch};
+use crate::failure::Failure;
 use crate::{cover, output};
 
 /// Write a phase as mails: one directory per series, with a cover letter and the patches.
 ///
 /// The bytes are the same on every run for the same git identity, and `git am` of the patches on the base gives the
 /// same trees. Every patch must be signed off by the exporting identity, last; --draft lifts that and marks the mails. No
-/// mail is sent.
+/// mail is sent: the command that would send it to the phase's lists is printed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The phase.
@@ -47,13 +48,15 @@ struct View<'a> {
     directory: &'a Utf8Path,
     cover: &'a Utf8Path,
     patches: &'a [Utf8PathBuf],
+    /// The mailing lists that it is for.
+    lists: &'a [String],
 }
 
 pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result<i32> {
     let project = app.project()?;
     let disk = app.disk()?;
     let stack = Stack::load(&disk)?;
-    let phase = stack.phase(&args.phase)?;
+    let phase = whole(&stack, &args.phase)?;
     let options = ExportOptions {
         identity: identity(project.root(), args.draft, &stack.base.author)?,
         draft: args.draft,
@@ -64,7 +67,7 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
     let assembled = assemble(&base, &disk, &stack, &Target::Phase(args.phase.clone()))?;
     let all = export(&assembled, &disk, &stack, &args.phase, &args.output, &options)?;
     if args.json {
-        output::json(out, &all.iter().map(view).collect::<Vec<_>>())?;
+        output::json(out, &all.iter().map(|one| view(one, &phase.manifest.lists)).collect::<Vec<_>>())?;
         return Ok(exit::OK);
     }
     for one in &all {
@@ -78,7 +81,32 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
         // The cover letter has no patch and is dropped.
         writeln!(out, "  git am --empty=drop {}/v{}-*.patch", one.directory, args.version)?;
     }
+    let lists = &phase.manifest.lists;
+    if !lists.is_empty() {
+        let to: Vec<String> = lists.iter().map(|list| format!("--to={list}")).collect();
+        let when = if args.draft { ", once it is no draft" } else { "" };
+        writeln!(out, "\nto send it yourself{when}:")?;
+        for one in &all {
+            writeln!(out, "  git send-email {} {}/v{}-*.patch", to.join(" "), one.directory, args.version)?;
+        }
+    }
     Ok(exit::OK)
+}
+
+/// The phase of that name. That a patch was named is a mistake of its own: a series goes out whole.
+fn whole<'a>(stack: &'a Stack, name: &str) -> anyhow::Result<&'a Phase> {
+    let of_patch = || stack.patch(name).ok().map(|(phase, _)| phase);
+    let of_prefix = || name.split_once('/').and_then(|(phase, _)| stack.phase(phase).ok());
+    match stack.phase(name) {
+        Ok(phase) => Ok(phase),
+        Err(error) => match of_patch().or_else(of_prefix) {
+            Some(phase) => {
+                let message = format!("`{name}` is not a phase, and export takes a whole phase: {}", phase.name());
+                Err(Failure::usage(message, format!("run `phasectl export {}`", phase.name())).into())
+            }
+            None => Err(error.into()),
+        },
+    }
 }
 
 /// Who exports. A draft goes to nobody, so a machine without an identity may write one.
@@ -93,6 +121,6 @@ fn name(path: &Utf8Path) -> &str {
     path.file_name().unwrap_or(path.as_str())
 }
 
-fn view(one: &ExportedSeries) -> View<'_> {
-    View { series: &one.series, directory: &one.directory, cover: &one.cover, patches: &one.patches }
+fn view<'a>(one: &'a ExportedSeries, lists: &'a [String]) -> View<'a> {
+    View { series: &one.series, directory: &one.directory, cover: &one.cover, patches: &one.patches, lists }
 }

@@ -9,10 +9,9 @@ use ci::kbuild::BuildError;
 use harness::filter::Filter;
 use harness::ktap::{Status, Test, Writer};
 use harness::run::{KernelFiles, Runner};
-use harness::scenario::Scenario;
 use harness::verdict::Class;
 use serde::Serialize;
-use stg_core::{Error, Source, Stack, Target};
+use stg_core::{Error, Stack, Target};
 use stg_env::exit;
 
 use crate::app::App;
@@ -21,7 +20,7 @@ use crate::fault::{self, Fault};
 use crate::kernels::Which;
 use crate::lab::{Extra, Lab, TEST, files};
 use crate::text::listing;
-use crate::{output, rows};
+use crate::{output, rows, scenarios};
 
 /// Plant each fault of a phase, and check that its scenario notices.
 ///
@@ -65,17 +64,16 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
     let disk = app.disk()?;
     let stack = Stack::load(&disk)?;
     let phase = stack.phase(&args.phase)?.name().to_owned();
-    let all = fault::load(&disk, &stack)?;
+    let all = fault::load(&disk, &stack, &scenarios::of_phases(&disk, &stack)?)?;
     let chosen = choose(&all, &phase, &args.faults)?;
-    let scenarios: Vec<Scenario> = chosen.iter().map(|fault| scenario(&disk, fault)).collect::<Result<_, _>>()?;
     let bare = rows::without_fault(&stack, &phase, &all);
 
     let lab = Lab::open(app, stack, TEST)?;
-    let bench = Bench::new(&lab, &phase, &scenarios)?;
+    let bench = Bench::new(&lab, &phase, &chosen)?;
     let mut report = Reporter::new(args.json, chosen.len(), out)?;
     let mut outcomes = Vec::new();
-    for (fault, scenario) in chosen.iter().zip(&scenarios) {
-        let outcome = bench.plant(fault, scenario)?;
+    for fault in chosen {
+        let outcome = bench.plant(fault)?;
         report.outcome(&outcome)?;
         outcomes.push(outcome);
     }
@@ -103,22 +101,6 @@ fn choose<'a>(all: &'a [Fault], phase: &str, names: &[String]) -> Result<Vec<&'a
     Ok(mine.into_iter().filter(|fault| names.is_empty() || names.iter().any(|name| fault.is_called(name))).collect())
 }
 
-/// The scenario that a fault names; a mistake there is the fault's.
-fn scenario(source: &dyn Source, fault: &Fault) -> anyhow::Result<Scenario> {
-    let (id, wanted) = (fault.scenario_id(), &fault.mistake.scenario);
-    let all = Scenario::load_phase(source, id.split('/').next().unwrap_or(id))?;
-    let cases: Vec<String> =
-        all.iter().flat_map(|scenario| scenario.cases.iter().map(|case| scenario.case_id(case))).collect();
-    let fits = Filter::new([wanted.clone()]).check(&cases).is_ok();
-    match all.into_iter().find(|scenario| scenario.id == id) {
-        Some(scenario) if fits => Ok(scenario),
-        _ => {
-            let message = format!("there is no scenario `{wanted}`; there are: {}", listing(&cases));
-            Err(Error::from(fault.mistake.wrong("Scenario", message)).into())
-        }
-    }
-}
-
 /// What all faults of a run share.
 struct Bench<'a> {
     lab: &'a Lab,
@@ -131,11 +113,12 @@ struct Bench<'a> {
 }
 
 impl<'a> Bench<'a> {
-    fn new(lab: &'a Lab, phase: &str, scenarios: &[Scenario]) -> anyhow::Result<Self> {
+    fn new(lab: &'a Lab, phase: &str, faults: &[&Fault]) -> anyhow::Result<Self> {
         let target = Target::Phase(phase.to_owned());
         let assembled = lab.assemble(&target)?;
         let mut others = BTreeMap::new();
-        for name in scenarios.iter().flat_map(Scenario::kernel_names).filter(|name| *name != "current") {
+        let named = faults.iter().flat_map(|fault| fault.scenario.kernel_names());
+        for name in named.filter(|name| *name != "current") {
             if !others.contains_key(name) {
                 others.insert(name.to_owned(), files(&lab.kernel(&Which::named(name, &target, &lab.stack)?)?));
             }
@@ -146,7 +129,7 @@ impl<'a> Bench<'a> {
     }
 
     /// Builds the phase with the fault on top and runs what must notice it. Only what is wrong with the machine is an error.
-    fn plant(&self, fault: &Fault, scenario: &Scenario) -> anyhow::Result<Outcome> {
+    fn plant(&self, fault: &Fault) -> anyhow::Result<Outcome> {
         let mistake = &fault.mistake;
         let outcome = |verdict, noticed, reason: String| Outcome {
             fault: mistake.name.clone(),
@@ -182,7 +165,7 @@ impl<'a> Bench<'a> {
         runner.kernels.insert("current".to_owned(), files(&image));
         runner.out_dir.push(mistake.id());
         let filter = Filter::new([mistake.scenario.clone()]);
-        let results = runner.run(std::slice::from_ref(scenario), &filter, &mut std::io::sink())?;
+        let results = runner.run(std::slice::from_ref(&fault.scenario), &filter, &mut std::io::sink())?;
         // Every case that runs must notice, and in the same way.
         let other = results.iter().find(|case| case.verdict != fault.expect);
         let shown = other.or(results.first());

@@ -5,10 +5,12 @@
 use std::collections::BTreeSet;
 use std::io::Write;
 
+use serde::Serialize;
 use stg_core::{Phase, Stack};
 use stg_env::exit;
 
 use crate::app::App;
+use crate::output;
 use crate::text::count;
 
 /// Show which phase requires which.
@@ -20,11 +22,26 @@ pub(crate) struct Args {
     /// Print the graph in the language of Graphviz, with arrows from a phase to those that require it.
     #[arg(long)]
     dot: bool,
+
+    /// Report as JSON: the phases in the order in which they stack.
+    #[arg(long, conflicts_with = "dot")]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct View<'a> {
+    phase: &'a str,
+    title: &'a str,
+    requires: &'a [String],
+    required_by: Vec<&'a str>,
+    patches: usize,
 }
 
 pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result<i32> {
     let stack = Stack::load(&app.disk()?)?;
-    if args.dot {
+    if args.json {
+        output::json(out, &stack.phases.iter().map(|phase| view(&stack, phase)).collect::<Vec<_>>())?;
+    } else if args.dot {
         dot(&stack, out)?;
     } else {
         let mut shown = BTreeSet::new();
@@ -34,6 +51,22 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
         }
     }
     Ok(exit::OK)
+}
+
+fn view<'a>(stack: &'a Stack, phase: &'a Phase) -> View<'a> {
+    View {
+        phase: phase.name(),
+        title: &phase.manifest.title,
+        requires: &phase.manifest.requires,
+        required_by: dependants(stack, phase).iter().map(|phase| phase.name()).collect(),
+        patches: phase.patches.len(),
+    }
+}
+
+/// The phases that name a phase in `requires:`.
+fn dependants<'a>(stack: &'a Stack, phase: &Phase) -> Vec<&'a Phase> {
+    let requires = |other: &&Phase| other.manifest.requires.iter().any(|name| name == phase.name());
+    stack.phases.iter().filter(requires).collect()
 }
 
 fn line(phase: &Phase) -> String {
@@ -47,8 +80,7 @@ fn tree<'a>(
     shown: &mut BTreeSet<&'a str>,
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
-    let requires = |other: &&Phase| other.manifest.requires.iter().any(|name| name == phase.name());
-    let dependants: Vec<&Phase> = stack.phases.iter().filter(requires).collect();
+    let dependants = dependants(stack, phase);
     for (index, dependant) in dependants.iter().enumerate() {
         let last = index + 1 == dependants.len();
         let seen = !shown.insert(dependant.name());

@@ -4,7 +4,6 @@
 
 use std::io::Write;
 
-use harness::scenario::Scenario;
 use serde::Serialize;
 use stg_core::{Phase, Stack};
 use stg_env::exit;
@@ -18,7 +17,7 @@ use crate::{fault, output, scenarios};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// List the requirement rows instead, each with its patches, the tests that show it, and the planted faults that
-    /// show that those tests can fail.
+    /// show that those tests can fail. The harness' own scenarios are left out: each provokes its verdict itself.
     #[arg(long)]
     rows: bool,
 
@@ -57,13 +56,9 @@ struct PatchView<'a> {
 pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result<i32> {
     let disk = app.disk()?;
     let stack = Stack::load(&disk)?;
+    let all = scenarios::of_phases(&disk, &stack)?;
     if args.rows {
-        let mut all = Vec::new();
-        for phase in &stack.phases {
-            all.extend(scenarios::of_phase(&disk, phase)?);
-        }
-        all.extend(Scenario::load_phase(&disk, scenarios::HARNESS)?);
-        let rows = rows::collect(&stack, &all, &fault::load(&disk, &stack)?);
+        let rows = rows::collect(&stack, &all, &fault::load(&disk, &stack, &all)?);
         if args.json { output::json(out, &rows)? } else { print_rows(&rows, out)? }
     } else if args.json {
         output::json(out, &stack.phases.iter().map(view).collect::<Vec<_>>())?;

@@ -80,3 +80,44 @@ fn a_conflict_changes_nothing() {
     assert_eq!(world.get("phases/phase1/kho.patch"), before);
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "k 1\nk 2\nk three\n");
 }
+
+#[test]
+fn done_with_a_worktree() {
+    let world = World::new();
+    world.run(&["edit", "kho"]);
+    let file = world.path(WORKTREE).join("rust/kernel/kho.rs");
+    std::fs::write(&file, "k 0\nk 1\nk 2\nk 3\n").unwrap();
+    insta::assert_snapshot!(world.run(&["edit", "--done", "kho"]), @r"
+    exit 1
+    --- stderr
+    error: the worktree <tmp>/cache/worktrees/edit-phase1-kho has changes that were not taken back
+      fix: run `phasectl refresh phase1/kho` to take its changes, or `phasectl edit --done --force phase1/kho` to drop them
+    ");
+    assert!(file.exists());
+    insta::assert_snapshot!(world.run(&["edit", "--done", "--force", "kho"]), @r"
+    exit 0
+    --- stdout
+    removed the worktree of phase1/kho, <tmp>/cache/worktrees/edit-phase1-kho
+    ");
+    let left = std::fs::read_dir(world.path("cache/worktrees")).unwrap().count();
+    assert_eq!(left, 0);
+    insta::assert_snapshot!(world.run(&["edit", "--done", "kho"]), @r"
+    exit 1
+    --- stderr
+    error: there is no worktree of phase1/kho
+      fix: there is nothing to do; `phasectl edit phase1/kho` opens one
+    ");
+    assert_eq!(world.command(&["edit", "--force", "kho"]).output().unwrap().status.code(), Some(2));
+    world.run(&["edit", "kho"]);
+    let output = world.command(&["edit", "--done", "phase1/kho", "--json"]).output().unwrap();
+    let done: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(done["patch"], "phase1/kho");
+}
+
+#[test]
+fn help_tells_how_a_worktree_goes() {
+    let world = World::without_base();
+    let help = world.run(&["edit", "--help"]);
+    assert!(help.contains("phasectl edit --done PATCH") && help.contains("--force"), "{help}");
+    assert!(world.run(&["--help"]).contains("(reserved for `matrix`)"));
+}

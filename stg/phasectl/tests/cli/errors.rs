@@ -43,8 +43,53 @@ fn a_broken_hunk() {
     error: phases/phase1/track.patch:11: hunk 1 of patch track does not apply to drivers/pci/pci.c: line 4 differs
       wanted: fuor
       found:  four
-      fix: run `phasectl edit` on the patch that changed these lines last, bring this one up to date and `refresh`
+      fix: correct the lines of this hunk in phases/phase1/track.patch, from line 11, by hand, so that they are the file's, or take back the change that broke it with git
     ");
+    // What the message says is what works, and what it does not name is what does not.
+    assert_eq!(world.command(&["edit", "track"]).output().unwrap().status.code(), Some(102));
+    world.replace("phases/phase1/track.patch", " fuor\n", " four\n");
+    assert_eq!(world.command(&["edit", "track"]).output().unwrap().status.code(), Some(0));
+}
+
+#[test]
+fn a_line_put_into_the_middle_of_a_hunk() {
+    let world = World::new();
+    world.replace("kernel/phase1/rust/kernel/kho.rs", "k 1\n", "k 1\nmine\n");
+    insta::assert_snapshot!(world.run(&["show", "track"]), @r"
+    exit 102
+    --- stderr
+    error: phases/phase1/track.patch:21: hunk 1 of patch track does not come off rust/kernel/kho.rs: line 2 differs
+      wanted: k 2
+      found:  mine
+      fix: correct the lines of this hunk in phases/phase1/track.patch, from line 21, by hand, so that they are those of kernel/phase1/rust/kernel/kho.rs, or take back the change to either file with git; `phasectl edit` and `refresh` keep the two in step
+    ");
+}
+
+#[test]
+fn what_belongs_to_no_phase() {
+    let world = World::without_base();
+    world.put("kernel/phase3/rust/kernel/a.rs", "a\n");
+    world.put("selftests/phase3/tools/testing/selftests/a.c", "a\n");
+    insta::assert_snapshot!(world.run(&["list"]), @r"
+    exit 102
+    --- stderr
+    error: kernel/phase3: a directory of phase3, which is not a phase: there is no phases/phase3/phase.yaml
+      fix: write phases/phase3/phase.yaml, or remove the directory
+    error: selftests/phase3: a directory of phase3, which is not a phase: there is no phases/phase3/phase.yaml
+      fix: write phases/phase3/phase.yaml, or remove the directory
+    ");
+}
+
+#[test]
+fn a_base_that_is_not_there() {
+    let world = World::without_base();
+    insta::assert_snapshot!(world.run(&["base", "use", "../nowhere"]), @r"
+    exit 110
+    --- stderr
+    error: ../nowhere: No such file or directory (os error 2)
+      fix: give the path of a Linux clone
+    ");
+    assert_eq!(world.command(&["base", "use", "../home"]).output().unwrap().status.code(), Some(110));
 }
 
 #[test]
@@ -128,6 +173,9 @@ fn scenarios_and_manifests_must_agree() {
     error: phases/phase1/phase.yaml: missing file: selftests/scenarios/phase1/gone.yaml
       fix: write it, or take phase1/gone out of `scenarios:`
     ");
+    for command in [&["list"][..], &["list", "--rows"], &["faults", "phase1"]] {
+        assert_eq!(world.command(command).output().unwrap().status.code(), Some(102), "{command:?}");
+    }
     world.put("selftests/scenarios/phase1/forgotten.yaml", "title: x\nrow: []\n");
     world.put("selftests/scenarios/phase1/gone.yaml", &scenario.replace("- kexec-reboot", "- kexec-rebot"));
     insta::assert_snapshot!(world.run(&["test", "phase1"]), @r"
@@ -171,6 +219,7 @@ fn broken_faults() {
     error: selftests/faults/1.2-uncounted.patch:4: there is no scenario `phase1/fd-preserve/none`; there are: phase1/fd-preserve/legacy, phase1/fd-preserve/scalable
       fix: correct `Scenario:`
     ");
+    assert_eq!(world.run(&["list", "--rows"]), world.run(&["faults", "phase1"]));
     world.replace(file, "Expect: stage2-failure\n", "Expect: pass\n");
     world.replace(file, "Row: 1.2", "Row: 1.3");
     insta::assert_snapshot!(world.run(&["faults", "phase1"]), @r"

@@ -31,6 +31,9 @@ fn a_draft_applies_to_the_same_trees() {
 
     to apply on Linux 7.3.4 (tree <id>):
       git am --empty=drop ../out/foundation/v1-*.patch
+
+    to send it yourself, once it is no draft:
+      git send-email --to=kvm@example.org --to=rust@example.org ../out/foundation/v1-*.patch
     ");
     let files = read(&world.path("out/foundation"));
     insta::assert_snapshot!(files[0].1, @r"
@@ -132,8 +135,32 @@ fn only_what_the_sender_signed_is_exported() {
 
     to apply on Linux 7.3.4 (tree <id>):
       git am --empty=drop ../out/foundation/v2-*.patch
+
+    to send it yourself:
+      git send-email --to=kvm@example.org --to=rust@example.org ../out/foundation/v2-*.patch
     ");
     let output = world.command(&["export", "phase1", "--json", "-o", "../out"]).output().unwrap();
     let series: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(series[0]["patches"].as_array().unwrap().len(), 2);
+    assert_eq!(series[0]["lists"][1], "rust@example.org");
+}
+
+#[test]
+fn a_phase_goes_out_whole() {
+    let world = World::without_base();
+    for name in ["phase1/kho", "kho", "phase1/nothing"] {
+        let said = world.run(&["export", name, "--draft", "-o", "../out"]);
+        assert_eq!(
+            said,
+            format!(
+                "exit 2\n--- stderr\nerror: `{name}` is not a phase, and export takes a whole phase: phase1\n  fix: run `phasectl export phase1`\n"
+            )
+        );
+    }
+    insta::assert_snapshot!(world.run(&["export", "phase9", "--draft", "-o", "../out"]), @r"
+    exit 1
+    --- stderr
+    error: there is no phase `phase9`
+      fix: name one of: phase1, phase2
+    ");
 }

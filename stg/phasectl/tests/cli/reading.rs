@@ -44,6 +44,15 @@ fn list_rows() {
 }
 
 #[test]
+fn rows_of_the_harness_are_no_requirements() {
+    let world = World::without_base();
+    let scenario = world.get("selftests/scenarios/phase1/fd-preserve.yaml").replace("\"1.2\"", "\"X.5\"");
+    world.put("selftests/scenarios/harness/memfd.yaml", &scenario);
+    let said = world.run(&["list", "--rows"]);
+    assert!(!said.contains("X.5") && said.contains("3 rows, 2 without a fault"), "{said}");
+}
+
+#[test]
 fn list_as_json() {
     let world = World::without_base();
     let output = world.command(&["list", "--json"]).output().unwrap();
@@ -74,6 +83,19 @@ fn graph() {
       "phase1" -> "phase2";
     }
     "#);
+}
+
+#[test]
+fn graph_as_json() {
+    let world = World::without_base();
+    let output = world.command(&["graph", "--json"]).output().unwrap();
+    let phases: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let expected = serde_json::json!([
+        { "phase": "phase1", "title": "Base fd preservation", "requires": [], "required_by": ["phase2"], "patches": 2 },
+        { "phase": "phase2", "title": "IOMMU domains", "requires": ["phase1"], "required_by": [], "patches": 1 },
+    ]);
+    assert_eq!(phases, expected);
+    assert_eq!(world.command(&["graph", "--json", "--dot"]).output().unwrap().status.code(), Some(2));
 }
 
 #[test]

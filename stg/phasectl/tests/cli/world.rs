@@ -159,6 +159,7 @@ series:
         rows: [\"1.2\", \"1.10\"]
         tests: [phase1/fd-preserve/legacy]
 scenarios: [phase1/fd-preserve]
+lists: [kvm@example.org, rust@example.org]
 ",
     ),
     ("phases/phase1/cover-foundation.md", "Why the foundation.\n"),

@@ -154,7 +154,13 @@ impl<'a> Runner<'a> {
                 ids(want.into())
             )));
         }
-        Ok(ids(got))
+        // The ids are those of every device of the model; only its place tells it from its like.
+        let place = vfio::sysfs_path(self.names.get(fd)?)?;
+        if place != directory {
+            let (place, directory) = (place.display(), directory.display());
+            return Err(Failure::new(format!("{fd} is the device {place}, but {device} is {directory}")));
+        }
+        Ok(format!("{} at {}", ids(got), sysfs::address(&directory)))
     }
 
     fn fails(&mut self, want: &str, step: &Step) -> Result<String, Failure> {

@@ -7,10 +7,12 @@
 //! where the device is gone.
 
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::path::{Path, PathBuf};
 
 use rustix::ioctl::{Opcode, opcode};
 
 use crate::failure::Failure;
+use crate::files;
 use crate::ioctl::{self, Argument};
 
 const TYPE: u8 = b';';
@@ -107,6 +109,20 @@ pub(crate) fn read(device: BorrowedFd<'_>, region: u32, offset: u64, width: u32)
     }
 }
 
+/// The sysfs directory of the device that a vfio fd stands for.
+///
+/// vfio has no ioctl that names the device; it does so in the fd's fdinfo (`vfio_device_show_fdinfo` in
+/// drivers/vfio/vfio_main.c).
+pub(crate) fn sysfs_path(device: BorrowedFd<'_>) -> Result<PathBuf, Failure> {
+    let path = format!("/proc/self/fdinfo/{}", device.as_raw_fd());
+    let text = files::read_trimmed(Path::new(&path))?;
+    syspath(&text).map(Into::into).ok_or_else(|| Failure::new(format!("{path} does not name a vfio device: {text:?}")))
+}
+
+fn syspath(fdinfo: &str) -> Option<&str> {
+    fdinfo.lines().find_map(|line| Some(line.strip_prefix("vfio-device-syspath:")?.trim()))
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::fd::AsFd;
@@ -121,6 +137,15 @@ mod tests {
         assert_eq!(RegionInfo::OPCODE, 0x3b6c);
         assert_eq!(BindIommufd::OPCODE, 0x3b76);
         assert_eq!(AttachIommufdPt::OPCODE, 0x3b77);
+    }
+
+    #[test]
+    fn fdinfo_names_the_device() {
+        let text = "pos:\t0\nflags:\t02000002\nvfio-device-syspath: /sys/devices/pci0000:00/0000:01:00.0\n";
+        assert_eq!(syspath(text), Some("/sys/devices/pci0000:00/0000:01:00.0"));
+        let file = std::fs::File::open("/dev/null").unwrap();
+        let failure = sysfs_path(file.as_fd()).unwrap_err();
+        assert!(failure.to_string().contains("does not name a vfio device"), "{failure}");
     }
 
     #[test]

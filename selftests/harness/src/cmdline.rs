@@ -26,26 +26,36 @@ pub struct Machine<'a> {
     pub exact: bool,
 }
 
-/// The unix sockets on which we listen and QEMU connects.
+/// The files through which QEMU and we speak.
+///
+/// The serial ports are FIFOs and no sockets: QEMU sends byte by byte, and a socket that holds some 280 bytes which nobody
+/// has read is full; QEMU's serial port gives up on a byte that it cannot get rid of soon.
 #[derive(Clone, Debug)]
-pub struct Sockets {
-    /// First serial port: the kernels' console.
+pub struct Channels {
+    /// FIFO of the first serial port: the kernels' console.
     pub console: Utf8PathBuf,
-    /// Second serial port: the guest's reports.
+    /// FIFO of the second serial port: the guest's reports.
     pub result: Utf8PathBuf,
-    /// QEMU's control channel.
+    /// Unix socket of QEMU's control channel; we listen and QEMU connects.
     pub qmp: Utf8PathBuf,
 }
 
-impl Sockets {
+impl Channels {
     /// Three names in a directory.
     pub fn below(directory: &Utf8Path) -> Self {
         Self { console: directory.join("console"), result: directory.join("result"), qmp: directory.join("qmp") }
     }
+
+    /// The values of QEMU's `-chardev`, with the ids `console`, `result` and `qmp`.
+    pub fn chardevs(&self) -> [String; 3] {
+        let file = |id: &str, path| format!("file,id={id},path={}", escape(path));
+        let socket = format!("socket,id=qmp,path={}", escape(&self.qmp));
+        [file("console", &self.console), file("result", &self.result), socket]
+    }
 }
 
 /// QEMU's arguments.
-pub fn arguments(machine: &Machine<'_>, sockets: &Sockets) -> Vec<String> {
+pub fn arguments(machine: &Machine<'_>, channels: &Channels) -> Vec<String> {
     let topology = machine.topology;
     let cpus = if machine.exact { 1 } else { topology.cpus };
     let mut args = Vec::new();
@@ -72,8 +82,8 @@ pub fn arguments(machine: &Machine<'_>, sockets: &Sockets) -> Vec<String> {
     add("-kernel", machine.kernel.as_str());
     add("-initrd", &escape(machine.initrd));
     add("-append", machine.append);
-    for (id, path) in [("console", &sockets.console), ("result", &sockets.result), ("qmp", &sockets.qmp)] {
-        add("-chardev", &format!("socket,id={id},path={}", escape(path)));
+    for argument in channels.chardevs() {
+        add("-chardev", &argument);
     }
     add("-serial", "chardev:console");
     add("-serial", "chardev:result");
@@ -161,7 +171,7 @@ mod tests {
         let topology = topology(iommu);
         let (kernel, initrd) = (Utf8Path::new("bz"), Utf8Path::new("a,b"));
         let machine = Machine { topology: &topology, memory: None, kernel, initrd, append: "APPEND", exact };
-        arguments(&machine, &Sockets::below(Utf8Path::new("t"))).join(" ")
+        arguments(&machine, &Channels::below(Utf8Path::new("t"))).join(" ")
     }
 
     #[test]
@@ -179,8 +189,8 @@ mod tests {
         -kernel bz
         -initrd a,,b
         -append APPEND
-        -chardev socket,id=console,path=t/console
-        -chardev socket,id=result,path=t/result
+        -chardev file,id=console,path=t/console
+        -chardev file,id=result,path=t/result
         -chardev socket,id=qmp,path=t/qmp
         -serial chardev:console
         -serial chardev:result

@@ -28,7 +28,7 @@ pub enum HarnessError {
         "{case} took {first} and {second} instructions in two runs, which must not differ: something from outside disturbed them (compare their events.jsonl in {logs})"
     )]
     Differ {
-        /// Which case, and which of its stages.
+        /// Which case, which of its stages, and up to which mark.
         case: String,
         /// What the first run took.
         first: u64,
@@ -50,12 +50,12 @@ pub enum HarnessError {
     /// A good run, and yet no time that could be measured: the clock went backwards.
     #[error("the mark `{mark}` does not come after the jump (see events.jsonl in {logs})")]
     NoSpan {
-        /// The mark at which the blackout ends.
+        /// The mark.
         mark: String,
         /// The directory of the run's logs.
         logs: Utf8PathBuf,
     },
-    /// Sockets cannot lie in the system's temporary directory.
+    /// The control socket cannot lie in the system's temporary directory.
     #[error("{path} is too long for the paths of unix sockets\n  fix: set TMPDIR to a directory with a short path")]
     TempDir {
         /// That directory.

@@ -6,25 +6,33 @@
 //! and the kernels that the plan loads. Every kernel of a run gets the same initramfs: the guest hands it on from
 //! `/sys/firmware/initrd`, for which the command line says `retain_initrd`.
 
-use std::env;
 use std::process::Command;
+use std::{env, fs};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use plan::{KERNEL_DIR, PLAN_PATH, Plan};
+use sha2::{Digest, Sha256};
+use tempfile::NamedTempFile;
 
 use crate::error::{HarnessError, io};
 use crate::newc::Archive;
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
-/// Builds init with cargo, in a target directory of its own, and gives its path. Cargo decides whether there is
-/// anything to do.
+/// Builds init with cargo and gives the path of a copy below `directory`. Cargo decides whether there is anything to do.
+///
+/// Every checkout has a target directory of its own, as its path is part of the compiler's flags: in one that is shared, two
+/// checkouts would build all of it anew whenever they take turns. The copy is named after its contents, so a command that
+/// runs keeps its init whoever builds another one meanwhile.
 ///
 /// The binary is the same wherever the workspace lies: paths are remapped. It is linked at a fixed address, because
 /// relocating itself is work that would be counted when time is measured.
-pub fn build_init(workspace: &Utf8Path, target_dir: &Utf8Path) -> Result<Utf8PathBuf, HarnessError> {
-    let mut flags =
-        format!("-C target-feature=+crt-static -C relocation-model=static --remap-path-prefix {workspace}=/phasectl");
+pub fn build_init(workspace: &Utf8Path, directory: &Utf8Path) -> Result<Utf8PathBuf, HarnessError> {
+    let target_dir = directory.join(format!("target-{}", &digest(workspace.as_str().as_bytes())[..16]));
+    let mut flags = format!(
+        "-C target-feature=+crt-static -C relocation-model=static --remap-path-prefix {workspace}=/phasectl \
+         --remap-path-prefix {target_dir}=/target"
+    );
     if let Some(home) = cargo_home() {
         flags.push_str(&format!(" --remap-path-prefix {home}=/cargo"));
     }
@@ -33,7 +41,7 @@ pub fn build_init(workspace: &Utf8Path, target_dir: &Utf8Path) -> Result<Utf8Pat
         .current_dir(workspace)
         .args(["build", "--quiet", "--locked", "--package", "guest", "--profile", "guest", "--target", TARGET])
         .arg("--target-dir")
-        .arg(target_dir)
+        .arg(&target_dir)
         .env("RUSTFLAGS", flags)
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .env_remove("CARGO_BUILD_RUSTFLAGS")
@@ -43,7 +51,24 @@ pub fn build_init(workspace: &Utf8Path, target_dir: &Utf8Path) -> Result<Utf8Pat
     if !output.status.success() {
         return Err(HarnessError::GuestBuild(String::from_utf8_lossy(&output.stderr).into_owned()));
     }
-    Ok(target_dir.join(TARGET).join("guest").join("guest"))
+    keep(&target_dir.join(TARGET).join("guest").join("guest"), directory)
+}
+
+/// A copy of a program in `directory` that is named after its contents.
+fn keep(program: &Utf8Path, directory: &Utf8Path) -> Result<Utf8PathBuf, HarnessError> {
+    let bytes = fs::read(program).map_err(io("read", program))?;
+    let copy = directory.join(format!("init-{}", digest(&bytes)));
+    if !copy.exists() {
+        // Complete before it gets its name: another command may look for the same one.
+        let fresh = NamedTempFile::new_in(directory).map_err(io("create a file in", directory))?;
+        fs::write(fresh.path(), &bytes).map_err(io("write", &copy))?;
+        fresh.persist(&copy).map_err(|error| io("rename", &copy)(error.error))?;
+    }
+    Ok(copy)
+}
+
+fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn cargo_home() -> Option<String> {
@@ -85,6 +110,21 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+
+    #[test]
+    fn a_copy_stays_when_the_program_changes() {
+        let directory = tempfile::tempdir().unwrap();
+        let directory = Utf8Path::from_path(directory.path()).unwrap();
+        let program = directory.join("guest");
+        let build = |text: &str| {
+            fs::write(&program, text).unwrap();
+            keep(&program, directory).unwrap()
+        };
+        let (first, second) = (build("one"), build("two"));
+        assert_eq!((fs::read(&first).unwrap(), fs::read(second).unwrap()), (b"one".to_vec(), b"two".to_vec()));
+        assert_eq!(build("one"), first);
+        assert_eq!(directory.read_dir_utf8().unwrap().count(), 3, "nothing else is left");
+    }
 
     #[test]
     fn the_initramfs_is_reproducible_and_complete() {

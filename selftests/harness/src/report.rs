@@ -58,9 +58,20 @@ pub struct StepResult {
     pub host_ms: u64,
 }
 
-/// What a blackout scenario measured, in guest instructions.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+/// What a blackout scenario measured.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Blackout {
+    /// The mark at which the blackout ends, which is the one that budgets judge.
+    pub to: String,
+    /// The marks of the second kernel that both the stages and the baseline have, in the order of the stages.
+    pub marks: Vec<Mark>,
+}
+
+/// How long it took to get to a mark, in guest instructions.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Mark {
+    /// Its name.
+    pub name: String,
     /// From the jump to the mark, for the scenario's stages.
     pub instructions: u64,
     /// The same for its baseline.
@@ -68,6 +79,18 @@ pub struct Blackout {
 }
 
 impl Blackout {
+    /// The mark that budgets judge.
+    pub fn judged(&self) -> Option<&Mark> {
+        self.marks.iter().find(|mark| mark.name == self.to)
+    }
+}
+
+impl Mark {
+    /// How many instructions more than the baseline.
+    pub fn overhead(&self) -> i64 {
+        self.instructions.cast_signed() - self.baseline.cast_signed()
+    }
+
     /// How much longer than the baseline, in per cent.
     pub fn overhead_percent(&self) -> f64 {
         // Instruction counts stay far below 2^52, so the conversion is exact.
@@ -145,7 +168,8 @@ mod tests {
 
     #[test]
     fn the_document_counts_and_is_read_back() {
-        let blackout = Some(Blackout { instructions: 103, baseline: 100 });
+        let mark = Mark { name: "usable".into(), instructions: 103, baseline: 100 };
+        let blackout = Some(Blackout { to: "usable".into(), marks: vec![mark] });
         let good = CaseResult { blackout, ..CaseResult::sample() };
         let bad = CaseResult { passed: false, verdict: Class::Hang, blackout: None, ..good.clone() };
         assert_eq!((good.id().as_str(), good.short_id().as_str()), ("phase1/fd-preserve/legacy", "fd-preserve/legacy"));
@@ -156,7 +180,10 @@ mod tests {
 
     #[test]
     fn overhead() {
-        let percent = |instructions| Blackout { instructions, baseline: 200 }.overhead_percent();
+        let mark = |name: &str, instructions| Mark { name: name.into(), instructions, baseline: 200 };
+        let percent = |instructions| mark("m", instructions).overhead_percent();
         assert!((percent(203) - 1.5).abs() < 1e-9 && (percent(199) + 0.5).abs() < 1e-9);
+        let blackout = Blackout { to: "b".into(), marks: vec![mark("a", 203), mark("b", 199)] };
+        assert_eq!(blackout.judged().map(Mark::overhead), Some(-1));
     }
 }

@@ -15,7 +15,7 @@ use plan::{Event, Plan};
 
 use crate::blackout;
 use crate::case::{Job, Variant};
-use crate::cmdline::{Machine, Sockets, arguments};
+use crate::cmdline::{Channels, Machine, arguments};
 use crate::error::{HarnessError, io};
 use crate::filter::Filter;
 use crate::guest::{initramfs, plan_json};
@@ -159,7 +159,7 @@ impl Runner {
         let initrd = run_dir.path().join("initramfs");
         let archive = initramfs(read(&self.init)?, &job.plan, self.plan_bytes(scenario, case)?, kernels)?;
         fs::write(&initrd, archive).map_err(io("write", &initrd))?;
-        let sockets = Sockets::below(run_dir.path());
+        let channels = Channels::below(run_dir.path());
         let machine = Machine {
             topology: job.topology,
             memory: job.memory,
@@ -176,8 +176,8 @@ impl Runner {
             maps.into_iter().map(|kernel| kernel.system_map.as_deref().map_or(Ok(Symbols::default()), Symbols::load));
         let request = Request {
             qemu: &self.qemu,
-            args: arguments(&machine, &sockets),
-            sockets,
+            args: arguments(&machine, &channels),
+            channels,
             log_dir,
             wall: scenario.wall,
             stall: scenario.stall,

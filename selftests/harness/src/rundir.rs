@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Short-lived directories for sockets and initramfs.
+//! Short-lived directories for FIFOs, socket and initramfs.
 //!
 //! They lie in the system's temporary directory, because the path of a unix socket must fit into 108 bytes and the
 //! place for results may be deep. Each holds a locked file while its owner lives. The kernel drops the lock however the

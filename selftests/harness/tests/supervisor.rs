@@ -273,6 +273,21 @@ fn every_repetition_runs_until_one_is_bad() {
     assert_eq!((result.passed, result.repetition), (false, 1));
 }
 
+#[test]
+fn nothing_is_lost_while_nobody_reads() {
+    const LINES: usize = 30_000;
+    let lab = Lab::new(&then(vec![json!({"flood": LINES})], end("guest-reset")));
+    let (result, _) = lab.run("stall: 30\n");
+    assert_eq!(result.verdict, Class::BootFailureA);
+    let log = lab.log("console-0.log");
+    let said: Vec<_> = log.lines().map(|line| line.trim_start().split_once(' ').unwrap().1).collect();
+    assert!(said.iter().map(|line| line.len() + 1).sum::<usize>() > 300_000);
+    assert_eq!(said.len(), LINES);
+    for (number, line) in said.iter().enumerate() {
+        assert_eq!(*line, format!("line {number}"));
+    }
+}
+
 fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let began = Instant::now();
     while !condition() {

@@ -101,7 +101,8 @@ pub enum Step {
     ReadBar(BarRead),
     /// Reads `width` bytes of config space through the vfio fd.
     ReadConfig(BarRead),
-    /// Checks that a vfio fd still belongs to the named device: vendor and device id read through the fd equal sysfs'.
+    /// Checks that a vfio fd belongs to the named device: vendor and device id read through the fd equal sysfs', and the kernel
+    /// names the device's place in sysfs for the fd.
     SameDevice {
         /// The vfio device fd.
         fd: String,

@@ -58,12 +58,13 @@ impl<W: Write> Writer<W> {
             subtests: subtests.collect(),
         };
         self.test(&test, Some(case.planned_steps))?;
-        if let Some(blackout) = case.blackout {
+        for mark in case.blackout.iter().flat_map(|blackout| &blackout.marks) {
             self.diagnostic(&format!(
-                "blackout: {} instructions, baseline {}, {:+.3} %",
-                blackout.instructions,
-                blackout.baseline,
-                blackout.overhead_percent()
+                "blackout to {}: {} instructions, baseline {}, {:+.3} %",
+                mark.name,
+                mark.instructions,
+                mark.baseline,
+                mark.overhead_percent()
             ))?;
         }
         if !case.passed {
@@ -104,7 +105,7 @@ fn escape(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{Blackout, StepResult};
+    use crate::report::{Blackout, Mark, StepResult};
 
     fn case(passed: bool) -> CaseResult {
         let step = |what: &str, ok, detail: &str| StepResult {
@@ -114,6 +115,7 @@ mod tests {
             detail: detail.into(),
             host_ms: 1,
         };
+        let marks = vec![Mark { name: "usable".into(), instructions: 101, baseline: 100 }];
         CaseResult {
             rows: vec!["1.2".into(), "1.3".into()],
             title: "an fd survives".into(),
@@ -122,7 +124,7 @@ mod tests {
             reason: "step 1 (bind): EBUSY".into(),
             steps: vec![step("open", true, "/dev/x"), step("bind", passed, "EBUSY")],
             planned_steps: 3,
-            blackout: passed.then_some(Blackout { instructions: 101, baseline: 100 }),
+            blackout: passed.then(|| Blackout { to: "usable".into(), marks }),
             ..CaseResult::sample()
         }
     }
@@ -153,7 +155,7 @@ mod tests {
             ok 1 - hop 0: open
             ok 2 - hop 0: bind
         ok 2 - 1.2,1.3 fd-preserve/legacy: an fd survives
-        # blackout: 101 instructions, baseline 100, +1.000 %
+        # blackout to usable: 101 instructions, baseline 100, +1.000 %
         ok 3 - 1.2,1.3 fd-preserve/legacy: an fd survives
         ");
     }

@@ -7,8 +7,9 @@
 //!   that does not reach its last kernel cannot pass.
 //! - **kunit**: `kunit: { suites: [...] }` boots once with KUnit enabled and reads its KTAP off the console. Each named
 //!   suite must have run and passed. No stages.
-//! - **blackout**: `blackout: { to: <mark>, baseline: [<stages>] }` measures the instructions from the jump to a mark
-//!   in the next kernel, once for `stages` and once for `baseline`, each twice; see [`blackout`](crate::blackout).
+//! - **blackout**: `blackout: { to: <mark>, baseline: [<stages>] }` measures the instructions from the jump to each mark
+//!   in the next kernel, once for `stages` and once for `baseline`, each twice, and `to` is the one that budgets judge;
+//!   see [`blackout`](crate::blackout).
 //!
 //! ```yaml
 //! title: a vfio-pci device fd survives a live update
@@ -37,6 +38,7 @@
 //! ```
 
 mod check;
+mod names;
 #[cfg(test)]
 mod tests;
 
@@ -104,7 +106,7 @@ pub enum Kind {
         stages: Vec<Stage>,
         /// What it is compared with.
         baseline: Vec<Stage>,
-        /// The mark in the second kernel at which the blackout ends.
+        /// The mark in the second kernel at which the blackout ends, the one that budgets judge.
         to: String,
     },
 }
@@ -293,6 +295,10 @@ fn read(source: &dyn Source, id: &str) -> stg_core::Result<Scenario> {
         }
     };
     check::kind(&kind, &file.cases).map_err(complain)?;
+    check_names(&kind, &file.cases).map_err(|(key, (name, message, fix))| {
+        let (line, column) = locate(&text, key, &name);
+        Diagnostic::new(&path, message, fix).at(line).column(column)
+    })?;
     Ok(Scenario {
         id: id.to_owned(),
         path,
@@ -309,6 +315,23 @@ fn read(source: &dyn Source, id: &str) -> stg_core::Result<Scenario> {
         stall: Duration::from_secs(file.stall),
         repeat: file.repeat,
     })
+}
+
+/// Checks the names in all the stages that there are; a mistake comes with the key below which it is.
+fn check_names(kind: &Kind, cases: &[Case]) -> Result<(), (&'static str, names::Wrong)> {
+    let (stages, baseline) = match kind {
+        Kind::Handover(stages) => (stages.as_slice(), [].as_slice()),
+        Kind::Blackout { stages, baseline, .. } => (stages.as_slice(), baseline.as_slice()),
+        Kind::Kunit(_) => return Ok(()),
+    };
+    names::check(stages, "stages").map_err(|wrong| ("stages", wrong))?;
+    names::check(baseline, "blackout.baseline").map_err(|wrong| ("baseline", wrong))?;
+    for case in cases {
+        if let Some(stages) = &case.stages {
+            names::check(stages, &format!("stages of case `{}`", case.name)).map_err(|wrong| ("cases", wrong))?;
+        }
+    }
+    Ok(())
 }
 
 /// The step inside any number of `fails`.

@@ -99,6 +99,41 @@ fn what_cannot_show_anything_is_refused() {
     ");
 }
 
+/// The mistake in these steps of the second stage, after a memfd `m`.
+fn second_stage(steps: &str) -> Option<String> {
+    let second = format!("- steps: [{{ memfd: {{ fd: m, bytes: 1, seed: 1 }} }}, {steps}]");
+    load(&format!("{HEAD}{}", STAGES.replace("- steps: []", &second))).err()
+}
+
+#[test]
+fn names_are_given_before_they_are_used() {
+    insta::assert_snapshot!(second_stage("{ finish: { session: other } }").unwrap(), @r"
+    selftests/scenarios/phase1/s.yaml:6:75: `stages`: no fd or session is called `other` at that step of stage 1
+      fix: name one that an earlier step of the stage gave: m
+    ");
+    let twice = "{ open: { path: /dev/null, fd: m } }";
+    insta::assert_snapshot!(second_stage(twice).unwrap(), @r"
+    selftests/scenarios/phase1/s.yaml:6:28: `stages`: the name `m` is given twice in stage 1
+      fix: give each fd and session a name of its own
+    ");
+    let check = "{ check-memfd: { fd: m, bytes: 1, seed: 1 } }";
+    let close = "{ close: { name: m } }";
+    assert_eq!(second_stage(check), None);
+    assert!(second_stage(&format!("{close}, {check}")).is_some(), "closed is closed");
+    assert_eq!(second_stage(&format!("{close}, {twice}")), None, "and free again");
+    let fails = |step: &str| format!("{{ fails: {{ errno: EIO, step: {step} }} }}");
+    assert_eq!(second_stage(&format!("{}, {check}", fails(close))), None, "what fails closes nothing");
+    let session = "{ retrieve-session: { session: s } }";
+    assert!(
+        second_stage(&format!("{}, {{ finish: {{ session: s }} }}", fails(session))).is_some(),
+        "and gives nothing"
+    );
+    assert!(second_stage(&fails("{ finish: { session: s } }")).is_some());
+    let across = STAGES.replacen("steps: [", "steps: [{ memfd: { fd: m, bytes: 1, seed: 1 } }, ", 1);
+    let across = across.replace("steps: []", &format!("steps: [{check}]"));
+    assert!(load(&format!("{HEAD}{across}")).is_err(), "an fd does not cross the kexec");
+}
+
 #[test]
 fn mistakes_of_all_files_are_reported_together() {
     let good = format!("{HEAD}{STAGES}");

@@ -145,28 +145,36 @@ fn reset(seen: &Observation) -> Option<Verdict> {
 struct Failed<'a> {
     hop: usize,
     index: usize,
+    /// See [`number`].
+    number: usize,
     what: &'a str,
     detail: &'a str,
 }
 
 impl fmt::Display for Failed<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { hop, index, what, detail } = self;
-        write!(f, "in {}, step {index} ({what}): {detail}", kernel(*hop))
+        let Self { hop, number, what, detail, .. } = self;
+        write!(f, "in {}, step {number} ({what}): {detail}", kernel(*hop))
     }
 }
 
-fn first_failed(seen: &Observation) -> Option<Failed<'_>> {
+/// A step's number in the report, which counts from 1 and through all stages.
+fn number(plan: &Plan, hop: usize, index: usize) -> usize {
+    plan.stages.iter().take(hop).map(|stage| stage.steps.len()).sum::<usize>() + index + 1
+}
+
+fn first_failed<'a>(plan: &Plan, seen: &'a Observation) -> Option<Failed<'a>> {
     seen.events.iter().find_map(|timed| match &timed.event {
         Event::Step { hop, index, what, ok: false, detail, .. } => {
-            Some(Failed { hop: *hop as usize, index: *index, what, detail })
+            let (hop, index) = (*hop as usize, *index);
+            Some(Failed { hop, index, number: number(plan, hop, index), what, detail })
         }
         _ => None,
     })
 }
 
 fn failed_step(plan: &Plan, seen: &Observation) -> Option<Verdict> {
-    let failed = first_failed(seen)?;
+    let failed = first_failed(plan, seen)?;
     let Failed { hop, index, .. } = failed;
     let class = match step(plan, hop, index).map(innermost) {
         Some(Step::KexecLoad { .. } | Step::KexecUnload) => Class::KexecLoadFailure,
@@ -205,7 +213,8 @@ fn unreached(plan: &Plan, suites: &[String], seen: &Observation) -> Option<Verdi
         .flat_map(|(hop, stage)| stage.steps.iter().enumerate().map(move |(index, step)| (hop, index, step)));
     let mut missing = steps.filter(|(hop, index, step)| !reported(seen, *hop, *index, step));
     missing.next().map(|(hop, index, step)| {
-        Verdict::new(stage(hop), format!("{} never reported step {index} ({step:?})", kernel(hop)))
+        let number = number(plan, hop, index);
+        Verdict::new(stage(hop), format!("{} never reported step {number} ({step:?})", kernel(hop)))
     })
 }
 

@@ -118,10 +118,18 @@ fn boot_failure_a() {
 }
 
 #[test]
+fn steps_are_numbered_as_in_the_report() {
+    // Three steps come before it, in the first stage.
+    let events = [first(), vec![boot(1), step(1, 0, false)]].concat();
+    let reason = verdict(&seen(&[A, JUMPS, B].concat(), events, "guest-shutdown")).reason;
+    assert_eq!(reason, "in the second kernel, step 4 (step 0): ENOENT");
+}
+
+#[test]
 fn stage1_failure() {
     let events = vec![boot(0), step(0, 0, false), Event::Done { hop: 0, ok: false }];
     let seen = seen(A, events, "guest-shutdown");
-    assert_eq!(verdict(&seen), Verdict::new(Class::Stage1Failure, "in the first kernel, step 0 (step 0): ENOENT"));
+    assert_eq!(verdict(&seen), Verdict::new(Class::Stage1Failure, "in the first kernel, step 1 (step 0): ENOENT"));
     let oops = "[    1.0] BUG: kernel NULL pointer dereference\n[    1.1] RIP: 0010:luo_preserve_file+0x1\n\
                 [    1.2] Kernel panic - not syncing: Fatal exception\n";
     assert_eq!(class(&[A, oops].concat(), vec![boot(0)], "guest-reset"), Class::Stage1Failure);

@@ -11,21 +11,25 @@
 //!   kernel kills it when the thread that started it dies, so also after `kill -9` or Ctrl-C. That thread is the one
 //!   that waits here, so it lives as long as the VM.
 //!
-//! We listen on the sockets and QEMU connects, so that nothing said is lost. One thread does it all: what the guest
-//! says on its two serial ports is taken in in the order in which it said it (see `watch`).
+//! - Nothing that was said is lost, however late we come to read it (see `channels`).
+//!
+//! One thread does it all: what the guest says on its two serial ports is taken in in the order in which it said it (see
+//! `watch`).
 
+mod channels;
 mod logs;
 mod process;
 mod watch;
 
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::fs::File;
+use std::os::unix::net::UnixListener;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use camino::Utf8Path;
 
-use crate::cmdline::Sockets;
-use crate::error::{HarnessError, io};
+use crate::cmdline::Channels;
+use crate::error::HarnessError;
 use crate::observe::{End, Observation};
 use crate::symbols::Symbols;
 use logs::Logs;
@@ -44,10 +48,10 @@ const PATIENCE: Duration = Duration::from_secs(3);
 pub struct Request<'a> {
     /// The program.
     pub qemu: &'a Utf8Path,
-    /// Its arguments; they let QEMU connect to `sockets`.
+    /// Its arguments; they let QEMU speak through `channels`.
     pub args: Vec<String>,
-    /// Where we listen.
-    pub sockets: Sockets,
+    /// Where we listen; nothing lies there yet.
+    pub channels: Channels,
     /// An existing directory for console-N.log, events.jsonl and qemu.log.
     pub log_dir: &'a Utf8Path,
     /// When to give up.
@@ -60,15 +64,15 @@ pub struct Request<'a> {
 
 /// Runs a VM to its end.
 pub fn supervise(request: &Request<'_>) -> Result<Observation, HarnessError> {
-    let listeners = [
-        (Channel::Console, listen(&request.sockets.console)?),
-        (Channel::Result, listen(&request.sockets.result)?),
-        (Channel::Qmp, listen(&request.sockets.qmp)?),
+    let mut streams = vec![
+        (Channel::Console, channels::fifo(&request.channels.console)?),
+        (Channel::Result, channels::fifo(&request.channels.result)?),
     ];
+    let listener = channels::listen(&request.channels.qmp)?;
     let (logs, output) = Logs::create(request.log_dir, request.qemu, &request.args)?;
     let started = Instant::now();
     let mut qemu = Qemu::start(request.qemu, &request.args, output)?;
-    let streams = accept(&listeners, &mut qemu, request)?;
+    streams.extend(accept(&listener, &mut qemu, request)?.map(|qmp| (Channel::Qmp, qmp)));
 
     let mut watch = Watch::new(started, streams, logs);
     let end = wait(request, &mut qemu, &mut watch)?;
@@ -99,34 +103,15 @@ fn wait(request: &Request<'_>, qemu: &mut Qemu, watch: &mut Watch) -> Result<End
     }
 }
 
-fn listen(path: &Utf8Path) -> Result<UnixListener, HarnessError> {
-    let listener = UnixListener::bind(path).map_err(io("listen on", path))?;
-    listener.set_nonblocking(true).map_err(io("listen on", path))?;
-    Ok(listener)
-}
-
-/// Waits until QEMU has connected everywhere; fewer streams come back if it ended before or takes too long.
-fn accept(
-    listeners: &[(Channel, UnixListener)],
-    qemu: &mut Qemu,
-    request: &Request<'_>,
-) -> Result<Vec<(Channel, UnixStream)>, HarnessError> {
+/// Waits until QEMU has connected; nothing comes back if it ended before or takes too long.
+fn accept(listener: &UnixListener, qemu: &mut Qemu, request: &Request<'_>) -> Result<Option<File>, HarnessError> {
     let began = Instant::now();
-    let mut streams: Vec<(Channel, UnixStream)> = Vec::new();
     loop {
-        // In this order: what connected before it ended is still taken.
+        // In this order: if it connected before it ended, that is still taken.
         let ended = qemu.ended()?.is_some();
-        for (channel, listener) in listeners {
-            if streams.iter().any(|(done, _)| done == channel) {
-                continue;
-            }
-            if let Ok((stream, _)) = listener.accept() {
-                stream.set_nonblocking(true).map_err(io("accept on", request.log_dir))?;
-                streams.push((*channel, stream));
-            }
-        }
-        if streams.len() == listeners.len() || ended || began.elapsed() >= request.stall {
-            return Ok(streams);
+        let stream = channels::accept(listener, &request.channels.qmp)?;
+        if stream.is_some() || ended || began.elapsed() >= request.stall {
+            return Ok(stream);
         }
         thread::sleep(Duration::from_millis(2));
     }

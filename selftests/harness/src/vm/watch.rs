@@ -2,8 +2,8 @@
 
 //! Makes sense of what arrives on a VM's three channels.
 
+use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
-use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use camino::Utf8Path;
@@ -32,8 +32,8 @@ pub(crate) enum Channel {
 pub(crate) struct Watch {
     started: Instant,
     last_output: Instant,
-    /// Those that QEMU has not closed.
-    streams: Vec<(Channel, UnixStream)>,
+    /// The serial ports, and the control channel until QEMU closes it.
+    streams: Vec<(Channel, File)>,
     logs: Logs,
     splitters: [Splitter; 3],
     console: Console,
@@ -45,8 +45,8 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// Watches these sockets, which do not block.
-    pub(crate) fn new(started: Instant, streams: Vec<(Channel, UnixStream)>, logs: Logs) -> Self {
+    /// Watches these files, which do not block.
+    pub(crate) fn new(started: Instant, streams: Vec<(Channel, File)>, logs: Logs) -> Self {
         Self {
             started,
             last_output: started,
@@ -108,7 +108,7 @@ impl Watch {
         Ok(())
     }
 
-    /// One read of each of these sockets; those that have ended are dropped.
+    /// One read of each of these files; those that have ended are dropped.
     fn read_from(&mut self, wanted: impl Fn(Channel) -> bool) -> Vec<(Channel, Vec<u8>)> {
         let mut chunks = Vec::new();
         let mut buffer = [0; 16384];

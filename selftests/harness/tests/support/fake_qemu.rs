@@ -2,11 +2,12 @@
 
 //! A scripted stand-in for QEMU.
 //!
-//! It understands the `-chardev socket` arguments, connects to the three sockets as QEMU does, answers QMP, and plays
-//! the script that lies beside it: `<its own path as called>.script`, a JSON array of operations.
+//! It understands the `-chardev` arguments, opens the two FIFOs and connects to the control socket as QEMU does, answers
+//! QMP, and plays the script that lies beside it: `<its own path as called>.script`, a JSON array of operations.
 //!
 //! `fake-qemu --supervise QEMU DIR` is the other side: it runs the real supervisor, so that a test can kill it.
 
+use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex};
@@ -14,9 +15,10 @@ use std::time::Duration;
 use std::{env, fs, process, thread};
 
 use camino::Utf8Path;
-use harness::cmdline::Sockets;
+use harness::cmdline::Channels;
 use harness::rundir::RunDir;
 use harness::vm::{Request, supervise};
+use rustix::fs::{OFlags, fcntl_setfl};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -25,6 +27,9 @@ use serde_json::{Value, json};
 enum Op {
     /// Writes to the console.
     Console(String),
+    /// As the first operation: writes so many numbered lines to the console before the supervisor is told of us, so that
+    /// nobody reads. As QEMU does: byte by byte, and what is not taken at once is lost.
+    Flood(usize),
     /// Writes to the result channel.
     Result(String),
     /// Sends a QMP event SHUTDOWN with this reason.
@@ -55,13 +60,18 @@ fn main() {
         eprintln!("{text}");
         process::exit(*code);
     }
-    let mut console = connect(&args, "console");
-    let mut result = connect(&args, "result");
-    let qmp = Arc::new(Mutex::new(connect(&args, "qmp")));
+    let mut console = open(&args, "console");
+    let mut result = open(&args, "result");
+    if let Some(Op::Flood(lines)) = script.first() {
+        flood(&console, *lines);
+    }
+    let qmp = UnixStream::connect(chardev(&args, "socket,id=qmp,path=")).expect("the supervisor listens");
+    let qmp = Arc::new(Mutex::new(qmp));
     serve(&qmp);
     for op in script {
         match op {
             Op::Console(text) => console.write_all(text.as_bytes()).expect("somebody listens"),
+            Op::Flood(_) => {}
             Op::Result(text) => result.write_all(format!("{text}\n").as_bytes()).expect("somebody listens"),
             Op::Shutdown(reason) => send(&qmp, &json!({"event": "SHUTDOWN", "data": {"reason": reason}})),
             Op::Stderr(text) => eprintln!("{text}"),
@@ -80,10 +90,23 @@ fn main() {
     process::exit(0);
 }
 
-fn connect(args: &[String], id: &str) -> UnixStream {
-    let prefix = format!("socket,id={id},path=");
-    let path = args.iter().find_map(|arg| arg.strip_prefix(&prefix)).expect("a chardev of this id was given");
-    UnixStream::connect(path.replace(",,", ",")).expect("the supervisor listens before it starts us")
+fn chardev(args: &[String], prefix: &str) -> String {
+    args.iter().find_map(|arg| arg.strip_prefix(prefix)).expect("such a chardev was given").replace(",,", ",")
+}
+
+fn open(args: &[String], id: &str) -> File {
+    let path = chardev(args, &format!("file,id={id},path="));
+    OpenOptions::new().write(true).open(path).expect("the supervisor has made it before it starts us")
+}
+
+fn flood(mut console: &File, lines: usize) {
+    fcntl_setfl(console, OFlags::NONBLOCK).expect("a FIFO can be told not to block");
+    for line in 0..lines {
+        for byte in format!("line {line}\n").bytes() {
+            let _ = console.write(&[byte]);
+        }
+    }
+    fcntl_setfl(console, OFlags::empty()).expect("a FIFO can be told to block");
 }
 
 fn send(qmp: &Mutex<UnixStream>, message: &Value) {
@@ -115,13 +138,11 @@ fn serve(qmp: &Arc<Mutex<UnixStream>>) {
 
 fn run_supervisor(qemu: &Utf8Path, directory: &Utf8Path) {
     let run_dir = RunDir::new_in(directory.as_std_path()).expect("a run directory");
-    let sockets = Sockets::below(run_dir.path());
-    let chardev = |id: &str, path: &Utf8Path| ["-chardev".to_owned(), format!("socket,id={id},path={path}")];
-    let args = [chardev("console", &sockets.console), chardev("result", &sockets.result), chardev("qmp", &sockets.qmp)];
+    let channels = Channels::below(run_dir.path());
     let request = Request {
         qemu,
-        args: args.concat(),
-        sockets,
+        args: channels.chardevs().into_iter().flat_map(|value| ["-chardev".to_owned(), value]).collect(),
+        channels,
         log_dir: directory,
         wall: Duration::from_secs(60),
         stall: Duration::from_secs(60),

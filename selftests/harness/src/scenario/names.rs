@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The names that the steps of a stage give to open files and sessions, followed without running anything.
+//!
+//! The guest keeps one table per stage, for files and sessions alike: a name is given once, is good until it is closed,
+//! and does not cross a kexec. A step in `fails` gives no name, as it must not succeed, but those that it uses must be there:
+//! the guest's own complaint is never the errno that is waited for.
+
+use std::collections::BTreeSet;
+
+use plan::{BarRead, Stage, Step};
+
+use super::innermost;
+
+/// A name that is wrong, what is wrong with it, and the remedy.
+pub(super) type Wrong = (String, String, String);
+
+/// Checks the stages that `of` holds.
+pub(super) fn check(stages: &[Stage], of: &str) -> Result<(), Wrong> {
+    for (index, stage) in stages.iter().enumerate() {
+        let mut open = BTreeSet::new();
+        for step in &stage.steps {
+            let inner = innermost(step);
+            if let Some(name) = used(inner).into_iter().find(|name| !open.contains(name)) {
+                let known = open.iter().copied().collect::<Vec<_>>().join(", ");
+                let what = format!("`{of}`: no fd or session is called `{name}` at that step of stage {index}");
+                let fix = if known.is_empty() {
+                    "open or retrieve it in an earlier step of the stage".to_owned()
+                } else {
+                    format!("name one that an earlier step of the stage gave: {known}")
+                };
+                return Err((name.to_owned(), what, fix));
+            }
+            if let Some(name) = given(inner)
+                && open.contains(name)
+            {
+                let what = format!("`{of}`: the name `{name}` is given twice in stage {index}");
+                return Err((name.to_owned(), what, "give each fd and session a name of its own".to_owned()));
+            }
+            if matches!(step, Step::Fails { .. }) {
+                continue;
+            }
+            open.extend(given(step));
+            if let Step::Close { name } = step {
+                open.remove(name.as_str());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The names of what a step needs open.
+fn used(step: &Step) -> Vec<&str> {
+    match step {
+        Step::WriteFd { fd, .. }
+        | Step::ReadFd { fd, .. }
+        | Step::ReadBar(BarRead { fd, .. })
+        | Step::ReadConfig(BarRead { fd, .. })
+        | Step::SameDevice { fd, .. }
+        | Step::CheckMemfd { fd, .. } => vec![fd],
+        Step::BindIommufd { fd, iommufd } | Step::AttachIoas { fd, iommufd } => vec![fd, iommufd],
+        Step::Preserve { session, fd, .. } => vec![session, fd],
+        Step::Retrieve { session, .. } | Step::Finish { session } => vec![session],
+        Step::Close { name } => vec![name],
+        Step::Bind { .. }
+        | Step::Unbind { .. }
+        | Step::OpenCdev { .. }
+        | Step::Open { .. }
+        | Step::OpenIommufd { .. }
+        | Step::Memfd { .. }
+        | Step::CreateSession { .. }
+        | Step::RetrieveSession { .. }
+        | Step::Fails { .. }
+        | Step::Write { .. }
+        | Step::Mark { .. }
+        | Step::KexecLoad { .. }
+        | Step::KexecUnload
+        | Step::KexecReboot => Vec::new(),
+    }
+}
+
+/// The name that a step gives if it succeeds.
+fn given(step: &Step) -> Option<&str> {
+    match step {
+        Step::OpenCdev { fd, .. }
+        | Step::Open { fd, .. }
+        | Step::OpenIommufd { fd }
+        | Step::Memfd { fd, .. }
+        | Step::Retrieve { fd, .. } => Some(fd),
+        Step::CreateSession { session } | Step::RetrieveSession { session } => Some(session),
+        _ => None,
+    }
+}

@@ -68,9 +68,12 @@ impl<'a> Device<'a> {
 
     /// Whether the device could be reset when it was opened.
     ///
-    /// To be asked only while it is open, with the lock of its `dev_set` held.
-    pub(crate) fn reset_works(self) -> bool {
-        // SAFETY: By the type invariants the device is valid; no reference to it is made.
+    /// # Safety
+    ///
+    /// The device must be open, and the lock of its `dev_set` must be held.
+    pub(crate) unsafe fn reset_works(self) -> bool {
+        // SAFETY: By the type invariants the device is valid; no reference to it is made. The bit,
+        // and those that share its storage, are not written while the requirements are met.
         unsafe { bindings::vfio_pci_core_device::reset_works_raw(self.vdev.as_ptr()) }
     }
 

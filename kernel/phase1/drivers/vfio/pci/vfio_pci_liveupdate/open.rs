@@ -60,7 +60,8 @@ impl<'a> OpenDevice<'a> {
         if !group.is_null() || access_granted == 0 {
             return Err(EINVAL);
         }
-        if !self.device.reset_works() {
+        // SAFETY: Access was granted, so the device is open, and the lock is held.
+        if !unsafe { self.device.reset_works() } {
             return Err(EOPNOTSUPP);
         }
         Ok(())

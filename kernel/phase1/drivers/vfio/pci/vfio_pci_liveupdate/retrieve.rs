@@ -77,5 +77,7 @@ impl Drop for RegisteredDevice {
 /// Fails with [`ENODEV`] if there is no device, or if vfio-pci is not bound to it or has not
 /// finished binding, and with what opening its character device can fail with.
 pub(crate) fn open(address: Address) -> Result<ARef<File>> {
-    RegisteredDevice::of(&*find(address)?)?.open()
+    let pdev = find(address)?;
+
+    RegisteredDevice::of(&pdev)?.open()
 }

@@ -25,6 +25,7 @@ mod interrupted;
 mod kconfig;
 mod make;
 mod progress;
+mod selftests;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -42,6 +43,7 @@ pub use self::blame::{Blame, Culprit, GitBlame};
 pub use self::config::{Fragment, PhaseGates, Scope, project_fragments};
 pub use self::error::{BuildError, CompileError, LostOption};
 pub use self::make::Tools;
+pub use self::selftests::{SelftestsRequest, selftests};
 pub use self::store::{KernelImage, Meta};
 
 use self::config::{Value, Wanted};

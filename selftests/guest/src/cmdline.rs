@@ -20,10 +20,16 @@ pub(crate) fn hop(line: &str) -> Result<u32, Failure> {
     }
 }
 
-/// This boot's command line with the hop counted up, and `append` at its end. What earlier kexecs appended stays.
-pub(crate) fn next(line: &str, append: &str) -> Result<String, Failure> {
+/// This boot's command line with the hop counted up, without the words of `drop`, and `append` at its end. What earlier kexecs
+/// appended stays. A word to drop that is not there is a mistake: the next kernel would run with what it was not to have.
+pub(crate) fn next(line: &str, append: &str, drop: &[String]) -> Result<String, Failure> {
+    if let Some(word) = drop.iter().find(|word| !line.split_ascii_whitespace().any(|there| there == *word)) {
+        return Err(Failure::new(format!("`drop`: {word:?} is no word of this kernel's command line: {line:?}")));
+    }
     let next = hop(line)?.checked_add(1).ok_or_else(|| Failure::new(format!("{HOP_PARAM} cannot count further")))?;
-    let rest = line.split_ascii_whitespace().filter(|word| value(word).is_none());
+    let rest = line
+        .split_ascii_whitespace()
+        .filter(|word| value(word).is_none() && !drop.iter().any(|dropped| dropped == word));
     let hop = format!("{HOP_PARAM}={next}");
     let next = rest.chain([hop.as_str()]).chain(append.split_ascii_whitespace()).collect::<Vec<_>>().join(" ");
     if next.len() > LIMIT {
@@ -52,16 +58,27 @@ mod tests {
 
     #[test]
     fn the_hop_is_counted_up_and_the_rest_stays() {
-        assert_eq!(next("a phasectl.hop=9 b=\"c d\"\n", "").unwrap(), "a b=\"c d\" phasectl.hop=10");
-        assert_eq!(next("a", " x=1  y ").unwrap(), "a phasectl.hop=1 x=1 y");
-        next(&format!("phasectl.hop={}", u32::MAX), "").unwrap_err();
+        assert_eq!(next("a phasectl.hop=9 b=\"c d\"\n", "", &[]).unwrap(), "a b=\"c d\" phasectl.hop=10");
+        assert_eq!(next("a", " x=1  y ", &[]).unwrap(), "a phasectl.hop=1 x=1 y");
+        next(&format!("phasectl.hop={}", u32::MAX), "", &[]).unwrap_err();
+    }
+
+    #[test]
+    fn dropped_words_are_whole_and_must_be_there() {
+        let drop = ["pci=noari".to_owned()];
+        assert_eq!(
+            next("pci=noari a pci=noari,x pci=noari", "pci=y", &drop).unwrap(),
+            "a pci=noari,x phasectl.hop=1 pci=y"
+        );
+        let text = next("a pci=noari,x", "", &drop).unwrap_err().to_string();
+        assert!(text.contains(r#""pci=noari" is no word"#), "{text}");
     }
 
     #[test]
     fn the_limit_is_that_of_x86() {
         let fixed = " phasectl.hop=1".len();
-        assert_eq!(next(&"a".repeat(LIMIT - fixed), "").unwrap().len(), LIMIT);
-        let text = next(&"a".repeat(LIMIT - fixed), "b").unwrap_err().to_string();
+        assert_eq!(next(&"a".repeat(LIMIT - fixed), "", &[]).unwrap().len(), LIMIT);
+        let text = next(&"a".repeat(LIMIT - fixed), "b", &[]).unwrap_err().to_string();
         assert!(text.contains("2049 bytes") && text.contains("2047"), "{text}");
     }
 }

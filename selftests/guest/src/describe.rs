@@ -2,13 +2,32 @@
 
 //! Steps in words, for the report.
 
-use plan::{BarRead, Check, Step};
+use plan::{BarRead, Check, ConfigRead, ConfigWrite, HostAction, IgbReceive, IgbReceived, Iova, IovaName, Step};
 
 /// What a step does, on one line.
 pub(crate) fn describe(step: &Step) -> String {
     match step {
         Step::Bind { device, driver } => format!("bind {device} to {driver}"),
         Step::Unbind { device } => format!("unbind {device}"),
+        Step::WaitFor { device } => format!("wait for {device}"),
+        Step::WaitGone { device } => format!("wait until {device} is gone"),
+        Step::Address { device, bdf } => format!("check that {device} is at {bdf}"),
+        Step::Driver { device, name: Some(name) } => format!("check that {device} is bound to {name}"),
+        Step::Driver { device, name: None } => format!("check that {device} is bound to no driver"),
+        Step::SysfsConfig(ConfigRead { device, cap, ext_cap, offset, width, check }) => {
+            let place = place(*cap, *ext_cap, *offset);
+            format!("read config space of {device} at {place}, {width} bytes, {}", describe_check(check))
+        }
+        Step::SysfsConfigWrite(ConfigWrite { device, cap, ext_cap, offset, width, value, mask }) => {
+            let mask = if *mask == u64::MAX { String::new() } else { format!(" under mask {mask:#x}") };
+            let place = place(*cap, *ext_cap, *offset);
+            format!("write config space of {device} at {place}, {width} bytes, to {value:#x}{mask}")
+        }
+        Step::Host { action: HostAction::Plug { device } } => format!("have the host plug {device}"),
+        Step::Host { action: HostAction::Unplug { device } } => format!("have the host unplug {device}"),
+        Step::Host { action: HostAction::Tamper(tamper) } => {
+            format!("have the host make {} edits to the hand-over", tamper.edits.len())
+        }
         Step::OpenCdev { device, fd } => format!("open the vfio cdev of {device} as {fd}"),
         Step::Open { path, fd } => format!("open {path} as {fd}"),
         Step::WriteFd { fd, text } => format!("write {text:?} to {fd}"),
@@ -16,6 +35,17 @@ pub(crate) fn describe(step: &Step) -> String {
         Step::OpenIommufd { fd } => format!("open an iommufd as {fd}"),
         Step::BindIommufd { fd, iommufd } => format!("bind {fd} to iommufd {iommufd}"),
         Step::AttachIoas { fd, iommufd } => format!("attach {fd} to a new IOAS of {iommufd}"),
+        Step::Map { fd, iommufd, memory, iova } => {
+            format!("map {memory} for {fd} through {iommufd} at {}", describe_iova(*iova))
+        }
+        Step::IgbReceive(receive) => describe_receive(receive),
+        Step::IgbResume { fd, memory } => format!("go on to give descriptors of {memory} back to {fd}"),
+        Step::IgbReceived(IgbReceived { memory, at_least, fresh, complete }) => {
+            let more = if *fresh { "more " } else { "" };
+            let gaps = if *complete { ", none missing" } else { "" };
+            format!("wait for {at_least} {more}frames in {memory}{gaps}")
+        }
+        Step::CheckCanary { fd } => format!("check that nobody wrote to canary {fd}"),
         Step::ReadBar(read) => format!("read BAR {} of {}", read.bar, describe_read(read)),
         Step::ReadConfig(read) => format!("read config space of {}", describe_read(read)),
         Step::SameDevice { fd, device } => format!("check that {fd} is {device}"),
@@ -28,22 +58,68 @@ pub(crate) fn describe(step: &Step) -> String {
         Step::Finish { session } => format!("finish session {session}"),
         Step::Close { name } => format!("close {name}"),
         Step::Fails { errno, step } => format!("{} must fail with {errno}", describe(step)),
+        Step::LogSpan { name, from, to } => {
+            format!("tell from the kernel log how long {name} took, from {from:?} to {to:?}")
+        }
+        Step::Timed { name, step } => format!("{} (timed as {name})", describe(step)),
+        Step::Background { name, step } => format!("in thread {name}: {}", describe(step)),
+        Step::Running { name } => format!("check that thread {name} still runs"),
+        Step::Join { name } => format!("join thread {name}"),
+        Step::Sleep { ms } => format!("sleep {ms} ms"),
+        Step::Kmsg { text, count: None } => format!("check that the kernel log has {text:?}"),
+        Step::Kmsg { text, count: Some(count) } => format!("check that the kernel log has {text:?} {count} times"),
+        Step::ForEach(each) => format!("for each of {}", each.devices.join(", ")),
+        Step::Read { path, text } => format!("read {text:?} from {path}"),
         Step::Write { path, value } => format!("write {value:?} to {path}"),
         Step::Mark { name } => format!("mark {name}"),
-        Step::KexecLoad { kernel, append } if append.is_empty() => format!("load kernel {kernel}"),
-        Step::KexecLoad { kernel, append } => format!("load kernel {kernel} with {append:?}"),
+        Step::KexecLoad { kernel, append, drop } => {
+            let with = if append.is_empty() { String::new() } else { format!(" with {append:?}") };
+            let without = if drop.is_empty() { String::new() } else { format!(" without {drop:?}") };
+            format!("load kernel {kernel}{with}{without}")
+        }
         Step::KexecUnload => "unload the next kernel".into(),
         Step::KexecReboot => "reboot into the next kernel".into(),
+        Step::Run(run) => run.args.iter().fold(format!("run {}", run.program), |text, arg| format!("{text} {arg}")),
     }
 }
 
 fn describe_read(BarRead { fd, offset, width, check, .. }: &BarRead) -> String {
-    let check = match check {
+    format!("{fd} at {offset:#x}, {width} bytes, {}", describe_check(check))
+}
+
+fn describe_check(check: &Check) -> String {
+    match check {
         Check::Equals { want, mask: u64::MAX } => format!("want {want:#x}"),
         Check::Equals { want, mask } => format!("want {want:#x} under mask {mask:#x}"),
         Check::Alive => "want it alive".into(),
+        Check::Absent => "want it absent".into(),
+    }
+}
+
+fn describe_receive(receive: &IgbReceive) -> String {
+    let IgbReceive { fd, iommufd, memory, iova, canary, descriptors, refill } = receive;
+    let at = match (iommufd, canary) {
+        (None, _) => "physical addresses".to_owned(),
+        (Some(_), Some(canary)) => format!("the addresses of canary {canary}"),
+        (Some(_), None) => describe_iova(*iova),
     };
-    format!("{fd} at {offset:#x}, {width} bytes, {check}")
+    let refill = if *refill { "" } else { ", not refilled" };
+    format!("receive frames from {fd} in {memory} at {at}, {descriptors} descriptors{refill}")
+}
+
+fn describe_iova(iova: Option<Iova>) -> String {
+    match iova {
+        Some(Iova::At(address)) => format!("{address:#x}"),
+        None | Some(Iova::Named(IovaName::Same)) => "its own addresses".into(),
+    }
+}
+
+fn place(cap: Option<u8>, ext_cap: Option<u16>, offset: u16) -> String {
+    match (cap, ext_cap) {
+        (Some(id), _) => format!("capability {id:#x} + {offset:#x}"),
+        (None, Some(id)) => format!("extended capability {id:#x} + {offset:#x}"),
+        (None, None) => format!("{offset:#x}"),
+    }
 }
 
 #[cfg(test)]

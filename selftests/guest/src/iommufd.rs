@@ -2,7 +2,8 @@
 
 //! The little of iommufd that a stage needs, `include/uapi/linux/iommufd.h`.
 
-use std::os::fd::BorrowedFd;
+use std::ops::Range;
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 use rustix::ioctl::{Opcode, opcode};
 
@@ -26,6 +27,70 @@ unsafe impl Argument for IoasAlloc {
     const NAME: &'static str = "IOMMU_IOAS_ALLOC";
 }
 
+/// `struct iommu_ioas_map_file`.
+#[repr(C)]
+struct IoasMapFile {
+    size: u32,
+    flags: u32,
+    ioas_id: u32,
+    fd: i32,
+    start: u64,
+    length: u64,
+    iova: u64,
+}
+
+/// `struct iommu_ioas_unmap`.
+#[repr(C)]
+struct IoasUnmap {
+    size: u32,
+    ioas_id: u32,
+    iova: u64,
+    length: u64,
+}
+
+/// `IOMMU_IOAS_MAP_FIXED_IOVA`, `_WRITEABLE` and `_READABLE`.
+const FIXED_READ_WRITE: u32 = 1 << 0 | 1 << 1 | 1 << 2;
+
+// SAFETY: As above: what is mapped is told by an fd.
+unsafe impl Argument for IoasMapFile {
+    const OPCODE: Opcode = opcode::none(b';', 0x8f);
+    const NAME: &'static str = "IOMMU_IOAS_MAP_FILE";
+}
+
+// SAFETY: As above.
+unsafe impl Argument for IoasUnmap {
+    const OPCODE: Opcode = opcode::none(b';', 0x86);
+    const NAME: &'static str = "IOMMU_IOAS_UNMAP";
+}
+
+/// Maps a range of a memfd, in bytes, at this address, for reading and writing.
+pub(crate) fn map(
+    iommufd: BorrowedFd<'_>,
+    ioas: u32,
+    memfd: BorrowedFd<'_>,
+    range: Range<u64>,
+    iova: u64,
+) -> Result<(), Failure> {
+    let mut argument = IoasMapFile {
+        size: ioctl::size::<IoasMapFile>(),
+        flags: FIXED_READ_WRITE,
+        ioas_id: ioas,
+        fd: memfd.as_raw_fd(),
+        start: range.start,
+        length: range.end - range.start,
+        iova,
+    };
+    let what = || format!("{} of bytes {range:x?} at {iova:#x}", IoasMapFile::NAME);
+    ioctl::call(iommufd, &mut argument).map_err(|errno| Failure::call(what(), errno))
+}
+
+/// Takes a mapping back.
+pub(crate) fn unmap(iommufd: BorrowedFd<'_>, ioas: u32, iova: u64, length: u64) -> Result<(), Failure> {
+    let mut argument = IoasUnmap { size: ioctl::size::<IoasUnmap>(), ioas_id: ioas, iova, length };
+    ioctl::call(iommufd, &mut argument)
+        .map_err(|errno| Failure::setup(format!("{} at {iova:#x}", IoasUnmap::NAME), errno))
+}
+
 /// Allocates an empty I/O address space and returns its id.
 pub(crate) fn allocate_ioas(iommufd: BorrowedFd<'_>) -> Result<u32, Failure> {
     let mut argument = IoasAlloc { size: ioctl::size::<IoasAlloc>(), flags: 0, out_ioas_id: 0 };
@@ -39,8 +104,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn structure_and_code_are_those_of_the_header() {
+    fn structures_and_codes_are_those_of_the_header() {
         assert_eq!(size_of::<IoasAlloc>(), 12);
         assert_eq!(IoasAlloc::OPCODE, 0x3b81);
+        assert_eq!(size_of::<IoasMapFile>(), 40);
+        assert_eq!(IoasMapFile::OPCODE, 0x3b8f);
+        assert_eq!(size_of::<IoasUnmap>(), 24);
+        assert_eq!(IoasUnmap::OPCODE, 0x3b86);
     }
 }

@@ -23,8 +23,8 @@ const INITRD: &str = "/sys/firmware/initrd";
 const CMDLINE: &str = "/proc/cmdline";
 
 /// Loads a kernel of the initramfs and returns its command line.
-pub(crate) fn load(kernel: &str, append: &str) -> Result<String, Failure> {
-    let line = cmdline::next(&files::read_trimmed(Path::new(CMDLINE))?, append)?;
+pub(crate) fn load(kernel: &str, append: &str, drop: &[String]) -> Result<String, Failure> {
+    let line = cmdline::next(&files::read_trimmed(Path::new(CMDLINE))?, append, drop)?;
     let terminated = CString::new(line.as_str()).map_err(|_| Failure::new("the command line holds a NUL"))?;
     let image = files::open(&Path::new(KERNEL_DIR).join(kernel), OFlags::RDONLY)?;
     if !fs::exists(INITRD).unwrap_or(false) {

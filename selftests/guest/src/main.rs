@@ -1,32 +1,48 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The init of the guest: PID 1 of a tiny initramfs, and the only process there is.
+//! The init of the guest: PID 1 of a tiny initramfs, and the only process there is unless a plan runs programs.
 //!
 //! It executes one stage of a [`plan::Plan`] and reports on the second serial port; see [`init`] for the order of things,
 //! [`stage`] for how steps are executed and reported, [`channel`] for what may be relied on in the report.
 //! Nothing here judges a run: that is the host's work, which also sees the console and QEMU.
 //!
 //! Two runs with `-icount` must give the same time stamps, so nothing in here may depend on a random seed or
-//! on an address: ordered maps only, one thread, no time-outs that count real time on the expected path.
+//! on an address: ordered maps only, no threads but those that a plan asks for (`background`, `igb-receive`), no time-outs
+//! that count real time on the expected path.
 
+mod background;
+mod canary;
 mod channel;
 mod cmdline;
+mod config;
 mod describe;
+mod devices;
 mod errno;
 mod failure;
 mod files;
+mod igb;
 mod init;
 mod ioctl;
 mod iommufd;
 mod kexec;
+mod kmsg;
+mod lock;
 mod luo;
 mod memfd;
+mod memory;
 mod names;
+mod program;
+mod receive;
+mod ring;
+mod rings;
 mod stage;
 mod steps;
 mod sys;
 mod sysfs;
+mod tap;
+mod value;
 mod vfio;
+mod wait;
 
 fn main() {
     // First of all, because it is the end of the blackout that the host computes.

@@ -3,23 +3,26 @@
 //! The names that the steps of a stage give to open files and sessions.
 //!
 //! One table for both, because both are fds and `close` takes either. A name is given once: a plan that gives it
-//! twice would lose an fd that a later step, or a kexec, counts on.
+//! twice would lose an fd that a later step, or a kexec, counts on. Whoever looks a name up holds the fd open while it is used,
+//! so `close` refuses while a background step uses it: it would report a close that has not happened.
 
 use std::collections::BTreeMap;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex};
 
 use crate::failure::Failure;
+use crate::lock::lock;
 
 /// Open files by name.
 #[derive(Debug, Default)]
 pub(crate) struct Names {
-    open: BTreeMap<String, OwnedFd>,
+    open: Mutex<BTreeMap<String, Arc<OwnedFd>>>,
 }
 
 impl Names {
     /// Fails if the name is taken. To be asked before the kernel is, so that a failed step leaves nothing behind.
     pub(crate) fn free(&self, name: &str) -> Result<(), Failure> {
-        if self.open.contains_key(name) {
+        if lock(&self.open).contains_key(name) {
             return Err(Failure::new(format!(
                 "the name {name:?} is taken by an earlier step; give each fd its own name"
             )));
@@ -28,24 +31,36 @@ impl Names {
     }
 
     /// Takes an fd in. The caller has asked [`Names::free`].
-    pub(crate) fn add(&mut self, name: &str, fd: OwnedFd) {
-        self.open.insert(name.to_owned(), fd);
+    pub(crate) fn add(&self, name: &str, fd: OwnedFd) {
+        lock(&self.open).insert(name.to_owned(), Arc::new(fd));
     }
 
     /// The fd of this name.
-    pub(crate) fn get(&self, name: &str) -> Result<BorrowedFd<'_>, Failure> {
-        self.open.get(name).map(AsFd::as_fd).ok_or_else(|| self.unknown(name))
+    pub(crate) fn get(&self, name: &str) -> Result<Arc<OwnedFd>, Failure> {
+        let open = lock(&self.open);
+        open.get(name).cloned().ok_or_else(|| unknown(&open, name))
     }
 
     /// Forgets the name and closes its fd.
-    pub(crate) fn close(&mut self, name: &str) -> Result<(), Failure> {
-        self.open.remove(name).map(drop).ok_or_else(|| self.unknown(name))
+    pub(crate) fn close(&self, name: &str) -> Result<(), Failure> {
+        let fd = {
+            let mut open = lock(&self.open);
+            open.remove(name).ok_or_else(|| unknown(&open, name))?
+        };
+        // Closed here, with the table unlocked: a close may take long.
+        match Arc::into_inner(fd) {
+            Some(fd) => {
+                drop(fd);
+                Ok(())
+            }
+            None => Err(Failure::new(format!("{name:?} is in use by a background step; join that first"))),
+        }
     }
+}
 
-    fn unknown(&self, name: &str) -> Failure {
-        let known: Vec<_> = self.open.keys().map(String::as_str).collect();
-        Failure::new(format!("no fd or session is named {name:?} in this stage; open are: [{}]", known.join(", ")))
-    }
+fn unknown(open: &BTreeMap<String, Arc<OwnedFd>>, name: &str) -> Failure {
+    let known: Vec<_> = open.keys().map(String::as_str).collect();
+    Failure::new(format!("no fd or session is named {name:?} in this stage; open are: [{}]", known.join(", ")))
 }
 
 #[cfg(test)]
@@ -58,7 +73,7 @@ mod tests {
 
     #[test]
     fn a_name_is_given_once_and_can_be_given_again_after_close() {
-        let mut names = Names::default();
+        let names = Names::default();
         names.add("dut", fd());
         assert!(names.free("dut").unwrap_err().to_string().contains("taken"));
         names.get("dut").unwrap();
@@ -68,10 +83,19 @@ mod tests {
 
     #[test]
     fn an_unknown_name_says_what_there_is() {
-        let mut names = Names::default();
+        let names = Names::default();
         names.add("b", fd());
         names.add("a", fd());
         let text = names.close("c").unwrap_err().to_string();
         assert_eq!(text, r#"no fd or session is named "c" in this stage; open are: [a, b]"#);
+    }
+
+    #[test]
+    fn a_close_that_cannot_happen_is_an_error() {
+        let names = Names::default();
+        names.add("dut", fd());
+        let user = names.get("dut").unwrap();
+        assert!(names.close("dut").unwrap_err().to_string().contains("in use"));
+        drop(user);
     }
 }

@@ -4,8 +4,8 @@
 //!
 //! The order of events is part of the contract with the host:
 //!
-//! 1. a `Step` (or `Mark`) event per step, and `Done`, after which the guest powers off; or, where the stage ends with
-//!    `kexec-reboot`,
+//! 1. a `Step` (or `Mark`) event per step, for a `host` step after a `Host` event, for a good `timed` or `log-span` step after a `Span` event, and `Done`,
+//!    after which the guest powers off; or, where the stage ends with `kexec-reboot`,
 //! 2. the same up to the step before it, then `Done` with `ok`, then `Kexec`, then the jump. Should the call come
 //!    back, a failed `Step` and a second `Done` without `ok` follow.
 //!
@@ -13,10 +13,13 @@
 //! formatting, writing and draining of this one event (about 9,400 instructions in a blackout of 600 million, measured
 //! with `-icount`), because an event that is still in the port's buffer is lost with the kernel. Inside `fails`, the jump
 //! is expected to come back and is not announced.
+//!
+//! What earlier events left in the port is drained before a `timed` step starts, for otherwise the interrupts that send it would be counted.
 
 use plan::{Event, Plan, Step};
 
 use crate::describe::describe;
+use crate::kmsg;
 use crate::steps::Runner;
 use crate::sys;
 
@@ -38,7 +41,7 @@ pub(crate) fn execute(plan: &Plan, hop: u32, report: &mut impl Report) {
     if let Some(index) = misplaced_jump(&stage.steps) {
         return refuse(hop, &format!("step {index}: kexec-reboot must be the last step of its stage"), report);
     }
-    let mut runner = Runner::new(plan);
+    let runner = Runner::new(plan);
     for (index, step) in stage.steps.iter().enumerate() {
         let outcome = match step {
             Step::KexecReboot => {
@@ -47,6 +50,24 @@ pub(crate) fn execute(plan: &Plan, hop: u32, report: &mut impl Report) {
                 report.emit(Event::Kexec { hop, tsc: sys::tsc() });
                 report.drain();
                 runner.run(step)
+            }
+            Step::Host { action } => {
+                report.emit(Event::Host { hop, action: action.clone() });
+                Ok("the host was told".to_owned())
+            }
+            Step::LogSpan { name, from, to } => kmsg::span(from, to).map(|(start, end)| {
+                report.emit(Event::Span { hop, name: name.clone(), start, end });
+                String::new()
+            }),
+            Step::Timed { name, step } => {
+                report.drain();
+                let start = sys::tsc();
+                let outcome = runner.run(step);
+                let end = sys::tsc();
+                if outcome.is_ok() {
+                    report.emit(Event::Span { hop, name: name.clone(), start, end });
+                }
+                outcome
             }
             _ => runner.run(step),
         };
@@ -92,6 +113,8 @@ mod tests {
                 Event::Kexec { .. } => "kexec".into(),
                 Event::Done { ok, .. } => format!("done {ok}"),
                 Event::Boot { .. } => "boot".into(),
+                Event::Host { action, .. } => format!("host {action:?}"),
+                Event::Span { name, start, end, .. } => format!("span {name} {}", start < end),
             });
         }
 
@@ -114,6 +137,32 @@ mod tests {
             run(&format!(r#"[{{"steps":[{steps}]}}]"#), 0),
             ["step 0 true ", "mark x", "step 2 true ", "done true"]
         );
+    }
+
+    #[test]
+    fn the_host_is_told_what_to_do() {
+        let host = r#"{"host":{"do":{"unplug":{"device":"dut"}}}}"#;
+        assert_eq!(
+            run(&format!(r#"[{{"steps":[{host}]}}]"#), 0),
+            [r#"host Unplug { device: "dut" }"#, "step 0 true the host was told", "done true"]
+        );
+        let inner = format!(r#"{{"fails":{{"errno":"EIO","step":{host}}}}}"#);
+        let log = run(&format!(r#"[{{"steps":[{inner}]}}]"#), 0);
+        assert!(log[0].contains("no inner step"), "{log:?}");
+    }
+
+    #[test]
+    fn a_timed_step_is_reported_with_its_span_if_it_is_good() {
+        let timed = |step: &str| format!(r#"{{"timed":{{"name":"x","step":{step}}}}}"#);
+        let steps = [r#"{"memfd":{"fd":"m","bytes":8,"seed":1}}"#, r#"{"close":{"name":"m"}}"#].map(timed).join(",");
+        assert_eq!(
+            run(&format!(r#"[{{"steps":[{steps}]}}]"#), 0),
+            ["drain", "span x true", "step 0 true ", "drain", "span x true", "step 1 true ", "done true"]
+        );
+        let log = run(&format!(r#"[{{"steps":[{}]}}]"#, timed(r#"{"close":{"name":"m"}}"#)), 0);
+        assert!(log[1].starts_with("step 0 false no fd"), "{log:?}");
+        let log = run(&format!(r#"[{{"steps":[{}]}}]"#, timed(&timed(r#""kexec-unload""#))), 0);
+        assert!(log[1].contains("no inner steps"), "{log:?}");
     }
 
     #[test]

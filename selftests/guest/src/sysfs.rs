@@ -18,17 +18,18 @@ const ROOT_BUS: &str = "devices/pci0000:00";
 const CDEV_POLL: Duration = Duration::from_millis(10);
 const CDEV_POLLS: u32 = 200;
 
-/// The mounted sysfs, and `/dev` for the device nodes it speaks of.
+/// The mounted sysfs, `/dev` for the device nodes it speaks of, and `/proc`.
 #[derive(Debug)]
 pub(crate) struct Sysfs {
     root: PathBuf,
     dev: PathBuf,
+    proc: PathBuf,
 }
 
 impl Sysfs {
     /// The usual places.
     pub(crate) fn mounted() -> Self {
-        Self { root: "/sys".into(), dev: "/dev".into() }
+        Self { root: "/sys".into(), dev: "/dev".into(), proc: "/proc".into() }
     }
 
     /// The directory of the device at the end of this path of `DD.F`.
@@ -41,6 +42,34 @@ impl Sysfs {
             dir = child(&dir, hop)?;
         }
         Ok(dir)
+    }
+
+    /// The same, but a device that is not there, or whose bridge is not, is no error.
+    pub(crate) fn find(&self, path: &[String]) -> Result<Option<PathBuf>, Failure> {
+        let mut dir = self.root.join(ROOT_BUS);
+        for hop in path {
+            let names = match children(&dir) {
+                Ok(names) => names,
+                // It went between two looks.
+                Err(_) if !dir.exists() => return Ok(None),
+                Err(failure) => return Err(failure),
+            };
+            dir = match at(&names, hop)[..] {
+                [name] => dir.join(name),
+                [] => return Ok(None),
+                _ => return Err(twice(&dir, hop)),
+            };
+        }
+        Ok(Some(dir))
+    }
+
+    /// Whether a device that has just come is about to let drivers in. Its directory appears long before that; late signs are its node in
+    /// `/proc/bus/pci` and, on a kernel with power management, that this is enabled (`pci_bus_add_device`).
+    pub(crate) fn is_ready(&self, device: &Path) -> bool {
+        let listed = address(device).split_once(':').and_then(|(_, rest)| rest.split_once(':'));
+        let node = listed.map(|(bus, slot)| self.proc.join("bus/pci").join(bus).join(slot));
+        let status = files::read_trimmed(&device.join("power/runtime_status"));
+        node.is_some_and(|node| node.exists()) && !status.is_ok_and(|status| status == "unsupported")
     }
 
     /// Binds to a driver, away from another if need be.
@@ -118,12 +147,32 @@ pub(crate) fn address(device: &Path) -> &str {
     device.file_name().and_then(|name| name.to_str()).unwrap_or_default()
 }
 
-fn bound_driver(device: &Path) -> Option<String> {
+/// The driver that a device is bound to.
+pub(crate) fn bound_driver(device: &Path) -> Option<String> {
     fs::read_link(device.join("driver")).ok()?.file_name()?.to_str().map(str::to_owned)
 }
 
 /// The one child of a bridge, or of the root bus, with this device and function number.
 fn child(dir: &Path, hop: &str) -> Result<PathBuf, Failure> {
+    let names = children(dir)?;
+    match at(&names, hop)[..] {
+        [name] => Ok(dir.join(name)),
+        [] => Err(Failure::new(format!("no PCI device {hop} in {}; there are: [{}]", dir.display(), names.join(", ")))),
+        _ => Err(twice(dir, hop)),
+    }
+}
+
+fn twice(dir: &Path, hop: &str) -> Failure {
+    Failure::new(format!("more than one PCI device {hop} in {}", dir.display()))
+}
+
+/// Those with this device and function number.
+fn at<'a>(names: &'a [String], hop: &str) -> Vec<&'a String> {
+    names.iter().filter(|name| name.rsplit(':').next() == Some(hop)).collect()
+}
+
+/// The addresses of all devices in a directory, sorted.
+fn children(dir: &Path) -> Result<Vec<String>, Failure> {
     let listing = fs::read_dir(dir)
         .map_err(|error| Failure::new(format!("list {}: {}", dir.display(), files::explain(&error))))?;
     let mut names: Vec<String> = listing
@@ -131,12 +180,7 @@ fn child(dir: &Path, hop: &str) -> Result<PathBuf, Failure> {
         .filter(|name| is_address(name))
         .collect();
     names.sort();
-    let found: Vec<_> = names.iter().filter(|name| name.rsplit(':').next() == Some(hop)).collect();
-    match found[..] {
-        [name] => Ok(dir.join(name)),
-        [] => Err(Failure::new(format!("no PCI device {hop} in {}; there are: [{}]", dir.display(), names.join(", ")))),
-        _ => Err(Failure::new(format!("more than one PCI device {hop} in {}: {found:?}", dir.display()))),
-    }
+    Ok(names)
 }
 
 /// Whether a directory entry is a device (`0000:01:00.0`) and not one of the many attributes beside them.
@@ -176,7 +220,7 @@ mod tests {
     /// A root port 03.0 with an igb and one VF of it, another root port 04.0 with two devices of one number, and an attribute.
     fn tree() -> (tempfile::TempDir, Sysfs) {
         let dir = tempfile::tempdir().unwrap();
-        let sysfs = Sysfs { root: dir.path().join("sys"), dev: dir.path().join("dev") };
+        let sysfs = Sysfs { root: dir.path().join("sys"), dev: dir.path().join("dev"), proc: dir.path().join("proc") };
         let bus = sysfs.root.join(ROOT_BUS);
         for path in [
             "0000:00:03.0/0000:01:00.0/vfio-dev/vfio7",
@@ -205,6 +249,11 @@ mod tests {
         assert!(text.contains("no PCI device 01.0") && text.ends_with("[0000:01:00.0, 0000:01:10.0]"), "{text}");
         assert!(find(&["04.0", "00.0"]).unwrap_err().to_string().contains("more than one"));
         assert!(find(&[]).unwrap_err().to_string().contains("empty path"));
+        let find = |hops: &[&str]| sysfs.find(&path(hops)).map(|dir| dir.is_some());
+        assert!(
+            find(&["03.0", "00.0"]).unwrap() && !find(&["03.0", "01.0"]).unwrap() && !find(&["05.0", "00.0"]).unwrap()
+        );
+        assert!(find(&["04.0", "00.0"]).unwrap_err().to_string().contains("more than one"), "two are not none");
     }
 
     #[test]
@@ -225,6 +274,20 @@ mod tests {
         assert_eq!(ids(&device).unwrap(), 0x10c9_8086);
         fs::write(device.join("device"), "none\n").unwrap();
         assert!(ids(&device).unwrap_err().to_string().contains("not an id"));
+    }
+
+    #[test]
+    fn a_device_is_ready_when_the_last_signs_are_there() {
+        let (_dir, sysfs) = tree();
+        let device = sysfs.device(&path(&["03.0", "00.0"])).unwrap();
+        assert!(!sysfs.is_ready(&device));
+        fs::create_dir_all(sysfs.proc.join("bus/pci/01/00.0")).unwrap();
+        assert!(sysfs.is_ready(&device), "there need not be any power management");
+        fs::create_dir(device.join("power")).unwrap();
+        for (status, ready) in [("unsupported\n", false), ("active\n", true), ("suspended\n", true)] {
+            fs::write(device.join("power/runtime_status"), status).unwrap();
+            assert_eq!(sysfs.is_ready(&device), ready, "{status}");
+        }
     }
 
     #[test]

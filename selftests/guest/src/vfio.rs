@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! A vfio device fd, `include/uapi/linux/vfio.h`: binding it to an iommufd, attaching it, and reading through it.
+//! A vfio device fd, `include/uapi/linux/vfio.h`: binding it to an iommufd, attaching it, reading and writing through it.
 //!
-//! Nothing works on a cdev fd before it is bound to an iommufd. Reads go through `pread` at the offset that the kernel tells for
-//! a region, so they take the same path as a VMM's: they fail where the driver blocks access, and read all ones
+//! Nothing works on a cdev fd before it is bound to an iommufd. Accesses go through `pread` and `pwrite` at the offset that the kernel
+//! tells for a region, so they take the same path as a VMM's: they fail where the driver blocks access, and read all ones
 //! where the device is gone.
 
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -94,19 +94,41 @@ pub(crate) fn attach(device: BorrowedFd<'_>, ioas: u32) -> Result<u32, Failure> 
 /// Reads `width` bytes of a region, little-endian.
 pub(crate) fn read(device: BorrowedFd<'_>, region: u32, offset: u64, width: u32) -> Result<u64, Failure> {
     let mut bytes = [0; 8];
-    let buffer = match width {
-        1 | 2 | 4 | 8 => &mut bytes[..width as usize],
-        _ => return Err(Failure::new(format!("a read of {width} bytes: the width must be 1, 2, 4 or 8"))),
-    };
-    let mut info = RegionInfo { argsz: ioctl::size::<RegionInfo>(), index: region, ..RegionInfo::default() };
-    ioctl::call(device, &mut info)
-        .map_err(|errno| Failure::call(format!("{} of region {region}", RegionInfo::NAME), errno))?;
+    let buffer = part(&mut bytes, width)?;
+    let info = region_info(device, region)?;
     let what = || format!("read of {width} bytes at {offset:#x} of region {region} ({:#x} bytes)", info.size);
     match rustix::io::pread(device, &mut *buffer, info.offset.wrapping_add(offset)) {
         Ok(n) if n == buffer.len() => Ok(u64::from_le_bytes(bytes)),
         Ok(n) => Err(Failure::new(format!("{}: gave {n} bytes", what()))),
         Err(errno) => Err(Failure::call(what(), errno)),
     }
+}
+
+/// Writes `width` bytes of a region, little-endian.
+pub(crate) fn write(device: BorrowedFd<'_>, region: u32, offset: u64, width: u32, value: u64) -> Result<(), Failure> {
+    let mut bytes = value.to_le_bytes();
+    let buffer = part(&mut bytes, width)?;
+    let info = region_info(device, region)?;
+    let what = || format!("write of {width} bytes at {offset:#x} of region {region} ({:#x} bytes)", info.size);
+    match rustix::io::pwrite(device, &*buffer, info.offset.wrapping_add(offset)) {
+        Ok(n) if n == buffer.len() => Ok(()),
+        Ok(n) => Err(Failure::new(format!("{}: only {n} bytes were taken", what()))),
+        Err(errno) => Err(Failure::call(what(), errno)),
+    }
+}
+
+fn part(bytes: &mut [u8; 8], width: u32) -> Result<&mut [u8], Failure> {
+    match width {
+        1 | 2 | 4 | 8 => Ok(&mut bytes[..width as usize]),
+        _ => Err(Failure::new(format!("an access of {width} bytes: the width must be 1, 2, 4 or 8"))),
+    }
+}
+
+fn region_info(device: BorrowedFd<'_>, region: u32) -> Result<RegionInfo, Failure> {
+    let mut info = RegionInfo { argsz: ioctl::size::<RegionInfo>(), index: region, ..RegionInfo::default() };
+    ioctl::call(device, &mut info)
+        .map_err(|errno| Failure::call(format!("{} of region {region}", RegionInfo::NAME), errno))?;
+    Ok(info)
 }
 
 /// The sysfs directory of the device that a vfio fd stands for.

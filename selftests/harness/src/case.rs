@@ -2,12 +2,12 @@
 
 //! A case made concrete: a scenario and one of its machines become a plan for the guest and a machine to start.
 
-use plan::{Plan, Stage, Step};
+use plan::{ConfigRead, ConfigWrite, HostAction, IgbReceive, Plan, Stage, Step};
 
 use crate::cmdline::kernel_parameters;
 use crate::error::HarnessError;
 use crate::scenario::{Case, Kind, ROLES, Scenario, innermost};
-use crate::topology::{Topologies, Topology};
+use crate::topology::{BridgeModel, Iommu, Model, PlaceKind, Topologies, Topology};
 
 /// One VM to run.
 #[derive(Clone, Debug)]
@@ -22,6 +22,8 @@ pub struct Job<'a> {
     pub append: String,
     /// Whether instructions are counted.
     pub exact: bool,
+    /// Whether the host reaches into the guest's memory.
+    pub tampers: bool,
 }
 
 /// Which stages of a scenario are meant.
@@ -47,26 +49,38 @@ impl<'a> Job<'a> {
         let topology = scenario.topology(case, topologies)?;
         let stages = stages(scenario, case, variant);
         let devices = topology.plan_devices();
-        for name in stages.iter().flat_map(|stage| &stage.steps).filter_map(device) {
+        let key = if case.stages.is_some() { "cases" } else { "stages" };
+        for name in stages.iter().flat_map(devices_of) {
             if !devices.contains_key(name) {
                 let message = format!("case `{}`: topology `{}` has no device `{name}`", case.name, case.topology);
                 let known: Vec<_> = devices.keys().map(String::as_str).collect();
                 let fix = format!("name one that it has: {}", known.join(", "));
-                return Err(scenario.mistake(("stages", name), message, fix).into());
+                return Err(scenario.mistake((key, name), message, fix).into());
             }
         }
-        let exact = matches!(scenario.kind, Kind::Blackout { .. });
+        let wrong = actions(&stages).find_map(|action| pluggable(topology, action));
+        let wrong = wrong.or_else(|| stages.iter().find_map(|stage| without_frames(topology, stage)));
+        if let Some((value, what, fix)) = wrong {
+            let message = format!("case `{}` (topology `{}`): {what}", case.name, case.topology);
+            return Err(scenario.mistake((key, value), message, fix).into());
+        }
+        let exact = scenario.kind.exact();
+        if exact && (topology.frames().next().is_some() || actions(&stages).next().is_some()) {
+            let message = format!("case `{}`: frames and host actions disturb what is measured", case.name);
+            return Err(scenario.mistake(("cases", &case.topology), message, "measure without them").into());
+        }
         let kunit = if matches!(scenario.kind, Kind::Kunit(_)) { "kunit.enable=1" } else { "" };
         let append = kernel_parameters(topology.iommu, exact, &[kunit, &scenario.cmdline, &case.cmdline]);
         let kernels = loaded(&stages);
+        let tampers = actions(&stages).any(|action| matches!(action, HostAction::Tamper(_)));
         let plan = Plan { name: scenario.case_id(case), devices, kernels, stages };
-        Ok(Self { topology, memory: scenario.memory.as_deref(), plan, append, exact })
+        Ok(Self { topology, memory: scenario.memory.as_deref(), plan, append, exact, tampers })
     }
 }
 
 fn stages(scenario: &Scenario, case: &Case, variant: Variant) -> Vec<Stage> {
     match (&scenario.kind, variant) {
-        (Kind::Handover(stages), _) => case.stages.as_ref().unwrap_or(stages).clone(),
+        (Kind::Handover(stages) | Kind::Measure { stages, .. }, _) => case.stages.as_ref().unwrap_or(stages).clone(),
         (Kind::Blackout { stages, .. }, Variant::Stages) => stages.clone(),
         (Kind::Blackout { baseline, .. }, Variant::Baseline) => baseline.clone(),
         // KUnit runs before init; all that init has to do is to power off.
@@ -85,16 +99,91 @@ fn loaded(stages: &[Stage]) -> Vec<String> {
     ROLES.into_iter().filter(|role| loads(role)).map(str::to_owned).collect()
 }
 
+/// Everything that the host does.
+fn actions(stages: &[Stage]) -> impl Iterator<Item = &HostAction> {
+    stages.iter().flat_map(|stage| {
+        let asked = stage.steps.iter().filter_map(|step| match innermost(step) {
+            Step::Host { action } => Some(action),
+            _ => None,
+        });
+        asked.chain(&stage.between)
+    })
+}
+
+/// The devices that a stage names.
+fn devices_of(stage: &Stage) -> impl Iterator<Item = &str> {
+    let programs = stage.steps.iter().filter_map(|step| match innermost(step) {
+        Step::Run(program) => Some(program.devices()),
+        _ => None,
+    });
+    let named = stage.steps.iter().filter_map(device).chain(programs.flatten());
+    named.chain(stage.between.iter().filter_map(acted_on))
+}
+
 /// The device that a step names, if it does.
 fn device(step: &Step) -> Option<&str> {
     match innermost(step) {
         Step::Bind { device, .. }
         | Step::Unbind { device }
+        | Step::WaitFor { device }
+        | Step::WaitGone { device }
+        | Step::Address { device, .. }
+        | Step::Driver { device, .. }
+        | Step::SysfsConfig(ConfigRead { device, .. })
+        | Step::SysfsConfigWrite(ConfigWrite { device, .. })
         | Step::OpenCdev { device, .. }
         | Step::SameDevice { device, .. } => Some(device),
+        Step::Host { action } => acted_on(action),
         Step::Write { path, .. } => Some(path.split_once('{')?.1.split_once('}')?.0),
         _ => None,
     }
+}
+
+fn acted_on(action: &HostAction) -> Option<&str> {
+    match action {
+        HostAction::Plug { device } | HostAction::Unplug { device } => Some(device),
+        HostAction::Tamper(_) => None,
+    }
+}
+
+/// A value in the scenario's file, what is wrong there, and the remedy.
+type Wrong<'a> = (&'a str, String, &'static str);
+
+fn pluggable<'a>(topology: &Topology, action: &'a HostAction) -> Option<Wrong<'a>> {
+    let device = acted_on(action)?;
+    let place = topology.named(device)?;
+    if !topology.hotplug {
+        let what = format!("`{device}` cannot be plugged or unplugged, as the machine has no hot-plug");
+        return Some((device, what, "choose a topology with `hotplug: true` or with something that is not plugged"));
+    }
+    if matches!(place.bridge(), Some(BridgeModel::RootPort | BridgeModel::Downstream)) {
+        return Some((device, format!("`{device}` is a port, and QEMU plugs none"), "name what sits behind it"));
+    }
+    if place.bridge().is_some() && topology.iommu != Iommu::None && matches!(action, HostAction::Unplug { .. }) {
+        let what = format!("`{device}` is a bridge, and QEMU's IOMMU crashes some time after its bus is gone");
+        return Some((device, what, "unplug bridges on a machine without IOMMU"));
+    }
+    None
+}
+
+/// Reception on a card that nobody sends to. Only a device that was opened in the same stage is known.
+fn without_frames<'a>(topology: &Topology, stage: &'a Stage) -> Option<Wrong<'a>> {
+    let opened = |wanted: &str| {
+        stage.steps.iter().find_map(|step| match step {
+            Step::OpenCdev { device, fd } if fd == wanted => topology.named(device),
+            _ => None,
+        })
+    };
+    stage.steps.iter().find_map(|step| {
+        let fd = match innermost(step) {
+            Step::IgbReceive(IgbReceive { fd, .. }) | Step::IgbResume { fd, .. } => fd,
+            _ => return None,
+        };
+        match opened(fd)?.kind {
+            PlaceKind::Device { model: Model::Igb, frames: Some(_) } => None,
+            _ => Some((fd.as_str(), format!("`{fd}` is no igb with frames"), "give it `frames` in the topology")),
+        }
+    })
 }
 
 /// The step that a report of the guest is about.
@@ -151,16 +240,81 @@ stages:
     fn devices_and_topologies_must_exist() {
         insta::assert_snapshot!(error("device: dut", "device: dux"), @r"
         selftests/scenarios/p/s.yaml:8:33: case `a`: topology `legacy` has no device `dux`
-          fix: name one that it has: dut
+          fix: name one that it has: dut, dut-port
         ");
         let write = "{ write: { path: '{dux}/reset', value: '1' } }";
         insta::assert_snapshot!(error("{ unbind: { device: dut } }", write), @r"
         selftests/scenarios/p/s.yaml:8:32: case `a`: topology `legacy` has no device `dux`
-          fix: name one that it has: dut
+          fix: name one that it has: dut, dut-port
         ");
         insta::assert_snapshot!(error("topology: legacy", "topology: legasy"), @r"
         selftests/scenarios/p/s.yaml:4:30: case `a`: there is no topology `legasy`
-          fix: name one of selftests/topologies.yaml: first-stage, igb8-first-stage, igb8-legacy, igb8-none, igb8-scalable, legacy, none, scalable, virtio-net-first-stage, virtio-net-legacy, virtio-net-none, virtio-net-scalable
+          fix: name one of selftests/topologies.yaml: first-stage, frames-legacy, frames-none, hotplug-legacy, hotplug-none, igb8-first-stage, igb8-legacy, igb8-none, igb8-scalable, legacy, many-1, many-32, many-8, nested-legacy, nested-scalable, none, one-cpu-legacy, scalable, virtio-net-first-stage, virtio-net-legacy, virtio-net-none, virtio-net-scalable
+        ");
+    }
+
+    #[test]
+    fn the_host_must_be_able_to_do_it() {
+        let step = |step: &str| error("{ unbind: { device: dut } }", step);
+        insta::assert_snapshot!(step("{ host: { do: { unplug: { device: dux } } } }"), @r"
+        selftests/scenarios/p/s.yaml:8:47: case `a`: topology `legacy` has no device `dux`
+          fix: name one that it has: dut, dut-port
+        ");
+        insta::assert_snapshot!(step("{ host: { do: { unplug: { device: dut } } } }"), @r"
+        selftests/scenarios/p/s.yaml:8:47: case `a` (topology `legacy`): `dut` cannot be plugged or unplugged, as the machine has no hot-plug
+          fix: choose a topology with `hotplug: true` or with something that is not plugged
+        ");
+        let elsewhere = |topology: &str, step: &str| {
+            let text = SCENARIO.replace("topology: legacy", &format!("topology: {topology}"));
+            let (scenario, topologies) = load(&text.replace("{ unbind: { device: dut } }", step));
+            Job::new(&scenario, &scenario.cases[0], Variant::Stages, &topologies)
+                .map(|job| job.tampers)
+                .map_err(|e| e.to_string())
+        };
+        assert_eq!(elsewhere("hotplug-legacy", "{ host: { do: { plug: { device: late } } } }"), Ok(false));
+        insta::assert_snapshot!(elsewhere("hotplug-legacy", "{ host: { do: { unplug: { device: hp } } } }").unwrap_err(), @r"
+        selftests/scenarios/p/s.yaml:8:47: case `a` (topology `hotplug-legacy`): `hp` is a port, and QEMU plugs none
+          fix: name what sits behind it
+        ");
+        insta::assert_snapshot!(elsewhere("hotplug-legacy", "{ host: { do: { unplug: { device: conv } } } }").unwrap_err(), @r"
+        selftests/scenarios/p/s.yaml:8:47: case `a` (topology `hotplug-legacy`): `conv` is a bridge, and QEMU's IOMMU crashes some time after its bus is gone
+          fix: unplug bridges on a machine without IOMMU
+        ");
+        assert_eq!(elsewhere("hotplug-none", "{ host: { do: { unplug: { device: conv } } } }"), Ok(false));
+        let receive = "{ open-cdev: { device: dut, fd: f } }, { memfd: { fd: m, bytes: 1, seed: 1 } }, { igb-receive: { fd: f, memory: m } }";
+        assert_eq!(elsewhere("frames-none", receive), Ok(false));
+        insta::assert_snapshot!(elsewhere("none", receive).unwrap_err(), @r"
+        selftests/scenarios/p/s.yaml:8:45: case `a` (topology `none`): `f` is no igb with frames
+          fix: give it `frames` in the topology
+        ");
+    }
+
+    #[test]
+    fn what_is_done_between_two_kernels() {
+        let between =
+            |action: &str| SCENARIO.replacen("kexec-reboot]", &format!("kexec-reboot]\n    between: [{action}]"), 1);
+        let job = |text: &str| {
+            let (scenario, topologies) = load(text);
+            let job = Job::new(&scenario, &scenario.cases[0], Variant::Stages, &topologies);
+            job.map(|job| job.tampers).map_err(|error| error.to_string())
+        };
+        assert_eq!(job(&between("{ tamper: { edits: [{ at: header, offset: 0, width: 4, set: 3 }] } }")), Ok(true));
+        let late = between("{ plug: { device: late } }");
+        assert_eq!(job(&late.replace("topology: legacy", "topology: hotplug-legacy")), Ok(false));
+        assert!(job(&late).unwrap_err().contains("has no device `late`"));
+    }
+
+    #[test]
+    fn nothing_from_outside_disturbs_a_measurement() {
+        let text = SCENARIO
+            .replace("steps: []", "steps: [{ mark: { name: m } }]")
+            .replace("topology: legacy", "topology: frames-legacy");
+        let baseline = text.split_once("stages:").unwrap().1;
+        let (scenario, topologies) = load(&format!("{text}blackout:\n  to: m\n  baseline: {baseline}"));
+        let job = Job::new(&scenario, &scenario.cases[0], Variant::Stages, &topologies);
+        insta::assert_snapshot!(job.unwrap_err(), @r"
+        selftests/scenarios/p/s.yaml:4:30: case `a`: frames and host actions disturb what is measured
+          fix: measure without them
         ");
     }
 }

@@ -7,7 +7,8 @@
 use camino::{Utf8Path, Utf8PathBuf};
 use plan::HOP_PARAM;
 
-use crate::topology::{Iommu, Model, Topology};
+use crate::devices::{Added, Netdev, escape};
+use crate::topology::{Firmware, Iommu, PlaceKind, Topology};
 
 /// A machine to start.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +23,8 @@ pub struct Machine<'a> {
     pub initrd: &'a Utf8Path,
     /// The first kernel's command line.
     pub append: &'a str,
+    /// A file that is to be the guest's memory, so that we can reach into it; it is created.
+    pub memory_file: Option<&'a Utf8Path>,
     /// Count instructions instead of time: one CPU, one tick per instruction, and two runs give the same numbers.
     pub exact: bool,
 }
@@ -38,12 +41,19 @@ pub struct Channels {
     pub result: Utf8PathBuf,
     /// Unix socket of QEMU's control channel; we listen and QEMU connects.
     pub qmp: Utf8PathBuf,
+    /// Where the sockets lie through which network cards get their [frames](crate::frames).
+    pub frames: Utf8PathBuf,
 }
 
 impl Channels {
-    /// Three names in a directory.
+    /// Names in a directory.
     pub fn below(directory: &Utf8Path) -> Self {
-        Self { console: directory.join("console"), result: directory.join("result"), qmp: directory.join("qmp") }
+        Self {
+            console: directory.join("console"),
+            result: directory.join("result"),
+            qmp: directory.join("qmp"),
+            frames: directory.to_owned(),
+        }
     }
 
     /// The values of QEMU's `-chardev`, with the ids `console`, `result` and `qmp`.
@@ -69,10 +79,18 @@ pub fn arguments(machine: &Machine<'_>, channels: &Channels) -> Vec<String> {
     add("-no-user-config", "");
     add("-no-reboot", "");
     add("-display", "none");
-    add("-M", "q35,kernel-irqchip=split");
-    add("-accel", "tcg");
+    let memory = machine.memory.unwrap_or(&topology.memory);
+    if let Some(file) = machine.memory_file {
+        add("-object", &format!("memory-backend-file,id=ram,size={memory},mem-path={},share=on", escape(file)));
+        add("-M", "q35,kernel-irqchip=split,memory-backend=ram");
+    } else {
+        add("-M", "q35,kernel-irqchip=split");
+    }
+    // One thread for all CPUs, in turn: with a thread for each, QEMU 10.0 aborts now and then (`iotlb_to_section`) when one CPU
+    // moves the BAR that another is just reading. Counting instructions implies it.
+    add("-accel", if machine.exact { "tcg" } else { "tcg,thread=single" });
     add("-cpu", "max");
-    add("-m", machine.memory.unwrap_or(&topology.memory));
+    add("-m", memory);
     add("-smp", &cpus.to_string());
     if machine.exact {
         add("-icount", "shift=0,sleep=off");
@@ -88,21 +106,24 @@ pub fn arguments(machine: &Machine<'_>, channels: &Channels) -> Vec<String> {
     add("-serial", "chardev:console");
     add("-serial", "chardev:result");
     add("-mon", "chardev=qmp,mode=control");
+    if topology.firmware == Firmware::Qboot {
+        add("-bios", "qboot.rom");
+    }
+    if topology.hotplug {
+        // PCIe hot-plug, as on servers, and not QEMU's own by ACPI.
+        add("-global", "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off");
+    }
     // Before the devices that it serves.
     if let Some(iommu) = iommu_device(topology.iommu) {
         add("-device", &iommu);
     }
-    for (index, (address, device)) in topology.ports().enumerate() {
-        let port = format!("port{index}");
-        add("-device", &format!("pcie-root-port,id={port},bus=pcie.0,addr={address},chassis={0},slot={0}", index + 1));
-        add("-device", &format!("{},id={},bus={port}", model(device.model), device.id));
+    for place in topology.places.iter().filter(|place| place.present) {
+        if let PlaceKind::Device { frames: Some(_), .. } = place.kind {
+            add("-netdev", &Netdev::of(place, &channels.frames).argument());
+        }
+        add("-device", &Added::of(place).argument());
     }
     args
-}
-
-/// Commas separate options; a doubled one stands for itself.
-fn escape(path: &Utf8Path) -> String {
-    path.as_str().replace(',', ",,")
 }
 
 fn iommu_device(mode: Iommu) -> Option<String> {
@@ -113,14 +134,6 @@ fn iommu_device(mode: Iommu) -> Option<String> {
         Iommu::FirstStage => ",x-scalable-mode=on,x-flts=on",
     };
     Some(format!("intel-iommu,intremap=on,caching-mode=on{extra}"))
-}
-
-/// Without their option ROMs, which only cost time.
-fn model(model: Model) -> &'static str {
-    match model {
-        Model::Igb => "igb,romfile=",
-        Model::VirtioNet => "virtio-net-pci,disable-legacy=on,iommu_platform=on,romfile=",
-    }
 }
 
 /// The first kernel's command line. The later ones inherit it, with the hop counted up.
@@ -159,30 +172,29 @@ pub fn kernel_parameters(iommu: Iommu, exact: bool, extra: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::topology::Device;
+    use crate::testing::topology;
 
-    fn topology(iommu: Iommu) -> Topology {
-        let devices =
-            vec![Device { id: "dut".into(), model: Model::Igb }, Device { id: "dut1".into(), model: Model::VirtioNet }];
-        Topology { iommu, memory: "1G".into(), cpus: 2, devices }
+    const TWO: &str = "[{ id: dut, model: igb }, { id: dut1, model: virtio-net }]";
+
+    fn line_of(topology: &Topology, exact: bool, memory_file: Option<&Utf8Path>) -> String {
+        let (kernel, initrd) = (Utf8Path::new("bz"), Utf8Path::new("a,b"));
+        let machine = Machine { topology, memory: None, memory_file, kernel, initrd, append: "APPEND", exact };
+        arguments(&machine, &Channels::below(Utf8Path::new("t"))).join(" ")
     }
 
-    fn line(iommu: Iommu, exact: bool) -> String {
-        let topology = topology(iommu);
-        let (kernel, initrd) = (Utf8Path::new("bz"), Utf8Path::new("a,b"));
-        let machine = Machine { topology: &topology, memory: None, kernel, initrd, append: "APPEND", exact };
-        arguments(&machine, &Channels::below(Utf8Path::new("t"))).join(" ")
+    fn line(iommu: &str, exact: bool) -> String {
+        line_of(&topology(&format!("iommu: {iommu}\ndevices: {TWO}")), exact, None)
     }
 
     #[test]
     fn a_whole_line() {
-        insta::assert_snapshot!(line(Iommu::Legacy, false).replace(" -", "\n-"), @"
+        insta::assert_snapshot!(line("legacy", false).replace(" -", "\n-"), @"
         -nodefaults
         -no-user-config
         -no-reboot
         -display none
         -M q35,kernel-irqchip=split
-        -accel tcg
+        -accel tcg,thread=single
         -cpu max
         -m 1G
         -smp 2
@@ -205,21 +217,61 @@ mod tests {
 
     #[test]
     fn iommu_modes_differ_only_there() {
-        let legacy = line(Iommu::Legacy, false);
+        let legacy = line("legacy", false);
+        assert_eq!(line("scalable", false), legacy.replace("caching-mode=on", "caching-mode=on,x-scalable-mode=on"));
         assert_eq!(
-            line(Iommu::Scalable, false),
-            legacy.replace("caching-mode=on", "caching-mode=on,x-scalable-mode=on")
-        );
-        assert_eq!(
-            line(Iommu::FirstStage, false),
+            line("first-stage", false),
             legacy.replace("caching-mode=on", "caching-mode=on,x-scalable-mode=on,x-flts=on")
         );
-        assert!(!line(Iommu::None, false).contains("intel-iommu"));
+        assert!(!line("none", false).contains("intel-iommu"));
+    }
+
+    #[test]
+    fn nested_and_pluggable() {
+        let topology = topology(
+            "
+iommu: none
+firmware: qboot
+bridges:
+  - { id: rp, model: root-port, bus-reserve: 8 }
+  - { id: up, model: upstream, behind: rp }
+  - { id: down, model: downstream, behind: up }
+  - { id: hp, model: root-port }
+  - { id: conv, model: pci-bridge, behind: hp, plugged: false }
+devices:
+  - { id: dut, model: igb, behind: down, count: 2 }
+  - { id: many, model: igb, behind: up, count: 2 }
+  - { id: one, model: virtio-net, frames: { rate: 200 } }
+  - { id: late, model: igb, behind: conv, frames: { rate: 1 } }
+",
+        );
+        let line = line_of(&topology, false, Some(Utf8Path::new("m,m")));
+        let (_, devices) = line.split_once("mode=control ").unwrap();
+        insta::assert_snapshot!(devices.replace(" -", "\n-"), @r"
+        -bios qboot.rom
+        -global ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off
+        -device pcie-root-port,id=rp,bus=pcie.0,addr=03.0,chassis=1,slot=1,bus-reserve=8
+        -device x3130-upstream,id=up,bus=rp
+        -device xio3130-downstream,id=down,bus=up,chassis=2,slot=2
+        -device pcie-root-port,id=hp,bus=pcie.0,addr=04.0,chassis=3,slot=3
+        -device igb,romfile=,id=dut,bus=down,addr=00.0,multifunction=on,x-pcie-ari-nextfn-1=on
+        -device igb,romfile=,id=dut1,bus=down,addr=00.1,multifunction=on
+        -device xio3130-downstream,id=port0,bus=up,addr=01.0,chassis=4,slot=4
+        -device igb,romfile=,id=many,bus=port0
+        -device xio3130-downstream,id=port1,bus=up,addr=02.0,chassis=5,slot=5
+        -device igb,romfile=,id=many1,bus=port1
+        -device pcie-root-port,id=port2,bus=pcie.0,addr=05.0,chassis=6,slot=6
+        -netdev dgram,id=one-net,local.type=unix,local.path=t/q-one,remote.type=unix,remote.path=t/h-one
+        -device virtio-net-pci,disable-legacy=on,iommu_platform=on,romfile=,id=one,bus=port2,netdev=one-net
+        ");
+        assert!(line.contains("-object memory-backend-file,id=ram,size=1G,mem-path=m,,m,share=on -M q35,kernel-irqchip=split,memory-backend=ram "), "{line}");
+        let plugged: Vec<_> = topology.subtree("conv").into_iter().map(|place| Added::of(place).qmp()).collect();
+        insta::assert_snapshot!(serde_json::to_string(&plugged).unwrap(), @r#"[{"bus":"hp","driver":"pcie-pci-bridge","id":"conv"},{"addr":"01.0","bus":"conv","driver":"igb","id":"late","netdev":"late-net","romfile":""}]"#);
     }
 
     #[test]
     fn exact_runs_have_one_cpu_and_a_fixed_seed() {
-        let line = line(Iommu::Legacy, true);
+        let line = line("legacy", true);
         for part in ["-smp 1 ", "-icount shift=0,sleep=off", "clock=vm", "-seed 1 "] {
             assert!(line.contains(part), "{part}: {line}");
         }

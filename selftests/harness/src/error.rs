@@ -28,7 +28,7 @@ pub enum HarnessError {
         "{case} took {first} and {second} instructions in two runs, which must not differ: something from outside disturbed them (compare their events.jsonl in {logs})"
     )]
     Differ {
-        /// Which case, which of its stages, and up to which mark.
+        /// Which case, which of its stages, and up to which mark or in which span.
         case: String,
         /// What the first run took.
         first: u64,
@@ -48,10 +48,24 @@ pub enum HarnessError {
         source: io::Error,
     },
     /// A good run, and yet no time that could be measured: the clock went backwards.
-    #[error("the mark `{mark}` does not come after the jump (see events.jsonl in {logs})")]
+    #[error("`{mark}` does not come after what it is measured from (see events.jsonl in {logs})")]
     NoSpan {
-        /// The mark.
+        /// The mark or span.
         mark: String,
+        /// The directory of the run's logs.
+        logs: Utf8PathBuf,
+    },
+    /// The host could not do to the VM what the scenario wants, so the run shows nothing.
+    #[error(
+        "the host failed to act on the VM ({action}, kernel {hop}): {why} (see qemu.log and console-{hop}.log in {logs})"
+    )]
+    Host {
+        /// What it should have done.
+        action: String,
+        /// How many kexecs came before.
+        hop: usize,
+        /// Why not.
+        why: String,
         /// The directory of the run's logs.
         logs: Utf8PathBuf,
     },
@@ -71,6 +85,16 @@ pub enum HarnessError {
         scenario: String,
         /// What it wants.
         kernel: String,
+        /// What there is.
+        known: String,
+    },
+    /// A program that a scenario runs is not among the tree's selftests.
+    #[error("{case} runs `{program}`, which the selftests of the tree do not have\n  fix: name one of: {known}")]
+    NoProgram {
+        /// The case's id.
+        case: String,
+        /// What it wants.
+        program: String,
         /// What there is.
         known: String,
     },

@@ -10,7 +10,7 @@ use std::process::Command;
 use std::{env, fs};
 
 use camino::{Utf8Path, Utf8PathBuf};
-use plan::{KERNEL_DIR, PLAN_PATH, Plan};
+use plan::{KERNEL_DIR, PLAN_PATH, PROGRAM_DIR, Plan};
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 
@@ -75,7 +75,7 @@ fn cargo_home() -> Option<String> {
     env::var("CARGO_HOME").ok().or_else(|| Some(format!("{}/.cargo", env::var("HOME").ok()?)))
 }
 
-/// Packs the initramfs: init, the plan, the kernels by name, and the directories that init mounts on.
+/// Packs the initramfs: init, the plan, the kernels and programs by name, and the directories that init mounts on.
 ///
 /// The plan is filled up with blanks to `plan_bytes`, so that two plans that are measured against each other give
 /// initramfs of one size.
@@ -84,6 +84,7 @@ pub fn initramfs(
     plan: &Plan,
     plan_bytes: usize,
     kernels: Vec<(String, Vec<u8>)>,
+    programs: Vec<(String, Vec<u8>)>,
 ) -> Result<Vec<u8>, HarnessError> {
     let mut json = plan_json(plan)?;
     json.resize(json.len().max(plan_bytes), b' ');
@@ -96,6 +97,9 @@ pub fn initramfs(
     archive.file("/init", 0o755, init).file(PLAN_PATH, 0o644, json);
     for (name, content) in kernels {
         archive.file(&format!("{KERNEL_DIR}/{name}"), 0o644, content);
+    }
+    for (name, content) in programs {
+        archive.file(&format!("{PROGRAM_DIR}/{name}"), 0o755, content);
     }
     Ok(archive.to_bytes())
 }
@@ -130,11 +134,22 @@ mod tests {
     fn the_initramfs_is_reproducible_and_complete() {
         let plan =
             Plan { name: "x".into(), devices: BTreeMap::new(), kernels: vec!["incoming".into()], stages: vec![] };
-        let pack = |size| initramfs(b"elf".to_vec(), &plan, size, vec![("incoming".into(), b"bz".to_vec())]).unwrap();
+        let pack = |size| {
+            initramfs(
+                b"elf".to_vec(),
+                &plan,
+                size,
+                vec![("incoming".into(), b"bz".to_vec())],
+                vec![("t".into(), b"elf".to_vec())],
+            )
+            .unwrap()
+        };
         assert_eq!(pack(0), pack(0));
         assert!(pack(4096).len() > pack(0).len() + 3900);
         let text = String::from_utf8_lossy(&pack(0)).into_owned();
-        for name in ["dev/console\0", "init\0", "kernels/incoming\0", "plan.json\0", "proc\0", "sys\0", "tmp\0"] {
+        for name in
+            ["dev/console\0", "init\0", "kernels/incoming\0", "plan.json\0", "proc\0", "programs/t\0", "sys\0", "tmp\0"]
+        {
             assert!(text.contains(name), "{name}");
         }
     }

@@ -2,8 +2,8 @@
 
 //! QEMU's control channel: one JSON object per line.
 //!
-//! We need little of it: the SHUTDOWN event with its reason, the CPUs' registers when a VM hangs, and `quit`. Commands
-//! carry an id, so that answers and events may come in any order.
+//! We need little of it: the SHUTDOWN event with its reason, the CPUs' registers when a VM hangs, `quit`, and what changes a
+//! running machine. Commands carry an id, so that answers and events may come in any order.
 
 use serde_json::{Value, json};
 
@@ -17,6 +17,8 @@ pub enum Message {
     Greeting,
     /// QEMU shuts down; why.
     Shutdown(String),
+    /// A device is gone for good.
+    Deleted(String),
     /// Another event.
     Event(String),
     /// The answer to a command; `Err` holds QEMU's description.
@@ -31,9 +33,11 @@ pub fn parse(line: &str) -> Option<Message> {
     }
     if let Some(event) = value.get("event").and_then(Value::as_str) {
         let reason = value.pointer("/data/reason").and_then(Value::as_str).unwrap_or("unknown");
-        return Some(match event {
-            "SHUTDOWN" => Message::Shutdown(reason.to_owned()),
-            other => Message::Event(other.to_owned()),
+        let device = value.pointer("/data/device").and_then(Value::as_str);
+        return Some(match (event, device) {
+            ("SHUTDOWN", _) => Message::Shutdown(reason.to_owned()),
+            ("DEVICE_DELETED", Some(device)) => Message::Deleted(device.to_owned()),
+            (other, _) => Message::Event(other.to_owned()),
         });
     }
     let id = value.get("id")?.as_u64()?;
@@ -44,27 +48,20 @@ pub fn parse(line: &str) -> Option<Message> {
     Some(Message::Answer(id, answer))
 }
 
+/// The id of [`capabilities`]; those of other commands are larger.
+pub const CAPABILITIES_ID: u64 = 0;
+
 /// The line that negotiates; nothing but errors before it.
 pub fn capabilities() -> String {
-    line(&json!({"execute": "qmp_capabilities", "id": 0}))
+    command(CAPABILITIES_ID, "qmp_capabilities", &json!({}))
 }
 
-/// The line that ends QEMU.
-pub fn quit(id: u64) -> String {
-    line(&json!({"execute": "quit", "id": id}))
+/// The line of any command.
+pub fn command(id: u64, command: &str, arguments: &Value) -> String {
+    format!("{}\n", json!({"execute": command, "arguments": arguments, "id": id}))
 }
 
-/// The line that asks for the registers of every CPU.
-pub fn registers(id: u64) -> String {
-    let arguments = json!({"command-line": "info registers -a"});
-    line(&json!({"execute": "human-monitor-command", "arguments": arguments, "id": id}))
-}
-
-fn line(command: &Value) -> String {
-    format!("{command}\n")
-}
-
-/// Reads the answer to [`registers`].
+/// Reads the answer to `info registers -a`.
 pub fn cpus(answer: &str, symbols: Option<&Symbols>) -> Vec<Cpu> {
     let mut cpus = Vec::new();
     let mut index = None;
@@ -114,6 +111,10 @@ mod tests {
             Some(Message::Shutdown("guest-reset".into()))
         );
         assert_eq!(parse(r#"{"event": "RTC_CHANGE", "data": {}}"#), Some(Message::Event("RTC_CHANGE".into())));
+        assert_eq!(
+            parse(r#"{"event": "DEVICE_DELETED", "data": {"device": "late", "path": "/machine/peripheral/late"}}"#),
+            Some(Message::Deleted("late".into()))
+        );
         assert_eq!(parse(r#"{"return": "x", "id": 3}"#), Some(Message::Answer(3, Ok("x".into()))));
         assert_eq!(
             parse(r#"{"error": {"class": "GenericError", "desc": "no"}, "id": 4}"#),
@@ -124,7 +125,7 @@ mod tests {
 
     #[test]
     fn commands_are_single_lines() {
-        for line in [capabilities(), quit(1), registers(2)] {
+        for line in [capabilities(), command(1, "device_add", &json!({"id": "a\nb"}))] {
             assert_eq!(line.matches('\n').count(), 1);
             assert!(line.ends_with('\n'));
         }

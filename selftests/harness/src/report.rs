@@ -41,6 +41,9 @@ pub struct CaseResult {
     /// What was measured, for blackout scenarios.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blackout: Option<Blackout>,
+    /// What was measured, for measure scenarios: empty if a run was not good.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub spans: Vec<Spans>,
 }
 
 /// One step of the guest, or one KUnit test case.
@@ -76,6 +79,59 @@ pub struct Mark {
     pub instructions: u64,
     /// The same for its baseline.
     pub baseline: u64,
+}
+
+/// Spans that a measure scenario judges alike.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Spans {
+    /// The name of them all, as in the scenario's `measure.spans`.
+    pub name: String,
+    /// How many guest instructions each may take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<u64>,
+    /// The spans in the order of the steps.
+    pub spans: Vec<Span>,
+}
+
+/// How long a step took.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Span {
+    /// Its name.
+    pub name: String,
+    /// In guest instructions.
+    pub instructions: u64,
+}
+
+/// Some spans in a few numbers, in guest instructions.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+pub struct Summary {
+    /// How many there are.
+    pub count: usize,
+    /// The first one's.
+    pub first: u64,
+    /// The last one's.
+    pub last: u64,
+    /// The shortest one's.
+    pub least: u64,
+    /// The longest one's.
+    pub most: u64,
+    /// All of them.
+    pub sum: u64,
+}
+
+impl Spans {
+    /// In a few numbers; `None` if there are no spans.
+    pub fn summary(&self) -> Option<Summary> {
+        let all = || self.spans.iter().map(|span| span.instructions);
+        Some(Summary {
+            count: self.spans.len(),
+            first: all().next()?,
+            last: all().next_back()?,
+            least: all().min()?,
+            most: all().max()?,
+            sum: all().sum(),
+        })
+    }
 }
 
 impl Blackout {
@@ -158,6 +214,7 @@ impl CaseResult {
             steps: vec![],
             planned_steps: 0,
             blackout: None,
+            spans: vec![],
         }
     }
 }
@@ -170,12 +227,24 @@ mod tests {
     fn the_document_counts_and_is_read_back() {
         let mark = Mark { name: "usable".into(), instructions: 103, baseline: 100 };
         let blackout = Some(Blackout { to: "usable".into(), marks: vec![mark] });
-        let good = CaseResult { blackout, ..CaseResult::sample() };
+        let spans = vec![spans(&[3, 1, 2])];
+        let good = CaseResult { blackout, spans, ..CaseResult::sample() };
         let bad = CaseResult { passed: false, verdict: Class::Hang, blackout: None, ..good.clone() };
         assert_eq!((good.id().as_str(), good.short_id().as_str()), ("phase1/fd-preserve/legacy", "fd-preserve/legacy"));
         let report = Report::new(vec![good, bad.clone(), bad]);
         assert_eq!((report.passed, report.failed), (1, 2));
         assert_eq!(serde_json::from_str::<Report>(&report.to_json()).unwrap(), report);
+    }
+
+    fn spans(all: &[u64]) -> Spans {
+        let spans = all.iter().map(|&instructions| Span { name: "s".into(), instructions }).collect();
+        Spans { name: "s".into(), budget: None, spans }
+    }
+
+    #[test]
+    fn a_summary() {
+        let want = Summary { count: 3, first: 3, last: 2, least: 1, most: 3, sum: 6 };
+        assert_eq!((spans(&[3, 1, 2]).summary(), spans(&[]).summary()), (Some(want), None));
     }
 
     #[test]

@@ -17,11 +17,15 @@ use crate::blackout;
 use crate::case::{Job, Variant};
 use crate::cmdline::{Channels, Machine, arguments};
 use crate::error::{HarnessError, io};
+use crate::exact::Twice;
 use crate::filter::Filter;
 use crate::guest::{initramfs, plan_json};
 use crate::ktap;
+use crate::measure;
+use crate::memory::MemoryFile;
 use crate::observe::Observation;
-use crate::report::{Blackout, CaseResult, StepResult};
+use crate::programs;
+use crate::report::{Blackout, CaseResult, Spans, StepResult};
 use crate::rundir::RunDir;
 use crate::scenario::{Case, Kind, Scenario};
 use crate::symbols::Symbols;
@@ -51,6 +55,15 @@ pub struct Runner {
     pub out_dir: Utf8PathBuf,
     /// Kernels by the names that scenarios use, see [`Scenario::kernel_names`].
     pub kernels: BTreeMap<String, KernelFiles>,
+    /// The directory of the programs that stages run; none if they run none.
+    pub programs: Option<Utf8PathBuf>,
+}
+
+/// What was measured, if anything.
+#[derive(Debug, Default)]
+struct Measured {
+    blackout: Option<Blackout>,
+    spans: Vec<Spans>,
 }
 
 /// One VM that has ended.
@@ -65,7 +78,7 @@ impl Runner {
     /// Runs the wanted cases and reports each as KTAP as soon as it has ended.
     ///
     /// # Errors
-    /// Before anything boots: data that is wrong, a choice that fits no case, a kernel that is missing. Later: whatever
+    /// Before anything boots: data that is wrong, a choice that fits no case, a kernel or program that is missing. Later: whatever
     /// the host refuses, and measurements that [differ](HarnessError::Differ).
     pub fn run(
         &self,
@@ -79,7 +92,8 @@ impl Runner {
         let cases: Vec<_> = all().filter(|(scenario, case)| filter.wants(&scenario.case_id(case))).collect();
         for (scenario, case) in &cases {
             for variant in [Variant::Stages, Variant::Baseline] {
-                Job::new(scenario, case, variant, &self.topologies)?;
+                let job = Job::new(scenario, case, variant, &self.topologies)?;
+                programs::read(&job.plan, self.programs.as_deref())?;
             }
         }
         for (scenario, _) in &cases {
@@ -110,9 +124,9 @@ impl Runner {
         let mut repetition = 0;
         loop {
             repetition += 1;
-            let (outcome, spent, blackout) = self.once(scenario, case, repetition)?;
+            let (outcome, spent, measured) = self.once(scenario, case, repetition)?;
             seconds += spent.as_secs_f64();
-            let result = result(scenario, case, &outcome, seconds, repetition, blackout);
+            let result = result(scenario, case, &outcome, seconds, repetition, measured);
             let path = outcome.log_dir.join("verdict.json");
             let json = serde_json::to_string_pretty(&result).map_err(|error| io("write", &path)(error.into()))?;
             fs::write(&path, json + "\n").map_err(io("write", &path))?;
@@ -127,15 +141,25 @@ impl Runner {
         scenario: &Scenario,
         case: &Case,
         repetition: u32,
-    ) -> Result<(Outcome, Duration, Option<Blackout>), HarnessError> {
+    ) -> Result<(Outcome, Duration, Measured), HarnessError> {
         let directory = self.out_dir.join(scenario.case_id(case));
         let directory = if scenario.repeat > 1 { directory.join(repetition.to_string()) } else { directory };
-        if let Kind::Blackout { to, .. } = &scenario.kind {
-            return blackout::measure(self, scenario, case, to, &directory);
+        let mut twice = Twice { runner: self, scenario, case, directory: &directory, spent: Duration::ZERO };
+        match &scenario.kind {
+            Kind::Blackout { to, .. } => {
+                let (outcome, blackout) = blackout::measure(&mut twice, to)?;
+                Ok((outcome, twice.spent, Measured { blackout, ..Measured::default() }))
+            }
+            Kind::Measure { spans, .. } => {
+                let (outcome, spans) = measure::measure(&mut twice, spans)?;
+                Ok((outcome, twice.spent, Measured { spans, ..Measured::default() }))
+            }
+            Kind::Handover(_) | Kind::Kunit(_) => {
+                let outcome = self.vm(scenario, case, Variant::Stages, &directory)?;
+                let spent = outcome.seen.elapsed;
+                Ok((outcome, spent, Measured::default()))
+            }
         }
-        let outcome = self.vm(scenario, case, Variant::Stages, &directory)?;
-        let spent = outcome.seen.elapsed;
-        Ok((outcome, spent, None))
     }
 
     /// Boots one VM and judges it.
@@ -156,13 +180,17 @@ impl Runner {
             let files = if role == "outgoing" { outgoing } else { incoming()? };
             kernels.push((role.clone(), read(&files.bzimage)?));
         }
+        let programs = programs::read(&job.plan, self.programs.as_deref())?;
         let initrd = run_dir.path().join("initramfs");
-        let archive = initramfs(read(&self.init)?, &job.plan, self.plan_bytes(scenario, case)?, kernels)?;
+        let archive = initramfs(read(&self.init)?, &job.plan, self.plan_bytes(scenario, case)?, kernels, programs)?;
         fs::write(&initrd, archive).map_err(io("write", &initrd))?;
         let channels = Channels::below(run_dir.path());
+        let size = job.memory.unwrap_or(&job.topology.memory);
+        let memory = job.tampers.then(|| MemoryFile::new(size, run_dir.path())).transpose()?;
         let machine = Machine {
             topology: job.topology,
             memory: job.memory,
+            memory_file: memory.as_ref().map(MemoryFile::path),
             kernel: &outgoing.bzimage,
             initrd: &initrd,
             append: &job.append,
@@ -182,6 +210,9 @@ impl Runner {
             wall: scenario.wall,
             stall: scenario.stall,
             symbols: symbols.collect::<Result<_, _>>()?,
+            topology: job.topology,
+            memory_file: memory.as_ref().map(|memory| memory.path().to_owned()),
+            between: job.plan.stages.iter().map(|stage| stage.between.clone()).collect(),
         };
         let seen = supervise(&request)?;
         let suites: &[String] = if let Kind::Kunit(suites) = &scenario.kind { suites } else { &[] };
@@ -214,7 +245,7 @@ fn result(
     outcome: &Outcome,
     seconds: f64,
     repetition: u32,
-    blackout: Option<Blackout>,
+    measured: Measured,
 ) -> CaseResult {
     let expect = &scenario.expect;
     let mut reason = outcome.verdict.reason.clone();
@@ -252,7 +283,8 @@ fn result(
         kernels: kernels(&outcome.seen),
         steps,
         planned_steps,
-        blackout,
+        blackout: measured.blackout,
+        spans: measured.spans,
     }
 }
 

@@ -12,13 +12,14 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
+use harness::HarnessError;
 use harness::filter::Filter;
 use harness::report::CaseResult;
 use harness::run::{KernelFiles, Runner};
 use harness::scenario::Scenario;
 use harness::topology::Topologies;
 use harness::verdict::Class;
-use plan::Event;
+use plan::{Event, HostAction};
 use serde_json::{Value, json};
 use stg_core::Disk;
 
@@ -57,9 +58,25 @@ impl Lab {
 
     /// Runs the scenario with `extra` YAML and gives the result and the KTAP.
     fn run(&self, extra: &str) -> (CaseResult, String) {
+        self.try_run(&format!("{SCENARIO}{extra}")).unwrap()
+    }
+
+    /// Runs a scenario that the host cannot make happen, on a machine with hot-plug.
+    fn host_fails(&self, between: &str) -> String {
+        self.hotplug(between).unwrap_err()
+    }
+
+    fn hotplug(&self, between: &str) -> Result<(CaseResult, String), String> {
+        let scenario = SCENARIO.replace("topology: legacy", "topology: hotplug-legacy");
+        let jump = "kexec-reboot]\n";
+        self.try_run(&scenario.replace(jump, &format!("{jump}    between: [{between}]\n")))
+            .map_err(|error| error.to_string())
+    }
+
+    fn try_run(&self, scenario: &str) -> Result<(CaseResult, String), HarnessError> {
         let directory = self.path("selftests/scenarios/harness");
         fs::create_dir_all(&directory).unwrap();
-        fs::write(directory.join("session.yaml"), format!("{SCENARIO}{extra}")).unwrap();
+        fs::write(directory.join("session.yaml"), scenario).unwrap();
         let checkout = Utf8Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
         let kernel = KernelFiles { bzimage: self.path("bzImage"), system_map: Some(self.path("System.map")) };
         let runner = Runner {
@@ -68,11 +85,12 @@ impl Lab {
             topologies: Topologies::load(&Disk::new(checkout)).unwrap(),
             out_dir: self.path("out"),
             kernels: BTreeMap::from([("current".to_owned(), kernel)]),
+            programs: None,
         };
         let mut ktap = Vec::new();
         let scenario = Scenario::load(&Disk::new(self.path("")), "harness/session").unwrap();
-        let mut results = runner.run(&[scenario], &Filter::all(), &mut ktap).unwrap();
-        (results.remove(0), String::from_utf8(ktap).unwrap())
+        let mut results = runner.run(&[scenario], &Filter::all(), &mut ktap)?;
+        Ok((results.remove(0), String::from_utf8(ktap).unwrap()))
     }
 
     fn log(&self, name: &str) -> String {
@@ -286,6 +304,64 @@ fn nothing_is_lost_while_nobody_reads() {
     for (number, line) in said.iter().enumerate() {
         assert_eq!(*line, format!("line {number}"));
     }
+}
+
+const PLUG: &str = "{ plug: { device: late } }";
+
+#[test]
+fn the_host_acts_between_two_kernels() {
+    let second = vec![console(B), boot(1), step(1, 0, true), done(1, true)];
+    let lab = Lab::new(&then(then(then(first(), vec![json!({"await": "cont"})]), second), end("guest-shutdown")));
+    let (result, _) = lab.hotplug(PLUG).unwrap();
+    assert!(result.passed, "{}", result.reason);
+    let log = lab.log("qemu.log");
+    let did: Vec<_> = log.lines().filter_map(|line| line.strip_prefix("host ")?.trim_start().split_once(' ')).collect();
+    let did: Vec<_> = did.iter().map(|(_, what)| what.split(" for ").next().unwrap()).collect();
+    let added = r#"device_add {"bus":"hp","driver":"igb","id":"late","romfile":""}"#;
+    assert_eq!(did, ["stop {}", added, "the VM stood still", "cont {}"]);
+    assert!(!result.reason.contains("host"), "our own lines are not QEMU's: {}", result.reason);
+}
+
+#[test]
+fn actions_that_come_too_late_are_an_error_and_no_verdict() {
+    let unheard = first().into_iter().filter(|op| *op != console(JUMPS)).collect::<Vec<_>>();
+    let both = [unheard.clone(), vec![console(B), boot(1), json!("hang")]].concat();
+    let error = Lab::new(&both).host_fails(PLUG);
+    assert!(error.contains("(`between`, kernel 0): the next kernel ran, and the old one was never heard"), "{error}");
+    let error = Lab::new(&then(unheard.clone(), end("guest-reset"))).host_fails(PLUG);
+    assert!(error.contains("the VM ended without the line"), "{error}");
+    let both = [unheard, vec![console(&format!("{JUMPS}{B}")), json!("hang")]].concat();
+    let error = Lab::new(&both).host_fails(PLUG);
+    assert!(error.contains("the next kernel spoke before the VM stood still"), "{error}");
+    let early = vec![console(A), boot(0), step(0, 0, false), done(0, false)];
+    let (result, _) = Lab::new(&then(early, end("guest-shutdown"))).hotplug(PLUG).unwrap();
+    assert_eq!(result.verdict, Class::Stage1Failure, "a kernel that never jumps is judged as ever");
+}
+
+#[test]
+fn tampering_needs_a_hand_over() {
+    let edit = "{ tamper: { edits: [{ at: header, offset: 0, width: 4, set: 3 }] } }";
+    let error = Lab::new(&then(first(), vec![json!("hang")])).host_fails(edit);
+    assert!(error.contains("(tamper, kernel 0)") && error.contains("memory"), "{error}");
+}
+
+#[test]
+fn a_place_must_be_free_before_it_is_used_again() {
+    let ask = |action: HostAction| say(&Event::Host { hop: 0, action });
+    let [device, late] = ["dut", "late"].map(str::to_owned);
+    let asks = vec![console(A), boot(0), ask(HostAction::Unplug { device }), ask(HostAction::Plug { device: late })];
+    let gone = vec![
+        json!({"await": "device_del"}),
+        json!({"await": "cont"}),
+        json!({"deleted": "dut"}),
+        json!({"await": "device_add"}),
+    ];
+    let rest = vec![json!({"await": "cont"}), step(0, 0, false), done(0, false)];
+    let lab = Lab::new(&then([asks, gone, rest].concat(), end("guest-shutdown")));
+    lab.hotplug(PLUG).unwrap();
+    let log = lab.log("qemu.log");
+    let at = |what: &str| log.find(what).unwrap_or_else(|| panic!("{what}: {log}"));
+    assert!(at("device_del") < at("DEVICE_DELETED") && at("DEVICE_DELETED") < at("device_add"), "{log}");
 }
 
 fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {

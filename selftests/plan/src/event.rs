@@ -4,6 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::host::HostAction;
+
 /// Marks a line of the result channel as an event; anything else there is noise and shown as such.
 pub const EVENT_PREFIX: &str = "@phasectl ";
 
@@ -47,6 +49,24 @@ pub enum Event {
         /// Time stamp counter at the mark.
         tsc: u64,
     },
+    /// A `timed` step did what the plan wants, or a `log-span` found both lines. Said just before the `Step`.
+    Span {
+        /// How many kexecs came before.
+        hop: u32,
+        /// The span's name.
+        name: String,
+        /// Time stamp counter just before the step; for `log-span`, nanoseconds of the kernel's clock.
+        start: u64,
+        /// The same just after it.
+        end: u64,
+    },
+    /// The host is to do this now. Said just before the `Step` of the `host` step, which tells nothing about the outcome.
+    Host {
+        /// How many kexecs came before.
+        hop: u32,
+        /// What to do.
+        action: HostAction,
+    },
     /// The very next thing is the reboot call. The last event of a stage that jumps; a jump inside `fails` is not announced.
     Kexec {
         /// How many kexecs came before.
@@ -83,6 +103,8 @@ impl Event {
             Self::Boot { hop, .. }
             | Self::Step { hop, .. }
             | Self::Mark { hop, .. }
+            | Self::Span { hop, .. }
+            | Self::Host { hop, .. }
             | Self::Kexec { hop, .. }
             | Self::Done { hop, .. } => *hop,
         }
@@ -106,6 +128,14 @@ mod tests {
         let line = event.to_line();
         assert!(!line.contains('\n'), "an event is one line: {line}");
         assert_eq!(Event::from_line(&(line + "\r\n")), Some(event));
+    }
+
+    #[test]
+    fn an_action_of_the_host_survives_the_channel() {
+        let event = Event::Host { hop: 2, action: HostAction::Plug { device: "late".into() } };
+        let line = event.to_line();
+        assert_eq!(line, r#"@phasectl {"event":"host","hop":2,"action":{"plug":{"device":"late"}}}"#);
+        assert_eq!(Event::from_line(&line), Some(event));
     }
 
     #[test]

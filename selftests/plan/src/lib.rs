@@ -10,11 +10,25 @@
 //! The guest answers on a channel of its own (the second serial port), one JSON [`Event`] per line behind
 //! [`EVENT_PREFIX`], because the console is shared with two kernels and may be cut in the middle of a line.
 
+mod access;
+mod each;
 mod event;
+mod frame;
+mod host;
+mod igb;
+mod program;
+mod stage;
 mod step;
 
+pub use access::{BarRead, Check, ConfigRead, ConfigWrite};
+pub use each::ForEach;
 pub use event::{EVENT_PREFIX, Event};
-pub use step::{BarRead, Check, Plan, Stage, Step};
+pub use frame::{Frame, fnv1a};
+pub use host::{AddressOf, Change, Edit, HostAction, Place, Tamper, Value};
+pub use igb::{IgbReceive, IgbReceived, Iova, IovaName};
+pub use program::{PROGRAM_DIR, Program, device_of};
+pub use stage::{Plan, Stage};
+pub use step::Step;
 
 /// Kernel command line parameter that tells the guest how many kexecs came before this boot.
 pub const HOP_PARAM: &str = "phasectl.hop";

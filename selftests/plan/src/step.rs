@@ -5,38 +5,13 @@
 //! Steps are small and speak the field's terms. Anything that refers to an open file or a session does so by a name
 //! that an earlier step of the same stage gave it; nothing but the devices' names crosses a kexec.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
-/// Everything init needs to know.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Plan {
-    /// Name of the scenario and case, for the log.
-    pub name: String,
-    /// Devices by their name in the topology: the path from the root bus, one `DD.F` (device and function number, hexadecimal) per hop,
-    /// for example `["03.0", "00.0"]` for what sits behind root port 00:03.0. Bus numbers are the kernel's business, so they are
-    /// looked up in sysfs along this path.
-    pub devices: BTreeMap<String, Vec<String>>,
-    /// Names of the kernels in [`KERNEL_DIR`](crate::KERNEL_DIR).
-    pub kernels: Vec<String>,
-    /// Stage 0 runs in the first kernel, stage N after the Nth kexec.
-    pub stages: Vec<Stage>,
-}
-
-/// What one kernel of the run does.
-#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Stage {
-    /// Executed in order; the first that fails ends the stage.
-    #[serde(default)]
-    pub steps: Vec<Step>,
-}
+use crate::{BarRead, ConfigRead, ConfigWrite, ForEach, HostAction, IgbReceive, IgbReceived, Iova, Program};
 
 /// One action and what it must give.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
 pub enum Step {
     /// Binds a device to a driver through `driver_override`; waits for its vfio cdev if the driver is `vfio-pci`.
     Bind {
@@ -49,6 +24,41 @@ pub enum Step {
     Unbind {
         /// Device name.
         device: String,
+    },
+    /// Waits, 20 s at most, until there is a device at this place that drivers may bind.
+    WaitFor {
+        /// Device name.
+        device: String,
+    },
+    /// Waits, 20 s at most, until there is no device at this place.
+    WaitGone {
+        /// Device name.
+        device: String,
+    },
+    /// Checks the address that the kernel gave to a device.
+    Address {
+        /// Device name.
+        device: String,
+        /// `DDDD:BB:DD.F`, hexadecimal.
+        bdf: String,
+    },
+    /// Checks which driver a device is bound to.
+    Driver {
+        /// Device name.
+        device: String,
+        /// The driver; none, if not given.
+        #[serde(default)]
+        name: Option<String>,
+    },
+    /// Reads config space through sysfs.
+    SysfsConfig(ConfigRead),
+    /// Changes config space through sysfs, behind the back of the driver.
+    SysfsConfigWrite(ConfigWrite),
+    /// Has the host do something and goes on at once.
+    Host {
+        /// What.
+        #[serde(rename = "do")]
+        action: HostAction,
     },
     /// Opens the device's vfio cdev. Nothing is bound to an iommufd yet.
     OpenCdev {
@@ -96,6 +106,34 @@ pub enum Step {
         fd: String,
         /// The iommufd.
         iommufd: String,
+    },
+    /// Maps all of a memfd into the I/O address space that `attach-ioas` gave to the device.
+    Map {
+        /// The vfio device fd.
+        fd: String,
+        /// The iommufd.
+        iommufd: String,
+        /// The memfd.
+        memory: String,
+        /// Where the device sees it; `same` if not given.
+        #[serde(default)]
+        iova: Option<Iova>,
+    },
+    /// Starts reception of frames into a memfd.
+    IgbReceive(IgbReceive),
+    /// Gives used descriptors back to the device from here on, in a ring that an earlier kernel set up.
+    IgbResume {
+        /// The vfio device fd.
+        fd: String,
+        /// The memfd.
+        memory: String,
+    },
+    /// Waits until frames have landed.
+    IgbReceived(IgbReceived),
+    /// Checks that nothing was written to the canary of an `igb-receive`.
+    CheckCanary {
+        /// The memfd.
+        fd: String,
     },
     /// Reads a register of a BAR through the vfio fd.
     ReadBar(BarRead),
@@ -172,6 +210,65 @@ pub enum Step {
         /// The step that must fail.
         step: Box<Step>,
     },
+    /// Counts what a step takes, from just before it to just after it. Only a step of the stage itself can be timed, and none of
+    /// `host`, `mark`, `background` and `kexec-reboot`.
+    Timed {
+        /// Name of the span, for the report.
+        name: String,
+        /// The step.
+        step: Box<Step>,
+    },
+    /// Tells from the kernel log of this boot how long something took that is over before init runs: from the first line with one text to the
+    /// next one with the other. The log's clock counts microseconds.
+    LogSpan {
+        /// Name of the span, for the report.
+        name: String,
+        /// Part of the line where it starts.
+        from: String,
+        /// Part of the line where it ends.
+        to: String,
+    },
+    /// Executes a step in a thread of its own and goes on. It may give a name to an fd; that counts once it is joined. A kexec or the
+    /// end of the stage does not wait for it. Of `host`, `mark`, `kexec-reboot` and these three, none can be executed so.
+    Background {
+        /// Name for the thread.
+        name: String,
+        /// The step.
+        step: Box<Step>,
+    },
+    /// Checks that a background step has not ended, 300 ms from now.
+    Running {
+        /// The thread.
+        name: String,
+    },
+    /// Waits, 20 s at most, for a background step, which must succeed.
+    Join {
+        /// The thread.
+        name: String,
+    },
+    /// Lets time pass.
+    Sleep {
+        /// Milliseconds.
+        ms: u64,
+    },
+    /// Checks the kernel log of this boot.
+    Kmsg {
+        /// Part of a line.
+        text: String,
+        /// How many lines must have it; at least one, if not given.
+        #[serde(default)]
+        count: Option<usize>,
+    },
+    /// The same steps for several devices. Replaced by what it stands for when a stage is read, so neither host nor
+    /// guest meets one: see [`ForEach`].
+    ForEach(ForEach),
+    /// Reads a file of a line; `{device}` in the path stands for the sysfs directory of that device.
+    Read {
+        /// Path, with `{name}` replaced by the sysfs directory of the device of that name.
+        path: String,
+        /// What it must say, without the newline.
+        text: String,
+    },
     /// Writes a value to a file; `{device}` in the path stands for the sysfs directory of that device.
     Write {
         /// Path, with `{name}` replaced by the sysfs directory of the device of that name.
@@ -186,58 +283,27 @@ pub enum Step {
     },
     /// `kexec_file_load` of a kernel with the initramfs of this boot and this boot's command line, the hop counted up.
     KexecLoad {
-        /// Name of the kernel in [`Plan::kernels`].
+        /// Name of the kernel in [`Plan::kernels`](crate::Plan::kernels).
         kernel: String,
         /// Appended to the command line of the next kernel.
         #[serde(default)]
         append: String,
+        /// Words that the next kernel's command line does not inherit. Each must be on this boot's.
+        #[serde(default)]
+        drop: Vec<String>,
     },
     /// `kexec_file_load` with no kernel: unloads.
     KexecUnload,
     /// `reboot(LINUX_REBOOT_CMD_KEXEC)`. Everything is left open, as a live-update agent does. Comes back only on failure.
     KexecReboot,
-}
-
-/// A read through a vfio fd.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct BarRead {
-    /// The vfio device fd.
-    pub fd: String,
-    /// Number of the BAR; ignored for config space.
-    #[serde(default)]
-    pub bar: u32,
-    /// Offset in bytes.
-    pub offset: u64,
-    /// 1, 2, 4 or 8 bytes.
-    pub width: u32,
-    /// What the value must be.
-    pub check: Check,
-}
-
-/// What a value must be.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Check {
-    /// `value & mask == want & mask`.
-    Equals {
-        /// The wanted value.
-        want: u64,
-        /// Which bits count.
-        #[serde(default = "all_bits")]
-        mask: u64,
-    },
-    /// Neither zero nor all ones, the two things an absent device or a switched-off decoder gives.
-    Alive,
-}
-
-fn all_bits() -> u64 {
-    u64::MAX
+    /// Runs a program and holds it to its results.
+    Run(Program),
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Check;
 
     #[test]
     fn unknown_fields_are_refused() {
@@ -255,7 +321,7 @@ mod tests {
                 bar: 0,
                 offset: 8,
                 width: 4,
-                check: Check::Equals { want: 3, mask: all_bits() },
+                check: Check::Equals { want: 3, mask: u64::MAX },
             })),
         };
         let text = serde_json::to_string(&step).expect("serialises");

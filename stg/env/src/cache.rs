@@ -118,7 +118,7 @@ impl Cache {
         made(self.root.join("apt"))
     }
 
-    /// The guest's init and initial ramdisks.
+    /// The guest's init, and the programs that it runs.
     pub fn guest(&self) -> Result<Utf8PathBuf, EnvError> {
         made(self.root.join("guest"))
     }

@@ -61,7 +61,7 @@ fn sentence(test: &str, scenario: &Scenario, machines: &Topologies) -> Result<St
     let how = match scenario.kind {
         Kind::Kunit(_) => return Ok(format!("KUnit: {title} ({test})")),
         Kind::Handover(_) => "live update",
-        Kind::Blackout { .. } => "live update, in guest instructions",
+        Kind::Blackout { .. } | Kind::Measure { .. } => "live update, in guest instructions",
     };
     let case = test.strip_prefix(id).and_then(|rest| rest.strip_prefix('/'));
     let mut modes: Vec<&str> = Vec::new();

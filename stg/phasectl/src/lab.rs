@@ -9,8 +9,9 @@
 use std::collections::BTreeMap;
 
 use camino::Utf8PathBuf;
-use ci::kbuild::{self, BuildRequest, GitBlame, KernelImage, Tools};
+use ci::kbuild::{self, BuildRequest, GitBlame, KernelImage, SelftestsRequest, Tools};
 use harness::guest::build_init;
+use harness::programs;
 use harness::run::{KernelFiles, Runner};
 use harness::scenario::Scenario;
 use harness::topology::Topologies;
@@ -70,16 +71,9 @@ impl Lab {
 
     /// The same with a commit on top.
     pub(crate) fn kernel_with(&self, which: &Which, extra: Option<&Extra>) -> anyhow::Result<KernelImage> {
-        let assembled = match which {
-            Which::At(target) | Which::GateOff(target) => self.assemble(target)?,
-            Which::Base => Assembled { base: self.base.clone(), patches: Vec::new() },
-        };
-        let mut patches: Vec<(String, String)> =
-            assembled.patches.iter().map(|patch| (patch.commit.to_string(), patch.id())).collect();
-        patches.extend(extra.map(|extra| (extra.commit.to_string(), extra.label.clone())));
-        let commit = extra.map_or_else(|| assembled.tip(), |extra| Ok(extra.commit))?.to_string();
-        let label = extra.map_or_else(|| which.label(), |extra| extra.label.clone());
+        let (commit, patches) = self.commit(which, extra)?;
         let blame = GitBlame::new(&self.base.repo, &self.base.commit, &commit, &patches, Some(self.project.root()))?;
+        let label = extra.map_or_else(|| which.label(), |extra| extra.label.clone());
         Ok(kbuild::build(&BuildRequest {
             repo: &self.base.repo,
             commit: &commit,
@@ -90,6 +84,39 @@ impl Lab {
             jobs: stg_env::jobs(),
             blame: Some(&blame),
         })?)
+    }
+
+    /// The commit of a kernel, and all of its patches by commit and name.
+    fn commit(&self, which: &Which, extra: Option<&Extra>) -> anyhow::Result<(String, Vec<(String, String)>)> {
+        let assembled = match which {
+            Which::At(target) | Which::GateOff(target) => self.assemble(target)?,
+            Which::Base => Assembled { base: self.base.clone(), patches: Vec::new() },
+        };
+        let mut patches: Vec<(String, String)> =
+            assembled.patches.iter().map(|patch| (patch.commit.to_string(), patch.id())).collect();
+        patches.extend(extra.map(|extra| (extra.commit.to_string(), extra.label.clone())));
+        let commit = extra.map_or_else(|| assembled.tip(), |extra| Ok(extra.commit))?.to_string();
+        Ok((commit, patches))
+    }
+
+    /// The Linux tree's own selftests at a target, built if need be; nothing if none of the scenarios runs any. All kernels of
+    /// a scenario get the same ones, whatever tree they are of.
+    pub(crate) fn programs(&self, scenarios: &[Scenario], target: &Target) -> anyhow::Result<Option<Utf8PathBuf>> {
+        if !programs::wanted(scenarios) {
+            return Ok(None);
+        }
+        let which = Which::At(target.clone());
+        let (commit, patches) = self.commit(&which, None)?;
+        let blame = GitBlame::new(&self.base.repo, &self.base.commit, &commit, &patches, Some(self.project.root()))?;
+        Ok(Some(kbuild::selftests(&SelftestsRequest {
+            repo: &self.base.repo,
+            commit: &commit,
+            label: &which.label(),
+            tools: &self.tools,
+            cache: &self.cache,
+            jobs: stg_env::jobs(),
+            blame: Some(&blame),
+        })?))
     }
 
     /// The kernels that scenarios name, `current` being `current`.
@@ -108,10 +135,11 @@ impl Lab {
         Ok(kernels)
     }
 
-    /// What runs scenarios. The guest's init is built; the kernels are given.
+    /// What runs scenarios. The guest's init is built; the kernels and programs are given.
     pub(crate) fn runner(
         &self,
         kernels: BTreeMap<String, KernelFiles>,
+        programs: Option<Utf8PathBuf>,
         out_dir: Utf8PathBuf,
     ) -> anyhow::Result<Runner> {
         Ok(Runner {
@@ -120,6 +148,7 @@ impl Lab {
             topologies: Topologies::load(&self.disk)?,
             out_dir,
             kernels,
+            programs,
         })
     }
 

@@ -6,10 +6,10 @@
 //! theirs: what a later patch makes pass cannot pass yet. `harness` stands for the harness' own scenarios, which show that
 //! the harness works, with the kernel of the first phase.
 //!
-//! Blackout scenarios take minutes and judge nothing by themselves; they run when they are named, or by `blackout`.
+//! Scenarios that count instructions take minutes; they run when they are named, or by `blackout`.
 
 use harness::filter::Filter;
-use harness::scenario::{Kind, Scenario};
+use harness::scenario::Scenario;
 use stg_core::stack::scenario_of;
 use stg_core::{Diagnostic, Phase, Source, Stack, Target};
 
@@ -140,7 +140,7 @@ pub(crate) fn select(
         all.retain(|scenario| scenario.cases.iter().any(|case| filter.wants(&scenario.case_id(case))));
         return Ok(Selection { scenarios: all, filter });
     }
-    all.retain(|scenario| !matches!(scenario.kind, Kind::Blackout { .. }));
+    all.retain(|scenario| !scenario.kind.exact());
     let filter = match &subject.target {
         Target::Patch(id) => {
             let tests = tests_up_to(stack, id)?;
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_phase_runs_what_it_lists_in_its_order_but_no_blackout() {
+    fn a_phase_runs_what_it_lists_in_its_order_but_nothing_that_counts_instructions() {
         assert_eq!(chosen("phase1", &[]), "phase1/second/x phase1/second/y phase1/first/x");
     }
 
@@ -228,6 +228,7 @@ mod tests {
     #[test]
     fn named_ones_run_whatever_they_are() {
         assert_eq!(chosen("phase1", &["blackout"]), "phase1/blackout/x");
+        assert_eq!(chosen("phase1", &["cost"]), "phase1/cost/x");
         assert_eq!(chosen("a", &["phase1/first", "second/x"]), "phase1/second/x phase1/first/x");
         // A name is a whole name.
         assert!(chosen("phase1", &["fir"]).contains("phase1 has no scenario `fir`"));

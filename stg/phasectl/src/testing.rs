@@ -45,6 +45,9 @@ impl Small {
         self.put("selftests/scenarios/phase1/second.yaml", &two);
         let baseline = STAGES.replace("stages:", "  baseline:").replace("\n  -", "\n    -");
         self.put("selftests/scenarios/phase1/blackout.yaml", &format!("{one}blackout:\n  to: usable\n{baseline}"));
+        let timed = "{ timed: { name: c, step: { create-session: { session: s } } } }";
+        let cost = one.replace("{ create-session: { session: s } }", timed) + "measure: { spans: [{ name: c }] }\n";
+        self.put("selftests/scenarios/phase1/cost.yaml", &cost);
         self
     }
 }
@@ -78,7 +81,7 @@ series:
       - { name: a }
       - { name: b, tests: [phase1/second/y] }
       - { name: c, tests: [phase1/first] }
-scenarios: [phase1/second, phase1/first, phase1/blackout]
+scenarios: [phase1/second, phase1/first, phase1/blackout, phase1/cost]
 ",
     ),
     ("phases/phase1/cover.md", "One.\n"),

@@ -53,9 +53,9 @@ fn the_default_run() {
     apply/phase1 [base]: phasectl export phase1, twice; git am of the mails
     apply/phase2 [base]: phasectl export phase2, twice; git am of the mails
     kernel [base] fleeting: phasectl build phase2
-    scenarios/phase1 [kernel]: phasectl test phase1: each scenario once (blackouts: --full)
-    scenarios/phase2 [kernel]: phasectl test phase2: each scenario once (blackouts: --full)
-    scenarios/harness [kernel]: phasectl test harness: each scenario once (blackouts: --full)
+    scenarios/phase1 [kernel]: phasectl test phase1 --quick: each scenario once (slow ones and blackouts: --full)
+    scenarios/phase2 [kernel]: phasectl test phase2 --quick: each scenario once (slow ones and blackouts: --full)
+    scenarios/harness [kernel]: phasectl test harness --quick: each scenario once (slow ones and blackouts: --full)
     ");
 }
 
@@ -105,9 +105,10 @@ fn blackouts_are_known_by_their_file() {
     let root = Utf8Path::from_path(guard.path()).unwrap();
     let read = |text: &str| {
         std::fs::write(root.join("x.yaml"), text).unwrap();
-        yaml::read::<Head>(&Disk::new(root), "x.yaml".into()).unwrap().1.blackout.is_some()
+        yaml::read::<Head>(&Disk::new(root), "x.yaml".into()).unwrap().1.exact()
     };
     assert!(read("title: x\nblackout:\n  to: usable\n"));
+    assert!(read("title: x\nmeasure:\n  spans: []\n"));
     assert!(!read("title: blackout\nstages: []\n"));
 }
 
@@ -117,7 +118,8 @@ fn this_checkout_has_a_plan() {
     let outline = Outline::read(root).unwrap();
     assert!(!outline.phases.is_empty() && outline.phases.iter().all(|phase| !phase.patches.is_empty()), "{outline:?}");
     let phase1 = outline.phases.iter().find(|phase| phase.name == "phase1").unwrap();
-    assert!(phase1.blackouts == ["phase1/blackout"] && !phase1.scenarios.contains(&phase1.blackouts[0]), "{phase1:?}");
+    assert_eq!(phase1.blackouts, ["phase1/blackout", "phase1/pci-cost", "phase1/pci-scan-cost"]);
+    assert!(phase1.blackouts.iter().all(|id| !phase1.scenarios.contains(id)), "{phase1:?}");
     assert!(phase1.patches.iter().any(|patch| patch.tested) && !phase1.patches.iter().all(|patch| patch.tested));
     let files = root.join("selftests/faults").read_dir_utf8().unwrap().map(|entry| entry.unwrap().into_path());
     let mut files: Vec<String> = files.map(|file| file.file_stem().unwrap().to_owned()).collect();

@@ -131,15 +131,22 @@ impl<T: FromBytes + IntoBytes> Preserved<T> {
         Ok(Self { value: memory })
     }
 
+    /// Returns the physical address of the memory, to be handed to the next kernel.
+    ///
+    /// The next kernel can [restore](Restored::claim) it only if the memory is still preserved by
+    /// then. If nothing in this kernel is to own it any more, use [`Self::into_phys`].
+    #[inline]
+    pub fn phys(&self) -> PhysAddr {
+        // SAFETY: By the type invariants the pointer is that of a folio in the direct map.
+        unsafe { bindings::virt_to_phys(self.value.as_ptr().cast()) }
+    }
+
     /// Gives the memory away and returns its physical address, to be handed to the next kernel.
     ///
     /// Unless it is turned back with [`Self::from_phys`], the memory stays allocated and preserved
     /// until the next kernel [restores](Restored::claim) it.
     pub fn into_phys(self) -> PhysAddr {
-        let this = ManuallyDrop::new(self);
-
-        // SAFETY: By the type invariants the pointer is that of a folio in the direct map.
-        unsafe { bindings::virt_to_phys(this.value.as_ptr().cast()) }
+        ManuallyDrop::new(self).phys()
     }
 
     /// Takes back memory that was given away with [`Self::into_phys`].

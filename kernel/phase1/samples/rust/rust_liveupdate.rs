@@ -7,6 +7,9 @@
 //! is then still there, with what was last written to it, when it is retrieved from the session
 //! after the kernel was replaced through kexec.
 //!
+//! All preserved notes share a record, which counts them and the live updates so far. It becomes
+//! visible in what a newly opened note says before anything is written to it.
+//!
 //! The module must be loaded in both kernels, in the new one before `/dev/liveupdate` is opened.
 
 use kernel::{
@@ -14,6 +17,7 @@ use kernel::{
         File,
         Kiocb, //
     },
+    io::PhysAddr,
     iov::{
         IovIterDest,
         IovIterSource, //
@@ -24,6 +28,8 @@ use kernel::{
     },
     liveupdate::{
         FileHandler,
+        Flb,
+        FlbOps,
         Handler,
         Outcome,
         Registration, //
@@ -35,6 +41,7 @@ use kernel::{
     },
     new_mutex,
     prelude::*,
+    str::CString,
     sync::{
         aref::ARef,
         global_lock,
@@ -88,6 +95,16 @@ impl NoteSer {
     }
 }
 
+/// What one kernel tells the next about all notes together.
+#[repr(C)]
+#[derive(Clone, Copy, FromBytes, IntoBytes)]
+struct RecordSer {
+    /// How many live updates there were, including the one that hands this over.
+    updates: u64,
+    /// How many notes are handed over.
+    notes: u64,
+}
+
 /// What was written to an open file of the device.
 #[pin_data]
 struct Note {
@@ -115,11 +132,17 @@ struct State {
     device: Option<Arc<MiscDeviceRegistration<Note>>>,
     /// All notes, with the address of the file that each belongs to.
     notes: KVec<(usize, Arc<Note>)>,
+    /// What the previous kernel told about all of its notes.
+    record: RecordSer,
 }
 
 global_lock! {
     // SAFETY: Initialised in the module's initialiser, before anything can use it.
-    unsafe(uninit) static STATE: Mutex<State> = State { device: None, notes: KVec::new() };
+    unsafe(uninit) static STATE: Mutex<State> = State {
+        device: None,
+        notes: KVec::new(),
+        record: RecordSer { updates: 0, notes: 0 },
+    };
 }
 
 /// Remembers that `note` belongs to `file`.
@@ -150,7 +173,12 @@ impl MiscDevice for Note {
     type Ptr = Arc<Self>;
 
     fn open(file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<Arc<Self>> {
-        let note = Note::new(KVec::new())?;
+        let RecordSer { updates, notes } = STATE.lock().record;
+        let greeting = CString::try_from_fmt(fmt!("live update {updates}, {notes} notes"))?;
+        let mut text = KVec::new();
+        text.extend_from_slice(greeting.to_bytes(), GFP_KERNEL)?;
+
+        let note = Note::new(text)?;
 
         remember(file, &note)?;
         Ok(note)
@@ -187,11 +215,70 @@ impl MiscDevice for Note {
     }
 }
 
+/// The record that is handed over together with the notes.
+#[pin_data]
+struct Record {
+    #[pin]
+    data: Mutex<Preserved<RecordSer>>,
+}
+
+impl Record {
+    /// Changes the record of the notes that are preserved. There must be one.
+    fn change(change: impl FnOnce(&mut RecordSer)) -> Result {
+        let record = RECORD.outgoing()?;
+
+        change(&mut record.borrow().data.lock());
+        Ok(())
+    }
+}
+
+// SAFETY: The address is that of the preserved memory which the object owns. The compatible string
+// of the handler changed when it came to depend on the object.
+#[vtable]
+unsafe impl FlbOps for Record {
+    const COMPATIBLE: &'static CStr = c"rust-liveupdate-sample-record-v1";
+
+    type Data = RecordSer;
+    type Outgoing = Pin<KBox<Self>>;
+    type Incoming = KBox<Restored<RecordSer>>;
+
+    fn preserve() -> Result<Pin<KBox<Self>>> {
+        let updates = STATE.lock().record.updates.saturating_add(1);
+        let data = Preserved::new(RecordSer { updates, notes: 0 })?;
+
+        KBox::pin_init(
+            pin_init!(Self {
+                data <- new_mutex!(data),
+            }? Error),
+            GFP_KERNEL,
+        )
+    }
+
+    fn phys(outgoing: Pin<&Self>) -> PhysAddr {
+        outgoing.data.lock().phys()
+    }
+
+    fn unpreserve(_outgoing: Pin<KBox<Self>>) {
+        // There is nothing to undo: the memory goes away by itself.
+    }
+
+    fn retrieve(data: Restored<RecordSer>) -> Result<KBox<Restored<RecordSer>>> {
+        Ok(KBox::new(data, GFP_KERNEL)?)
+    }
+
+    fn finish(incoming: KBox<Restored<RecordSer>>) {
+        pr_info!("live update {} is finished\n", incoming.updates);
+    }
+}
+
+static RECORD: Flb<Record> = Flb::new();
+
 struct NoteHandler;
 
 #[vtable]
 impl FileHandler for NoteHandler {
-    const COMPATIBLE: &'static CStr = c"rust-liveupdate-sample-v1";
+    // It would be `v1` if there were no record.
+    const COMPATIBLE: &'static CStr = c"rust-liveupdate-sample-v2";
 
     type Data = NoteSer;
 
@@ -201,13 +288,15 @@ impl FileHandler for NoteHandler {
 
     fn preserve(file: &File) -> Result<Preserved<NoteSer>> {
         let note = find(file).ok_or(EINVAL)?;
-        let text = note.text.lock();
+        let data = Preserved::new(NoteSer::new(&note.text.lock()))?;
 
-        Preserved::new(NoteSer::new(&text))
+        Record::change(|record| record.notes += 1)?;
+        Ok(data)
     }
 
     fn unpreserve(_file: &File, _data: Preserved<NoteSer>) {
-        // There is nothing to undo: the memory goes away by itself.
+        // The record exists for as long as a note is preserved. The memory goes away by itself.
+        let _ = Record::change(|record| record.notes -= 1);
     }
 
     fn freeze(file: &File, data: &mut NoteSer) -> Result {
@@ -251,6 +340,15 @@ impl kernel::Module for RustLiveupdateModule {
         // SAFETY: Called once, before the first use.
         unsafe { STATE.init() };
 
+        // This is also where the LUO learns how many notes there are to be finished, so that it
+        // cannot wait until somebody asks for one of them.
+        match RECORD.incoming() {
+            Ok(record) => STATE.lock().record = **record.borrow(),
+            // There was no live update, or there were no notes.
+            Err(ENODATA | ENOENT | EOPNOTSUPP) => (),
+            Err(error) => pr_warn!("the record was lost: {:?}\n", error),
+        }
+
         let options = MiscDeviceOptions {
             name: c"rust-liveupdate",
         };
@@ -265,6 +363,9 @@ impl kernel::Module for RustLiveupdateModule {
             Err(EOPNOTSUPP) => None,
             result => Some(result?),
         };
+        if let Some(registration) = &module.registration {
+            RECORD.register(registration)?;
+        }
         Ok(module)
     }
 }

@@ -5,7 +5,7 @@
 use std::io::{self, Write};
 
 use super::{Status, Test};
-use crate::report::CaseResult;
+use crate::report::{CaseResult, Summary};
 use crate::verdict::Class;
 
 /// Writes one KTAP document, result by result. Every result is flushed, so that a reader sees it when it is known.
@@ -67,6 +67,14 @@ impl<W: Write> Writer<W> {
                 mark.overhead_percent()
             ))?;
         }
+        for spans in &case.spans {
+            let Some(Summary { count, first, last, least, most, .. }) = spans.summary() else { continue };
+            let budget = spans.budget.map(|budget| format!(", budget {budget}")).unwrap_or_default();
+            self.diagnostic(&format!(
+                "{}: {count} spans, first {first}, last {last}, least {least}, most {most} instructions{budget}",
+                spans.name
+            ))?;
+        }
         if !case.passed {
             self.diagnostic(&format!("verdict: {}: {}", case.verdict, case.reason))?;
             self.diagnostic(&format!("logs: {}", case.log_dir))?;
@@ -105,7 +113,7 @@ fn escape(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{Blackout, Mark, StepResult};
+    use crate::report::{Blackout, Mark, Span, Spans, StepResult};
 
     fn case(passed: bool) -> CaseResult {
         let step = |what: &str, ok, detail: &str| StepResult {
@@ -115,6 +123,8 @@ mod tests {
             detail: detail.into(),
             host_ms: 1,
         };
+        let spans = [7, 5].map(|instructions| Span { name: "n".into(), instructions });
+        let spans = Spans { name: "preserve {device}".into(), budget: Some(9), spans: spans.into() };
         let marks = vec![Mark { name: "usable".into(), instructions: 101, baseline: 100 }];
         CaseResult {
             rows: vec!["1.2".into(), "1.3".into()],
@@ -125,6 +135,7 @@ mod tests {
             steps: vec![step("open", true, "/dev/x"), step("bind", passed, "EBUSY")],
             planned_steps: 3,
             blackout: passed.then(|| Blackout { to: "usable".into(), marks }),
+            spans: if passed { vec![spans] } else { vec![] },
             ..CaseResult::sample()
         }
     }
@@ -156,6 +167,7 @@ mod tests {
             ok 2 - hop 0: bind
         ok 2 - 1.2,1.3 fd-preserve/legacy: an fd survives
         # blackout to usable: 101 instructions, baseline 100, +1.000 %
+        # preserve {device}: 2 spans, first 7, last 5, least 5, most 7 instructions, budget 9
         ok 3 - 1.2,1.3 fd-preserve/legacy: an fd survives
         ");
     }

@@ -2,9 +2,11 @@
 
 //! Refuses scenarios that could not show anything, or not what they seem to.
 
-use plan::{Stage, Step};
+use plan::{Change, Edit, HostAction, Stage, Step, Value};
 
-use super::{Case, File, Kind, ROLES, innermost};
+use super::{Case, File, Kind, Limit, ROLES, innermost};
+use crate::blackout::INIT;
+use crate::tamper;
 
 /// What is wrong, and the remedy.
 pub(super) type Wrong = (String, String);
@@ -41,16 +43,36 @@ pub(super) fn common(file: &File) -> Result<(), Wrong> {
 /// What holds for this kind.
 pub(super) fn kind(scenario: &Kind, cases: &[Case]) -> Result<(), Wrong> {
     match scenario {
-        Kind::Handover(stages) => handover(stages, "stages")?,
+        Kind::Handover(stages) => handover(stages, &[], "stages")?,
+        Kind::Measure { spans, .. } if spans.is_empty() => {
+            return wrong(
+                "`measure.spans` is empty, so nothing would be measured",
+                "name the spans of the `timed` steps",
+            );
+        }
+        Kind::Measure { stages, spans } => handover(stages, spans, "stages")?,
         Kind::Kunit(suites) if suites.is_empty() => {
             return wrong("`kunit.suites` is empty, so nothing would be checked", "name the suites that must pass");
         }
         Kind::Kunit(_) => {}
         Kind::Blackout { stages, baseline, to } => {
             for (stages, name) in [(stages, "stages"), (baseline, "blackout.baseline")] {
-                handover(stages, name)?;
-                let marks = |step: &Step| matches!(step, Step::Mark { name } if name == to);
-                if stages.len() != 2 || !stages[1].steps.iter().any(marks) {
+                handover(stages, &[], name)?;
+                if stages.iter().any(|stage| !stage.between.is_empty()) {
+                    let message = format!("`{name}` has `between`, which would disturb what is measured");
+                    return wrong(message, "take it out, or make a hand-over scenario of it");
+                }
+                let marks =
+                    |step: &Step| matches!(step, Step::Mark { name } | Step::LogSpan { name, .. } if name == to);
+                if stages
+                    .iter()
+                    .flat_map(|stage| &stage.steps)
+                    .any(|step| matches!(step, Step::Mark { name } if name == INIT))
+                {
+                    let message = format!("`{name}` has a mark `{INIT}`, which is where the kernel's init starts");
+                    return wrong(message, "give it another name");
+                }
+                if stages.len() != 2 || (to != INIT && !stages[1].steps.iter().any(marks)) {
                     let message = format!("`{name}` does not have two stages, the second with the mark `{to}`");
                     return wrong(message, format!("put `mark: {{ name: {to} }}` where the blackout ends"));
                 }
@@ -58,12 +80,16 @@ pub(super) fn kind(scenario: &Kind, cases: &[Case]) -> Result<(), Wrong> {
         }
     }
     for case in cases {
+        let name = format!("stages of case `{}`", case.name);
         match (&case.stages, scenario) {
             (None, _) => {}
-            (Some(stages), Kind::Handover(_)) => handover(stages, &format!("stages of case `{}`", case.name))?,
+            (Some(stages), Kind::Handover(_)) => handover(stages, &[], &name)?,
+            (Some(stages), Kind::Measure { spans, .. }) => handover(stages, spans, &name)?,
             (Some(_), _) => {
-                let message =
-                    format!("case `{}` has `stages` of its own, which only hand-over scenarios may", case.name);
+                let message = format!(
+                    "case `{}` has `stages` of its own, which only hand-over and measure scenarios may",
+                    case.name
+                );
                 return wrong(message, "take them out");
             }
         }
@@ -71,7 +97,42 @@ pub(super) fn kind(scenario: &Kind, cases: &[Case]) -> Result<(), Wrong> {
     Ok(())
 }
 
-fn handover(stages: &[Stage], name: &str) -> Result<(), Wrong> {
+/// Every span has one name and is judged once, and nothing is judged that is not there.
+fn timed<'a>(stages: &'a [Stage], limits: &[Limit], of: &str) -> Result<(), Wrong> {
+    // Those of the log stand among the marks of a blackout, and are nothing but steps elsewhere.
+    let span = |step: &'a Step| match step {
+        Step::LogSpan { name, .. } if !limits.is_empty() => Some(name.as_str()),
+        step => span(step),
+    };
+    let spans: Vec<&str> = stages.iter().flat_map(|stage| &stage.steps).filter_map(span).collect();
+    for (index, span) in spans.iter().enumerate() {
+        if spans[..index].contains(span) {
+            let message = format!("`{of}` has two spans called `{span}`");
+            return wrong(message, "give each `timed` step a name of its own; in `for-each`, one with {device}");
+        }
+        let covering = limits.iter().filter(|limit| limit.covers(span)).count();
+        if covering != 1 {
+            let message = format!("span `{span}` of `{of}` is meant by {covering} entries of `measure.spans`");
+            return wrong(
+                message,
+                "name each span once there, {device} stands for any word; only measure scenarios have it",
+            );
+        }
+    }
+    match limits.iter().find(|limit| !spans.iter().any(|span| limit.covers(span))) {
+        Some(Limit { name, .. }) => {
+            wrong(format!("`{of}` has no span `{name}`, which `measure.spans` names"), "put it around a step: `timed`")
+        }
+        None => Ok(()),
+    }
+}
+
+fn span(step: &Step) -> Option<&str> {
+    if let Step::Timed { name, .. } = step { Some(name) } else { None }
+}
+
+/// `limits` are what its spans are held to.
+fn handover(stages: &[Stage], limits: &[Limit], name: &str) -> Result<(), Wrong> {
     if stages.len() < 2 {
         let message = format!("`{name}` has {} stage(s): a hand-over needs a kernel after the first", stages.len());
         return wrong(message, "add the stage that runs after the kexec");
@@ -96,5 +157,111 @@ fn handover(stages: &[Stage], name: &str) -> Result<(), Wrong> {
             }
         }
     }
+    timed(stages, limits, name)
+}
+
+/// A word of the scenario's file, what is wrong there, and the remedy.
+pub(super) type WrongAt = (String, String, String);
+
+/// What is done by the host and in the background, in the stages that `of` holds.
+pub(super) fn actions(stages: &[Stage], of: &str) -> Result<(), WrongAt> {
+    for (index, stage) in stages.iter().enumerate() {
+        if !stage.between.is_empty() && index + 1 == stages.len() {
+            let what = format!("`{of}`: `between` in stage {index}, which no kernel follows");
+            return Err(("between".into(), what, "put it into the stage whose kernel jumps".into()));
+        }
+        for edit in stage.between.iter().flat_map(edits) {
+            sensible(edit).map_err(|(what, fix)| {
+                ("tamper".to_owned(), format!("`{of}`: tamper between stages {index} and {}: {what}", index + 1), fix)
+            })?;
+        }
+        for step in &stage.steps {
+            let misplaced = misplaced(step);
+            misplaced.map_err(|(at, (what, fix))| (at, format!("`{of}`: {what}, in stage {index}"), fix))?;
+        }
+    }
     Ok(())
+}
+
+fn edits(action: &HostAction) -> &[Edit] {
+    match action {
+        HostAction::Tamper(tamper) => &tamper.edits,
+        HostAction::Plug { .. } | HostAction::Unplug { .. } => &[],
+    }
+}
+
+/// An edit must stay inside what it names, and its value must fit.
+fn sensible(edit: &Edit) -> Result<(), Wrong> {
+    let Edit { at, offset, width, ref change } = *edit;
+    let (place, size) = (tamper::name(at), tamper::size(at));
+    if offset.checked_add(width.into()).is_none_or(|end| end > size) {
+        return wrong(format!("{width} bytes at {offset:#x} of {place} do not fit into its {size}"), "stay inside");
+    }
+    let fits = |value: u64| width >= 8 || value >> (8 * width) == 0;
+    match *change {
+        Change::Set(Value::AddressOf(_)) if width != 8 => {
+            wrong(format!("an address in {width} bytes of {place}"), "make `width` 8")
+        }
+        Change::Set(Value::Number(value)) | Change::Xor(value) if !fits(value) => {
+            wrong(format!("{value:#x} does not fit into {width} bytes of {place}"), "make it smaller")
+        }
+        Change::Set(_) | Change::Xor(_) => Ok(()),
+    }
+}
+
+/// What may not be where it is; the error starts with a word that is there.
+fn misplaced(step: &Step) -> Result<(), (String, Wrong)> {
+    let at = |word: &str| {
+        let word = word.to_owned();
+        move |wrong| (word, wrong)
+    };
+    if let Step::Host { action: HostAction::Tamper(_) } = innermost(step) {
+        let fix = "put it into `between`: only then the hand-over is complete, and unread";
+        return wrong("`tamper` in a `host` step", fix).map_err(at("tamper"));
+    }
+    if let Step::Fails { step: inner, .. } | Step::Background { step: inner, .. } | Step::Timed { step: inner, .. } =
+        step
+        && let Some(name) = span(inner)
+    {
+        return wrong(format!("span `{name}` inside another step"), "put `timed` outermost").map_err(at(name));
+    }
+    match step {
+        Step::Timed { name, step } => match **step {
+            Step::Host { .. }
+            | Step::Mark { .. }
+            | Step::LogSpan { .. }
+            | Step::KexecReboot
+            | Step::Background { .. } => {
+                wrong(format!("span `{name}` of a step that cannot be timed"), "make it a step of its own")
+                    .map_err(at(name))
+            }
+            _ => misplaced(step),
+        },
+        Step::Fails { errno, step } => match **step {
+            Step::Host { .. }
+            | Step::Background { .. }
+            | Step::Sleep { .. }
+            | Step::Mark { .. }
+            | Step::LogSpan { .. } => {
+                wrong("a step in `fails` that cannot fail", "take it out of `fails`").map_err(at(errno))
+            }
+            _ => misplaced(step),
+        },
+        Step::Background { name, step } => match innermost(step) {
+            Step::Host { .. }
+            | Step::Mark { .. }
+            | Step::LogSpan { .. }
+            | Step::KexecReboot
+            | Step::Running { .. }
+            | Step::Join { .. } => {
+                let what = format!("background `{name}` of a step that cannot run there");
+                wrong(what, "make it a step of its own").map_err(at(name))
+            }
+            _ if matches!(**step, Step::Background { .. }) => {
+                wrong(format!("background `{name}` of another one"), "one is enough").map_err(at(name))
+            }
+            _ => misplaced(step),
+        },
+        _ => Ok(()),
+    }
 }

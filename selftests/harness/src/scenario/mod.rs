@@ -2,14 +2,17 @@
 
 //! Scenarios: experiments as data.
 //!
-//! `<phase>/<name>.yaml` below [`DIRECTORY`]. A scenario is one of three kinds:
+//! `<phase>/<name>.yaml` below [`DIRECTORY`]. A scenario is one of four kinds:
 //! - a **hand-over** (the usual one): at least two `stages`; every stage but the last ends with `kexec-reboot`. One
 //!   that does not reach its last kernel cannot pass.
 //! - **kunit**: `kunit: { suites: [...] }` boots once with KUnit enabled and reads its KTAP off the console. Each named
 //!   suite must have run and passed. No stages.
 //! - **blackout**: `blackout: { to: <mark>, baseline: [<stages>] }` measures the instructions from the jump to each mark
-//!   in the next kernel, once for `stages` and once for `baseline`, each twice, and `to` is the one that budgets judge;
-//!   see [`blackout`](crate::blackout).
+//!   in the next kernel, once for `stages` and once for `baseline`, each twice, and `to` is the one that budgets judge. The mark
+//!   `init` is always there: the first thing that the next kernel's init does. A `log-span` there counts as a mark; see
+//!   [`blackout`](crate::blackout).
+//! - **measure**: `measure: { spans: [{ name: "preserve {device}", budget: 100000 }] }` is a hand-over that runs twice and reports the instructions
+//!   of each `timed` step. A span above its budget is a failure; see [`measure`](crate::measure).
 //!
 //! ```yaml
 //! title: a vfio-pci device fd survives a live update
@@ -25,8 +28,12 @@
 //!       - bind: { device: dut, driver: vfio-pci }
 //!       - kexec-load: { kernel: incoming }     # `outgoing` or `incoming`
 //!       - kexec-reboot
+//!     between:                    # optional; what the host does after this kernel's jump, while the VM stands still
+//!       - plug: { device: late }
+//!       - tamper: { edits: [{ at: header, offset: 0, width: 4, set: 3 }] }
 //!   - steps:
 //!       - retrieve-session: { session: s }
+//!       - host: { do: { unplug: { device: late } } }   # what the host does while the guest goes on
 //! expect:                         # optional
 //!   verdict: pass                 # any class; the case is good if it ends like that
 //!   console: [{ hop: 1, text: "KHO: found" }]  # must appear; without `hop`, in any kernel's output
@@ -35,6 +42,7 @@
 //! wall: 300                       # optional; seconds until we give up
 //! stall: 60                       # optional; seconds of silence that count as a hang
 //! repeat: 1                       # optional; every repetition must be good
+//! slow: true                      # optional; left out by `phasectl test --quick`, and so by a `cargo ci` that is not `--full`
 //! ```
 
 mod check;
@@ -91,6 +99,8 @@ pub struct Scenario {
     pub stall: Duration,
     /// How often each case runs.
     pub repeat: u32,
+    /// Whether a quick run leaves it out.
+    pub slow: bool,
 }
 
 /// What a scenario does.
@@ -109,6 +119,40 @@ pub enum Kind {
         /// The mark in the second kernel at which the blackout ends, the one that budgets judge.
         to: String,
     },
+    /// Measures the steps that are `timed`.
+    Measure {
+        /// What happens.
+        stages: Vec<Stage>,
+        /// What is timed there.
+        spans: Vec<Limit>,
+    },
+}
+
+impl Kind {
+    /// Whether instructions are counted.
+    pub fn exact(&self) -> bool {
+        matches!(self, Self::Blackout { .. } | Self::Measure { .. })
+    }
+}
+
+/// Spans that are judged alike.
+#[derive(Clone, Debug, Eq, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limit {
+    /// Their name; `{device}` in it stands for any word.
+    pub name: String,
+    /// How many guest instructions each may take; as many as it likes, if not given.
+    #[serde(default)]
+    pub budget: Option<u64>,
+}
+
+impl Limit {
+    /// Whether the span of this name is meant.
+    pub fn covers(&self, span: &str) -> bool {
+        let Some((before, after)) = self.name.split_once("{device}") else { return self.name == span };
+        let word = span.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
+        word.is_some_and(|word| !word.is_empty() && !word.contains(' '))
+    }
 }
 
 /// One machine of a scenario.
@@ -190,6 +234,8 @@ struct File {
     #[serde(default)]
     blackout: Option<Blackout>,
     #[serde(default)]
+    measure: Option<Measure>,
+    #[serde(default)]
     expect: Expect,
     #[serde(default = "default_wall")]
     wall: u64,
@@ -197,6 +243,8 @@ struct File {
     stall: u64,
     #[serde(default = "default_repeat")]
     repeat: u32,
+    #[serde(default)]
+    slow: bool,
 }
 
 #[derive(Deserialize)]
@@ -211,6 +259,12 @@ struct Blackout {
     to: String,
     #[serde(with = "serde_yaml::with::singleton_map_recursive")]
     baseline: Vec<Stage>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Measure {
+    spans: Vec<Limit>,
 }
 
 impl Scenario {
@@ -285,14 +339,19 @@ fn read(source: &dyn Source, id: &str) -> stg_core::Result<Scenario> {
     let wrong = |message: &str, fix: &str| Err(Diagnostic::new(&path, message, fix).into());
     let complain = |(message, fix): check::Wrong| Diagnostic::new(&path, message, fix);
     check::common(&file).map_err(complain)?;
-    let kind = match (file.stages, file.kunit, file.blackout) {
-        (Some(stages), None, None) => Kind::Handover(stages),
-        (None, Some(kunit), None) => Kind::Kunit(kunit.suites),
-        (Some(stages), None, Some(Blackout { to, baseline })) => Kind::Blackout { stages, baseline, to },
-        (None, None, _) => return wrong("it has neither `stages` nor `kunit`", "say what is to happen"),
-        (_, Some(_), _) => {
-            return wrong("`kunit` goes with neither `stages` nor `blackout`", "make two scenarios of it");
+    let kind = match (file.stages, file.kunit, file.blackout, file.measure) {
+        (Some(stages), None, None, None) => Kind::Handover(stages),
+        (None, Some(kunit), None, None) => Kind::Kunit(kunit.suites),
+        (Some(stages), None, Some(Blackout { to, baseline }), None) => Kind::Blackout { stages, baseline, to },
+        (Some(stages), None, None, Some(Measure { spans })) => Kind::Measure { stages, spans },
+        (None, None, _, _) => return wrong("it has neither `stages` nor `kunit`", "say what is to happen"),
+        (_, Some(_), _, _) => {
+            return wrong(
+                "`kunit` goes with neither `stages` nor `blackout` nor `measure`",
+                "make two scenarios of it",
+            );
         }
+        (_, _, Some(_), Some(_)) => return wrong("`blackout` does not go with `measure`", "make two scenarios of it"),
     };
     check::kind(&kind, &file.cases).map_err(complain)?;
     check_names(&kind, &file.cases).map_err(|(key, (name, message, fix))| {
@@ -314,30 +373,32 @@ fn read(source: &dyn Source, id: &str) -> stg_core::Result<Scenario> {
         wall: Duration::from_secs(file.wall),
         stall: Duration::from_secs(file.stall),
         repeat: file.repeat,
+        slow: file.slow,
     })
 }
 
 /// Checks the names in all the stages that there are; a mistake comes with the key below which it is.
 fn check_names(kind: &Kind, cases: &[Case]) -> Result<(), (&'static str, names::Wrong)> {
     let (stages, baseline) = match kind {
-        Kind::Handover(stages) => (stages.as_slice(), [].as_slice()),
+        Kind::Handover(stages) | Kind::Measure { stages, .. } => (stages.as_slice(), [].as_slice()),
         Kind::Blackout { stages, baseline, .. } => (stages.as_slice(), baseline.as_slice()),
         Kind::Kunit(_) => return Ok(()),
     };
-    names::check(stages, "stages").map_err(|wrong| ("stages", wrong))?;
-    names::check(baseline, "blackout.baseline").map_err(|wrong| ("baseline", wrong))?;
+    let check = |stages: &[Stage], of: &str| names::check(stages, of).and_then(|()| check::actions(stages, of));
+    check(stages, "stages").map_err(|wrong| ("stages", wrong))?;
+    check(baseline, "blackout.baseline").map_err(|wrong| ("baseline", wrong))?;
     for case in cases {
         if let Some(stages) = &case.stages {
-            names::check(stages, &format!("stages of case `{}`", case.name)).map_err(|wrong| ("cases", wrong))?;
+            check(stages, &format!("stages of case `{}`", case.name)).map_err(|wrong| ("cases", wrong))?;
         }
     }
     Ok(())
 }
 
-/// The step inside any number of `fails`.
+/// The step inside any number of `fails`, `background` and `timed`.
 pub(crate) fn innermost(step: &Step) -> &Step {
     match step {
-        Step::Fails { step, .. } => innermost(step),
+        Step::Fails { step, .. } | Step::Background { step, .. } | Step::Timed { step, .. } => innermost(step),
         step => step,
     }
 }

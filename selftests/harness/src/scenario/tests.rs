@@ -38,7 +38,7 @@ fn a_kunit_scenario_needs_one_kernel() {
 #[test]
 fn mistakes_are_located() {
     insta::assert_snapshot!(error(&format!("{HEAD}{STAGES}wal: 3\n")), @r"
-    selftests/scenarios/phase1/s.yaml:7:1: unknown field `wal`, expected one of `title`, `rows`, `cases`, `kernels`, `cmdline`, `memory`, `stages`, `kunit`, `blackout`, `expect`, `wall`, `stall`, `repeat`
+    selftests/scenarios/phase1/s.yaml:7:1: unknown field `wal`, expected one of `title`, `rows`, `cases`, `kernels`, `cmdline`, `memory`, `stages`, `kunit`, `blackout`, `measure`, `expect`, `wall`, `stall`, `repeat`, `slow`
       fix: remove the field, or write `wall` if that was meant
     ");
     insta::assert_snapshot!(error(&format!("{HEAD}stages:\n  - steps:\n      - preserve: {{ session: s, fd: f, tokn: 1 }}\n")), @r"
@@ -46,11 +46,11 @@ fn mistakes_are_located() {
       fix: remove the field, or write `token` if that was meant
     ");
     insta::assert_snapshot!(error(&format!("{HEAD}{}", STAGES.replace("kexec-load", "kexec-laod"))), @r"
-    selftests/scenarios/phase1/s.yaml:5:15: stages[0].steps[0]: unknown variant `kexec-laod`, expected one of `bind`, `unbind`, `open-cdev`, `open`, `write-fd`, `read-fd`, `open-iommufd`, `bind-iommufd`, `attach-ioas`, `read-bar`, `read-config`, `same-device`, `memfd`, `check-memfd`, `create-session`, `retrieve-session`, `preserve`, `retrieve`, `finish`, `close`, `fails`, `write`, `mark`, `kexec-load`, `kexec-unload`, `kexec-reboot`
+    selftests/scenarios/phase1/s.yaml:5:15: stages[0].steps[0]: unknown variant `kexec-laod`, expected one of `bind`, `unbind`, `wait-for`, `wait-gone`, `address`, `driver`, `sysfs-config`, `sysfs-config-write`, `host`, `open-cdev`, `open`, `write-fd`, `read-fd`, `open-iommufd`, `bind-iommufd`, `attach-ioas`, `map`, `igb-receive`, `igb-resume`, `igb-received`, `check-canary`, `read-bar`, `read-config`, `same-device`, `memfd`, `check-memfd`, `create-session`, `retrieve-session`, `preserve`, `retrieve`, `finish`, `close`, `fails`, `timed`, `log-span`, `background`, `running`, `join`, `sleep`, `kmsg`, `for-each`, `read`, `write`, `mark`, `kexec-load`, `kexec-unload`, `kexec-reboot`, `run`
       fix: write `kexec-load` if that was meant, else one of the others
     ");
     insta::assert_snapshot!(error(&format!("{HEAD}{STAGES}expect: {{ verdict: panic }}\n")), @r"
-    selftests/scenarios/phase1/s.yaml:7:20: expect.verdict: unknown variant `panic`, expected one of `pass`, `build-failure`, `boot-failure-a`, `stage1-failure`, `kexec-load-failure`, `no-second-kernel`, `boot-failure-b`, `handover-ignored`, `restore-panic`, `stage2-failure`, `oops-despite-pass`, `hang`, `qemu-abort`, `host-timeout`
+    selftests/scenarios/phase1/s.yaml:7:20: expect.verdict: unknown variant `panic`, expected one of `pass`, `build-failure`, `boot-failure-a`, `stage1-failure`, `kexec-load-failure`, `no-second-kernel`, `boot-failure-b`, `handover-ignored`, `restore-panic`, `stage2-failure`, `oops-despite-pass`, `over-budget`, `hang`, `qemu-abort`, `host-timeout`
       fix: write one of those names
     ");
 }
@@ -82,7 +82,7 @@ fn what_cannot_show_anything_is_refused() {
       fix: name the suites that must pass
     ");
     insta::assert_snapshot!(error(&format!("{HEAD}{STAGES}kunit: {{ suites: [a] }}\n")), @r"
-    selftests/scenarios/phase1/s.yaml: `kunit` goes with neither `stages` nor `blackout`
+    selftests/scenarios/phase1/s.yaml: `kunit` goes with neither `stages` nor `blackout` nor `measure`
       fix: make two scenarios of it
     ");
     insta::assert_snapshot!(error(&format!("{HEAD}{STAGES}blackout: {{ to: m, baseline: [] }}\n")), @r"
@@ -132,6 +132,165 @@ fn names_are_given_before_they_are_used() {
     let across = STAGES.replacen("steps: [", "steps: [{ memfd: { fd: m, bytes: 1, seed: 1 } }, ", 1);
     let across = across.replace("steps: []", &format!("steps: [{check}]"));
     assert!(load(&format!("{HEAD}{across}")).is_err(), "an fd does not cross the kexec");
+}
+
+#[test]
+fn threads_are_joined_before_their_names_count() {
+    let start = "{ background: { name: t, step: { open: { path: /dev/null, fd: n } } } }";
+    let (join, close) = ("{ join: { name: t } }", "{ close: { name: n } }");
+    assert_eq!(second_stage(&format!("{start}, {{ running: {{ name: t }} }}, {join}, {close}")), None);
+    assert!(second_stage(&format!("{start}, {close}")).is_some(), "it may not have come so far");
+    assert!(second_stage(&format!("{start}, {join}, {join}")).is_some(), "it is gone");
+    assert!(second_stage(&format!("{start}, {}", start.replace("fd: n", "fd: o"))).is_some(), "two of a name");
+    assert!(second_stage(&format!("{start}, {}", start.replace("name: t", "name: u"))).is_some(), "two give a name");
+    insta::assert_snapshot!(second_stage("{ join: { name: other } }").unwrap(), @r"
+    selftests/scenarios/phase1/s.yaml:6:70: `stages`: no background step is called `other` at that step of stage 1
+      fix: name one that was started and not yet joined
+    ");
+    insta::assert_snapshot!(second_stage("{ background: { name: t, step: { mark: { name: m } } } }").unwrap(), @r"
+    selftests/scenarios/phase1/s.yaml:6:76: `stages`: background `t` of a step that cannot run there, in stage 1
+      fix: make it a step of its own
+    ");
+    insta::assert_snapshot!(second_stage("{ fails: { errno: EIO, step: { sleep: { ms: 1 } } } }").unwrap(), @r"
+    selftests/scenarios/phase1/s.yaml:6:72: `stages`: a step in `fails` that cannot fail, in stage 1
+      fix: take it out of `fails`
+    ");
+    insta::assert_snapshot!(second_stage("{ host: { do: { tamper: { edits: [] } } } }").unwrap(), @r"
+    selftests/scenarios/phase1/s.yaml:6:70: `stages`: `tamper` in a `host` step, in stage 1
+      fix: put it into `between`: only then the hand-over is complete, and unread
+    ");
+}
+
+const SPANS: &str = "measure: { spans: [{ name: 'open {device}', budget: 9 }] }\n";
+
+/// A measure scenario that opens two devices, with this around each.
+fn measuring(timed: &str, spans: &str) -> Result<Scenario, String> {
+    let each = format!("steps: [{{ for-each: {{ devices: [dut, dut1], steps: [{timed}] }} }}, {{ kexec-load");
+    load(&format!("{HEAD}{}{spans}", STAGES.replacen("steps: [{ kexec-load", &each, 1)))
+}
+
+#[test]
+fn a_measurement_names_each_span_once() {
+    let open = "{ open-cdev: { device: '{device}', fd: '{device}' } }";
+    let timed = |name: &str| format!("{{ timed: {{ name: '{name}', step: {open} }} }}");
+    let error = |timed: &str, spans: &str| measuring(timed, spans).unwrap_err();
+    let scenario = measuring(&timed("open {device}"), SPANS).unwrap();
+    assert!(
+        scenario.kind.exact() && matches!(scenario.kind, Kind::Measure { spans, .. } if spans[0].budget == Some(9))
+    );
+    insta::assert_snapshot!(error(&timed("open"), SPANS), @r"
+    selftests/scenarios/phase1/s.yaml: span `open` of `stages` is meant by 0 entries of `measure.spans`
+      fix: name each span once there, {device} stands for any word; only measure scenarios have it
+    ");
+    insta::assert_snapshot!(error(&timed("open"), "measure: { spans: [{ name: open }] }\n"), @r"
+    selftests/scenarios/phase1/s.yaml: `stages` has two spans called `open`
+      fix: give each `timed` step a name of its own; in `for-each`, one with {device}
+    ");
+    insta::assert_snapshot!(error(&timed("close {device}"), SPANS), @r"
+    selftests/scenarios/phase1/s.yaml: span `close dut` of `stages` is meant by 0 entries of `measure.spans`
+      fix: name each span once there, {device} stands for any word; only measure scenarios have it
+    ");
+    insta::assert_snapshot!(error(open, SPANS), @r"
+    selftests/scenarios/phase1/s.yaml: `stages` has no span `open {device}`, which `measure.spans` names
+      fix: put it around a step: `timed`
+    ");
+    insta::assert_snapshot!(error(&timed("open {device}"), ""), @r"
+    selftests/scenarios/phase1/s.yaml: span `open dut` of `stages` is meant by 0 entries of `measure.spans`
+      fix: name each span once there, {device} stands for any word; only measure scenarios have it
+    ");
+    insta::assert_snapshot!(error(open, "measure: { spans: [] }\n"), @r"
+    selftests/scenarios/phase1/s.yaml: `measure.spans` is empty, so nothing would be measured
+      fix: name the spans of the `timed` steps
+    ");
+    insta::assert_snapshot!(error(&timed("open {device}"), &format!("{SPANS}blackout: {{ to: m, baseline: [] }}\n")), @r"
+    selftests/scenarios/phase1/s.yaml: `blackout` does not go with `measure`
+      fix: make two scenarios of it
+    ");
+}
+
+#[test]
+fn a_limit_covers_names_with_one_word_in_place_of_the_device() {
+    let limit = |name: &str| Limit { name: name.into(), budget: None };
+    for (span, want) in
+        [("open dut", true), ("open dut1", true), ("open ", false), ("open dut again", false), ("reopen x", false)]
+    {
+        assert_eq!(limit("open {device}").covers(span), want, "{span}");
+    }
+    assert!(limit("open").covers("open") && !limit("open").covers("open dut"));
+}
+
+#[test]
+fn what_is_timed_is_a_step_of_the_stage() {
+    let timed = |step: &str| format!("{{ timed: {{ name: 'open {{device}}', step: {step} }} }}");
+    let error = |timed: &str| measuring(timed, SPANS).unwrap_err();
+    insta::assert_snapshot!(error(&timed("{ mark: { name: m } }")), @r"
+    selftests/scenarios/phase1/s.yaml: `stages`: span `open dut` of a step that cannot be timed, in stage 0
+      fix: make it a step of its own
+    ");
+    // Inside `fails` it is no span of the stage, so nothing needs to name it.
+    insta::assert_snapshot!(second_stage(&format!("{{ fails: {{ errno: EIO, step: {} }} }}", timed("kexec-unload"))).unwrap(), @r"
+    selftests/scenarios/phase1/s.yaml:6:101: `stages`: span `open {device}` inside another step, in stage 1
+      fix: put `timed` outermost
+    ");
+    insta::assert_snapshot!(second_stage(&timed("kexec-unload")).unwrap(), @r"
+    selftests/scenarios/phase1/s.yaml: span `open {device}` of `stages` is meant by 0 entries of `measure.spans`
+      fix: name each span once there, {device} stands for any word; only measure scenarios have it
+    ");
+}
+
+#[test]
+fn names_are_followed_into_timed_steps() {
+    let memfd = "{ memfd: { fd: '{device}', bytes: 1, seed: 1 } }";
+    let close = "{ close: { name: '{device}' } }";
+    let two = |first: &str, second: &str| {
+        let timed = format!(
+            "{{ timed: {{ name: 'a {{device}}', step: {first} }} }}, {{ timed: {{ name: 'b {{device}}', step: {second} }} }}"
+        );
+        measuring(&timed, "measure: { spans: [{ name: 'a {device}' }, { name: 'b {device}' }] }\n").err()
+    };
+    assert_eq!(two(memfd, close), None);
+    assert!(two(close, memfd).unwrap().contains("no fd or session is called `dut`"));
+    assert!(two(memfd, memfd).unwrap().contains("the name `dut` is given twice"));
+}
+
+#[test]
+fn steps_for_each_device_are_single_steps() {
+    let each = "{ for-each: { devices: [dut, dut1], steps: [{ open-cdev: { device: '{device}', fd: '{device}' } }] } }";
+    assert_eq!(second_stage(&format!("{each}, {{ close: {{ name: dut1 }} }}")), None);
+    assert!(second_stage(&format!("{each}, {{ close: {{ name: dut2 }} }}")).is_some());
+}
+
+#[test]
+fn what_is_done_between_kernels_must_make_sense() {
+    let between = |stage: &str, action: &str| {
+        let head = format!("{HEAD}{STAGES}");
+        error(&head.replace(stage, &format!("{stage}\n    between: [{action}]")))
+    };
+    let edit = |edit: &str| between("kexec-reboot]", &format!("{{ tamper: {{ edits: [{{ {edit} }}] }} }}"));
+    insta::assert_snapshot!(edit("at: header, offset: 0, width: 3, set: 3"), @r"
+    selftests/scenarios/phase1/s.yaml:6:34: bad YAML: stages[0].between[0].tamper.edits: width 3: must be 1, 2, 4 or 8
+      fix: correct the YAML at this place
+    ");
+    insta::assert_snapshot!(edit("at: heeder, offset: 0, width: 4, set: 3"), @r"
+    selftests/scenarios/phase1/s.yaml:6:41: stages[0].between[0].tamper.edits[0].at: unknown variant `heeder`, expected one of `flb`, `header`, `block`, `entry`
+      fix: write one of those names
+    ");
+    insta::assert_snapshot!(edit("at: { entry: 1 }, offset: 6, width: 4, set: 3"), @r"
+    selftests/scenarios/phase1/s.yaml:6:17: `stages`: tamper between stages 0 and 1: 4 bytes at 0x6 of entry 1 do not fit into its 8
+      fix: stay inside
+    ");
+    insta::assert_snapshot!(edit("at: flb, offset: 0, width: 1, xor: 0x100"), @r"
+    selftests/scenarios/phase1/s.yaml:6:17: `stages`: tamper between stages 0 and 1: 0x100 does not fit into 1 bytes of flb
+      fix: make it smaller
+    ");
+    insta::assert_snapshot!(edit("at: flb, offset: 48, width: 4, set: { address-of: header }"), @r"
+    selftests/scenarios/phase1/s.yaml:6:17: `stages`: tamper between stages 0 and 1: an address in 4 bytes of flb
+      fix: make `width` 8
+    ");
+    insta::assert_snapshot!(between("- steps: []", "{ plug: { device: dut } }"), @r"
+    selftests/scenarios/phase1/s.yaml:7:5: `stages`: `between` in stage 1, which no kernel follows
+      fix: put it into the stage whose kernel jumps
+    ");
 }
 
 #[test]

@@ -34,6 +34,8 @@ pub enum Class {
     Stage2Failure,
     /// The steps passed, and yet a kernel complained.
     OopsDespitePass,
+    /// All was well but for a measured step, which took longer than it may.
+    OverBudget,
     /// A kernel that ran fell silent.
     Hang,
     /// QEMU gave up, or somebody ended it.
@@ -44,7 +46,7 @@ pub enum Class {
 
 impl Class {
     /// Every class.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Pass,
         Self::BuildFailure,
         Self::BootFailureA,
@@ -56,6 +58,7 @@ impl Class {
         Self::RestorePanic,
         Self::Stage2Failure,
         Self::OopsDespitePass,
+        Self::OverBudget,
         Self::Hang,
         Self::QemuAbort,
         Self::HostTimeout,
@@ -75,6 +78,7 @@ impl Class {
             Self::RestorePanic => "restore-panic",
             Self::Stage2Failure => "stage2-failure",
             Self::OopsDespitePass => "oops-despite-pass",
+            Self::OverBudget => "over-budget",
             Self::Hang => "hang",
             Self::QemuAbort => "qemu-abort",
             Self::HostTimeout => "host-timeout",

@@ -21,11 +21,11 @@ const B: &str = "[    0.0] Linux version 7.3.4 (B)\n[    0.1] KHO: found kexec h
 fn plan() -> Plan {
     let first = vec![
         Step::CreateSession { session: "s".into() },
-        Step::KexecLoad { kernel: "incoming".into(), append: String::new() },
+        Step::KexecLoad { kernel: "incoming".into(), append: String::new(), drop: Vec::new() },
         Step::KexecReboot,
     ];
     let second = vec![Step::RetrieveSession { session: "s".into() }, Step::Mark { name: "m".into() }];
-    let stages = vec![Stage { steps: first }, Stage { steps: second }];
+    let stages = vec![Stage { steps: first, between: Vec::new() }, Stage { steps: second, between: Vec::new() }];
     Plan { name: "t".into(), devices: BTreeMap::new(), kernels: vec!["incoming".into()], stages }
 }
 

@@ -12,7 +12,7 @@ use crate::error::{HarnessError, io};
 use crate::observe::Line;
 
 /// Starts lines of qemu.log that are ours; the others are QEMU's own.
-const OURS: [&str; 2] = ["$ ", "qmp "];
+const OURS: [&str; 3] = ["$ ", "qmp ", "host "];
 
 /// Open log files.
 #[derive(Debug)]
@@ -58,6 +58,11 @@ impl Logs {
     /// A line of the control channel.
     pub(crate) fn qmp(&mut self, host_ms: u64, line: &str) -> Result<(), HarnessError> {
         writeln!(self.qemu, "qmp {host_ms:>7} {line}").map_err(io("write", &self.directory.join("qemu.log")))
+    }
+
+    /// What the host did.
+    pub(crate) fn host(&mut self, host_ms: u64, what: &str) -> Result<(), HarnessError> {
+        writeln!(self.qemu, "host {host_ms:>6} {what}").map_err(io("write", &self.directory.join("qemu.log")))
     }
 
     fn path(&self, hop: usize) -> Utf8PathBuf {

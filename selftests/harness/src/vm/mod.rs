@@ -13,10 +13,11 @@
 //!
 //! - Nothing that was said is lost, however late we come to read it (see `channels`).
 //!
-//! One thread does it all: what the guest says on its two serial ports is taken in in the order in which it said it (see
+//! One thread does it all (but for [frames](crate::frames)): what the guest says on its two serial ports is taken in in the order in which it said it (see
 //! `watch`).
 
 mod channels;
+mod host;
 mod logs;
 mod process;
 mod watch;
@@ -26,12 +27,16 @@ use std::os::unix::net::UnixListener;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
+use plan::HostAction;
 
 use crate::cmdline::Channels;
 use crate::error::HarnessError;
+use crate::frames::Senders;
 use crate::observe::{End, Observation};
 use crate::symbols::Symbols;
+use crate::topology::Topology;
+use host::Host;
 use logs::Logs;
 use process::Qemu;
 use watch::{Channel, Watch};
@@ -60,6 +65,12 @@ pub struct Request<'a> {
     pub stall: Duration,
     /// Function names, by kernel; the last one serves all later kernels.
     pub symbols: Vec<Symbols>,
+    /// What the arguments describe; what is not there from the start can be plugged.
+    pub topology: &'a Topology,
+    /// The guest's memory, if it is a file.
+    pub memory_file: Option<Utf8PathBuf>,
+    /// What the host does after the jump of each kernel.
+    pub between: Vec<Vec<HostAction>>,
 }
 
 /// Runs a VM to its end.
@@ -71,11 +82,13 @@ pub fn supervise(request: &Request<'_>) -> Result<Observation, HarnessError> {
     let listener = channels::listen(&request.channels.qmp)?;
     let (logs, output) = Logs::create(request.log_dir, request.qemu, &request.args)?;
     let started = Instant::now();
+    let senders = Senders::start(&host::streams(request.topology, &request.channels.frames), started, request.log_dir)?;
     let mut qemu = Qemu::start(request.qemu, &request.args, output)?;
     streams.extend(accept(&listener, &mut qemu, request)?.map(|qmp| (Channel::Qmp, qmp)));
 
     let mut watch = Watch::new(started, streams, logs);
-    let end = wait(request, &mut qemu, &mut watch)?;
+    let mut host = Host::new(request);
+    let end = wait(request, &mut qemu, &mut watch, &mut host)?;
     if !matches!(end, End::Exited { .. }) {
         watch.ask_registers(&request.symbols, PATIENCE)?;
         watch.quit();
@@ -84,12 +97,15 @@ pub fn supervise(request: &Request<'_>) -> Result<Observation, HarnessError> {
     qemu.kill();
     // QEMU is gone, so what it wrote can be read without waiting.
     watch.drain()?;
+    senders.finish()?;
+    host.finish(&watch)?;
     watch.finish(end, started.elapsed(), request.log_dir)
 }
 
-fn wait(request: &Request<'_>, qemu: &mut Qemu, watch: &mut Watch) -> Result<End, HarnessError> {
+fn wait(request: &Request<'_>, qemu: &mut Qemu, watch: &mut Watch, host: &mut Host<'_>) -> Result<End, HarnessError> {
     loop {
         watch.next(TICK)?;
+        host.act(watch)?;
         if let Some(end) = qemu.ended()? {
             return Ok(end);
         }

@@ -2,16 +2,17 @@
 
 //! Makes sense of what arrives on a VM's three channels.
 
+use std::collections::{BTreeSet, VecDeque};
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 
 use camino::Utf8Path;
-use plan::Event;
+use plan::{Event, HostAction};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::console::Console;
+use crate::console::{Console, JUMP};
 use crate::error::HarnessError;
 use crate::observe::{Cpu, End, Line, Observation, TimedEvent};
 use crate::qmp::{self, Message};
@@ -25,6 +26,23 @@ pub(crate) enum Channel {
     Console,
     Result,
     Qmp,
+}
+
+/// What the host has to do about something that was seen.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Due {
+    /// The guest asks for it.
+    Step {
+        /// The kernel that the guest runs.
+        hop: usize,
+        /// What.
+        action: HostAction,
+    },
+    /// A kernel starts the next one.
+    Jump {
+        /// Which.
+        hop: usize,
+    },
 }
 
 /// What was seen so far.
@@ -42,6 +60,10 @@ pub(crate) struct Watch {
     shutdown: Option<String>,
     answers: Vec<(u64, Result<Value, String>)>,
     cpus: Vec<Cpu>,
+    due: VecDeque<Due>,
+    last_id: u64,
+    /// Devices that QEMU was asked to take out and has not.
+    leaving: BTreeSet<String>,
 }
 
 impl Watch {
@@ -59,6 +81,9 @@ impl Watch {
             shutdown: None,
             answers: Vec::new(),
             cpus: Vec::new(),
+            due: VecDeque::new(),
+            last_id: qmp::CAPABILITIES_ID,
+            leaving: BTreeSet::new(),
         }
     }
 
@@ -128,15 +153,79 @@ impl Watch {
         chunks
     }
 
-    /// Asks where the CPUs are.
-    pub(crate) fn ask_registers(&mut self, symbols: &[Symbols], patience: Duration) -> Result<(), HarnessError> {
-        const ID: u64 = 1;
-        self.send(&qmp::registers(ID));
+    /// What the host has to do next.
+    pub(crate) fn due(&mut self) -> Option<Due> {
+        self.due.pop_front()
+    }
+
+    /// Remembers that QEMU is going to take out a device.
+    pub(crate) fn leaves(&mut self, device: &str) {
+        self.leaving.insert(device.to_owned());
+    }
+
+    /// Takes in what arrives until nothing is being taken out any more, or names what still is.
+    pub(crate) fn wait_until_gone(&mut self, patience: Duration) -> Result<Option<String>, HarnessError> {
         let began = Instant::now();
-        while began.elapsed() < patience && !self.answers.iter().any(|(id, _)| *id == ID) {
+        while !self.leaving.is_empty() && began.elapsed() < patience {
             self.next(Duration::from_millis(20))?;
         }
-        let text = self.answers.iter().find(|(id, _)| *id == ID).and_then(|(_, answer)| answer.as_ref().ok()?.as_str());
+        Ok(self.leaving.first().cloned())
+    }
+
+    /// The kernel whose output arrives now.
+    pub(crate) fn hop(&self) -> usize {
+        self.console.hop()
+    }
+
+    /// What the guest reported.
+    pub(crate) fn events(&self) -> impl Iterator<Item = &Event> + Clone {
+        self.events.iter().map(|timed| &timed.event)
+    }
+
+    /// Writes down what the host did.
+    pub(crate) fn note(&mut self, what: &str) -> Result<(), HarnessError> {
+        let host_ms = self.host_ms();
+        self.logs.host(host_ms, what)
+    }
+
+    /// Gives QEMU a command and waits for its answer, if one comes.
+    pub(crate) fn command(
+        &mut self,
+        command: &str,
+        arguments: &Value,
+        patience: Duration,
+    ) -> Result<Option<Result<Value, String>>, HarnessError> {
+        self.note(&format!("{command} {arguments}"))?;
+        let id = self.ask(command, arguments);
+        self.answer(id, patience)
+    }
+
+    fn ask(&mut self, command: &str, arguments: &Value) -> u64 {
+        self.last_id += 1;
+        self.send(&qmp::command(self.last_id, command, arguments));
+        self.last_id
+    }
+
+    /// Takes in what arrives until QEMU answers, or has closed its channel.
+    fn answer(&mut self, id: u64, patience: Duration) -> Result<Option<Result<Value, String>>, HarnessError> {
+        let began = Instant::now();
+        loop {
+            if let Some(at) = self.answers.iter().position(|(answered, _)| *answered == id) {
+                return Ok(Some(self.answers.swap_remove(at).1));
+            }
+            if began.elapsed() >= patience || !self.streams.iter().any(|(channel, _)| *channel == Channel::Qmp) {
+                return Ok(None);
+            }
+            self.next(Duration::from_millis(20))?;
+        }
+    }
+
+    /// Asks where the CPUs are.
+    pub(crate) fn ask_registers(&mut self, symbols: &[Symbols], patience: Duration) -> Result<(), HarnessError> {
+        let arguments = json!({"command-line": "info registers -a"});
+        let id = self.ask("human-monitor-command", &arguments);
+        let answer = self.answer(id, patience)?;
+        let text = answer.as_ref().and_then(|answer| answer.as_ref().ok()?.as_str());
         let symbols = symbols.get(self.console.hop()).or(symbols.last());
         self.cpus = qmp::cpus(text.unwrap_or_default(), symbols);
         Ok(())
@@ -144,7 +233,7 @@ impl Watch {
 
     /// Asks QEMU to end.
     pub(crate) fn quit(&mut self) {
-        self.send(&qmp::quit(2));
+        self.ask("quit", &json!({}));
     }
 
     /// Everything that was seen.
@@ -177,8 +266,12 @@ impl Watch {
         }
     }
 
+    fn host_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
     fn take(&mut self, channel: Channel, bytes: &[u8]) -> Result<(), HarnessError> {
-        let host_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let host_ms = self.host_ms();
         let lines = self.splitters[channel as usize].push(host_ms, bytes);
         if channel != Channel::Qmp {
             self.last_output = Instant::now();
@@ -195,6 +288,9 @@ impl Watch {
 
     fn console_line(&mut self, line: Line) -> Result<(), HarnessError> {
         let (hop, line) = self.console.push(line);
+        if line.text.contains(JUMP) {
+            self.due.push_back(Due::Jump { hop });
+        }
         self.logs.console(hop, line)
     }
 
@@ -203,6 +299,9 @@ impl Watch {
             Some(event) => {
                 if matches!(event, Event::Boot { .. }) {
                     self.console.booted(event.hop() as usize);
+                }
+                if let Event::Host { hop, action } = &event {
+                    self.due.push_back(Due::Step { hop: *hop as usize, action: action.clone() });
                 }
                 let timed = TimedEvent { host_ms: line.host_ms, event };
                 self.logs.event(&timed)?;
@@ -220,6 +319,9 @@ impl Watch {
         match qmp::parse(&line.text) {
             Some(Message::Greeting) => self.send(&qmp::capabilities()),
             Some(Message::Shutdown(reason)) => self.shutdown = Some(reason),
+            Some(Message::Deleted(device)) => {
+                self.leaving.remove(&device);
+            }
             Some(Message::Answer(id, answer)) => self.answers.push((id, answer)),
             Some(Message::Event(_)) | None => {}
         }

@@ -10,6 +10,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
+use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use std::{env, fs, process, thread};
@@ -17,6 +18,7 @@ use std::{env, fs, process, thread};
 use camino::Utf8Path;
 use harness::cmdline::Channels;
 use harness::rundir::RunDir;
+use harness::topology::{Firmware, Iommu, Topology};
 use harness::vm::{Request, supervise};
 use rustix::fs::{OFlags, fcntl_setfl};
 use serde::Deserialize;
@@ -34,6 +36,10 @@ enum Op {
     Result(String),
     /// Sends a QMP event SHUTDOWN with this reason.
     Shutdown(String),
+    /// Sends a QMP event DEVICE_DELETED for this device.
+    Deleted(String),
+    /// Waits until a QMP command of this name has come.
+    Await(String),
     /// Prints to standard error.
     Stderr(String),
     /// Writes the process id to this file.
@@ -67,13 +73,15 @@ fn main() {
     }
     let qmp = UnixStream::connect(chardev(&args, "socket,id=qmp,path=")).expect("the supervisor listens");
     let qmp = Arc::new(Mutex::new(qmp));
-    serve(&qmp);
+    let commands = serve(&qmp);
     for op in script {
         match op {
             Op::Console(text) => console.write_all(text.as_bytes()).expect("somebody listens"),
             Op::Flood(_) => {}
             Op::Result(text) => result.write_all(format!("{text}\n").as_bytes()).expect("somebody listens"),
             Op::Shutdown(reason) => send(&qmp, &json!({"event": "SHUTDOWN", "data": {"reason": reason}})),
+            Op::Deleted(device) => send(&qmp, &json!({"event": "DEVICE_DELETED", "data": {"device": device}})),
+            Op::Await(name) => while commands.recv().expect("we answer for ever") != name {},
             Op::Stderr(text) => eprintln!("{text}"),
             Op::PidFile(path) => fs::write(path, process::id().to_string()).expect("the test's directory is writable"),
             Op::Hang => loop {
@@ -114,11 +122,12 @@ fn send(qmp: &Mutex<UnixStream>, message: &Value) {
     qmp.lock().expect("no thread panics with it").write_all(line.as_bytes()).expect("somebody listens");
 }
 
-/// Greets, and answers in the background.
-fn serve(qmp: &Arc<Mutex<UnixStream>>) {
+/// Greets, answers in the background, and tells the commands that came.
+fn serve(qmp: &Arc<Mutex<UnixStream>>) -> Receiver<String> {
     send(qmp, &json!({"QMP": {"version": {}, "capabilities": []}}));
     let reader = qmp.lock().expect("nobody has it yet").try_clone().expect("a socket can be cloned");
     let qmp = Arc::clone(qmp);
+    let (sender, commands) = channel();
     thread::spawn(move || {
         for line in BufReader::new(reader).lines().map_while(Result::ok) {
             let command: Value = serde_json::from_str(&line).expect("commands are JSON");
@@ -128,17 +137,22 @@ fn serve(qmp: &Arc<Mutex<UnixStream>>) {
                 }
                 _ => json!({}),
             };
-            send(&qmp, &json!({"return": answer, "id": command["id"]}));
+            let id = &command["id"];
+            send(&qmp, &json!({"return": answer, "id": id}));
+            let _ = sender.send(command["execute"].as_str().unwrap_or_default().to_owned());
             if command["execute"] == "quit" {
                 process::exit(0);
             }
         }
     });
+    commands
 }
 
 fn run_supervisor(qemu: &Utf8Path, directory: &Utf8Path) {
     let run_dir = RunDir::new_in(directory.as_std_path()).expect("a run directory");
     let channels = Channels::below(run_dir.path());
+    let (iommu, firmware) = (Iommu::None, Firmware::Seabios);
+    let topology = Topology { iommu, memory: "1G".into(), cpus: 1, firmware, hotplug: false, places: Vec::new() };
     let request = Request {
         qemu,
         args: channels.chardevs().into_iter().flat_map(|value| ["-chardev".to_owned(), value]).collect(),
@@ -147,6 +161,9 @@ fn run_supervisor(qemu: &Utf8Path, directory: &Utf8Path) {
         wall: Duration::from_secs(60),
         stall: Duration::from_secs(60),
         symbols: Vec::new(),
+        topology: &topology,
+        memory_file: None,
+        between: Vec::new(),
     };
     supervise(&request).expect("the supervisor works");
 }

@@ -9,6 +9,7 @@
 
 pub(crate) mod command;
 mod diff;
+mod subset;
 mod worktree;
 
 use std::sync::Once;

@@ -6,9 +6,9 @@ use std::io::Write;
 
 use harness::HarnessError;
 use harness::filter::Filter;
-use harness::report::{Blackout, Mark};
+use harness::report::{Blackout, Mark, Spans, Summary};
 use harness::run::Runner;
-use harness::scenario::{Case, Kind, Scenario};
+use harness::scenario::{Case, Scenario};
 use serde::Serialize;
 use stg_core::{Phase, Source, Stack};
 use stg_env::exit;
@@ -23,11 +23,12 @@ use crate::text::{grouped, listing};
 /// The budget of phase.yaml that limits what is measured here.
 const BUDGET: &str = "blackout_percent";
 
-/// Measure the blackout of a live update in guest instructions.
+/// Measure the blackout of a live update, and single calls, in guest instructions.
 ///
 /// Counted from just before the reboot call to each mark that the scenario sets in the next kernel, beside a plain memfd
 /// live update that differs in nothing but what is preserved. Each is run twice and must give the same numbers to the last
-/// instruction. The budget is held against the mark that the scenario names. Exits with 100 if two runs differ, a run fails, or the phase's budget is exceeded, with 125 if there is
+/// instruction. The budget is held against the mark that the scenario names. Scenarios that measure calls report those instead, and
+/// have budgets of their own. Exits with 100 if two runs differ, a run fails, or the phase's budget is exceeded, with 125 if there is
 /// nothing to measure.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -46,6 +47,9 @@ struct View {
     to: Option<String>,
     /// In the order in which the next kernel reaches them; empty if the measurement is not valid.
     marks: Vec<MarkView>,
+    /// What a scenario that measures calls has instead of marks.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    spans: Vec<Spans>,
     budget_percent: Option<f64>,
     good: bool,
     reason: String,
@@ -92,7 +96,7 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
     let lab = Lab::open(app, stack, TEST)?;
     let kernels = lab.kernels(&scenarios, &subject.target)?;
     let (logs, _lock) = lab.results("blackout", None)?;
-    let runner = lab.runner(kernels, logs)?;
+    let runner = lab.runner(kernels, lab.programs(&scenarios, &subject.target)?, logs)?;
     let mut views = Vec::new();
     for scenario in &scenarios {
         for case in &scenario.cases {
@@ -111,7 +115,7 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
 
 fn measurable(source: &dyn Source, stack: &Stack, phase: &str) -> anyhow::Result<Vec<Scenario>> {
     let all = load(source, stack, phase)?.into_iter();
-    Ok(all.filter(|scenario| matches!(scenario.kind, Kind::Blackout { .. })).collect())
+    Ok(all.filter(|scenario| scenario.kind.exact()).collect())
 }
 
 fn measure(runner: &Runner, scenario: &Scenario, case: &Case, budget: Option<f64>) -> anyhow::Result<View> {
@@ -120,6 +124,7 @@ fn measure(runner: &Runner, scenario: &Scenario, case: &Case, budget: Option<f64
         case: id.clone(),
         to: None,
         marks: Vec::new(),
+        spans: Vec::new(),
         budget_percent: budget,
         good: false,
         reason: String::new(),
@@ -133,10 +138,14 @@ fn measure(runner: &Runner, scenario: &Scenario, case: &Case, budget: Option<f64
         Err(other) => return Err(other.into()),
     };
     let Some(result) = results.first() else { return Ok(View { reason: "nothing ran".to_owned(), ..view }) };
-    let Some(blackout) = &result.blackout else {
-        let reason = format!("{}: {}\nlogs: {}", result.verdict, result.reason, result.log_dir);
-        return Ok(View { reason, ..view });
-    };
+    let reason = || format!("{}: {}\nlogs: {}", result.verdict, result.reason, result.log_dir);
+    if !result.spans.is_empty() {
+        // The harness has held them to their budgets.
+        let reason = if result.passed { String::new() } else { reason() };
+        let (spans, good) = (result.spans.clone(), result.passed);
+        return Ok(View { budget_percent: None, spans, good, reason, ..view });
+    }
+    let Some(blackout) = &result.blackout else { return Ok(View { reason: reason(), ..view }) };
     judge(&mut view, blackout);
     Ok(view)
 }
@@ -170,6 +179,9 @@ fn print(view: &View, out: &mut dyn Write) -> anyhow::Result<()> {
             "  {name:<names$}  {overhead:>width$} instructions, {overhead_percent:+.3} % ({whole} beside {baseline}, each twice the same)"
         )?;
     }
+    if !view.spans.is_empty() {
+        print_spans(&view.spans, out)?;
+    }
     if !view.good {
         for line in view.reason.lines() {
             writeln!(out, "  FAILED  {line}")?;
@@ -179,8 +191,32 @@ fn print(view: &View, out: &mut dyn Write) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A table with a line for all spans of a name.
+fn print_spans(all: &[Spans], out: &mut dyn Write) -> anyhow::Result<()> {
+    let head = ["instructions", "spans", "first", "last", "least", "most", "budget"].map(str::to_owned);
+    let lines = all.iter().filter_map(|spans| {
+        let Summary { count, first, last, least, most, .. } = spans.summary()?;
+        let budget = spans.budget.map_or_else(|| "-".to_owned(), grouped);
+        let [first, last, least, most] = [first, last, least, most].map(grouped);
+        Some([spans.name.clone(), count.to_string(), first, last, least, most, budget])
+    });
+    let lines: Vec<_> = std::iter::once(head).chain(lines).collect();
+    let width = |column: usize| lines.iter().map(|line| line[column].len()).max().unwrap_or_default();
+    for line in &lines {
+        let [name, numbers @ ..] = line;
+        write!(out, "  {name:<0$}", width(0))?;
+        for (column, number) in (1..).zip(numbers) {
+            write!(out, "  {number:>0$}", width(column))?;
+        }
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
+    use harness::report::Span;
+
     use super::*;
 
     fn view(budget: Option<f64>) -> View {
@@ -190,6 +226,7 @@ mod tests {
             case: "phase1/blackout/legacy".into(),
             to: None,
             marks: Vec::new(),
+            spans: Vec::new(),
             budget_percent: budget,
             good: false,
             reason: String::new(),
@@ -220,6 +257,24 @@ mod tests {
           retrieved  +10,000,000 instructions, +1.000 % (1,010,000,123 beside 1,000,000,123, each twice the same)
           usable             +57 instructions, +0.000 % (1,020,000,057 beside 1,020,000,000, each twice the same)
           FAILED  retrieved: +1.000 % exceeds the budget of 0.5 % (blackout_percent in phase.yaml)
+        ");
+    }
+
+    #[test]
+    fn spans_are_a_table() {
+        let span = |instructions| Span { name: "n".into(), instructions };
+        let spans = |name: &str, budget, all: &[u64]| Spans {
+            name: name.into(),
+            budget,
+            spans: all.iter().copied().map(span).collect(),
+        };
+        let all = vec![spans("preserve {device}", Some(100_000), &[1_234_567, 9, 10]), spans("close", None, &[5])];
+        let view = View { case: "phase1/pci-cost/many-8".into(), marks: Vec::new(), spans: all, ..view(None) };
+        insta::assert_snapshot!(text(&view), @r"
+        phase1/pci-cost/many-8
+          instructions       spans      first  last  least       most   budget
+          preserve {device}      3  1,234,567    10      9  1,234,567  100,000
+          close                  1          5     5      5          5        -
         ");
     }
 

@@ -124,7 +124,8 @@ impl<'a> Bench<'a> {
             }
         }
         let (logs, lock) = lab.results("faults", None)?;
-        let runner = lab.runner(BTreeMap::new(), logs)?;
+        let scenarios: Vec<_> = faults.iter().map(|fault| fault.scenario.clone()).collect();
+        let runner = lab.runner(BTreeMap::new(), lab.programs(&scenarios, &target)?, logs)?;
         Ok(Self { lab, target, assembled, runner, others, _lock: lock })
     }
 

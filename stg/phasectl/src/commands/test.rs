@@ -29,6 +29,10 @@ pub(crate) struct Args {
     #[arg(long = "scenario", value_name = "NAME")]
     scenarios: Vec<String>,
 
+    /// Leave out the scenarios that say they are slow.
+    #[arg(long)]
+    quick: bool,
+
     /// Write the results to FILE as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<Utf8PathBuf>,
@@ -51,6 +55,7 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
     let stack = Stack::load(&disk)?;
     let subject = Subject::parse(&args.target, &stack)?;
     let mut selection = select(&disk, &stack, &subject, &args.scenarios)?;
+    selection.scenarios.retain(|scenario| !(args.quick && scenario.slow));
     for scenario in &mut selection.scenarios {
         scenario.repeat = args.repeat.unwrap_or(scenario.repeat);
     }
@@ -58,7 +63,7 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
     let lab = Lab::open(app, stack, TEST)?;
     let kernels = lab.kernels(&selection.scenarios, &subject.target)?;
     let (logs, _lock) = lab.results("test", args.out.as_ref())?;
-    let runner = lab.runner(kernels, logs)?;
+    let runner = lab.runner(kernels, lab.programs(&selection.scenarios, &subject.target)?, logs)?;
     let results = runner.run(&selection.scenarios, &selection.filter, out)?;
     write_reports(args, &results)?;
     Ok(if results.iter().all(|case| case.passed) { exit::OK } else { exit::TEST_FAILED })

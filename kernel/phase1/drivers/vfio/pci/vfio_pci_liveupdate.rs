@@ -14,17 +14,16 @@
 //!
 //! Everything else, for now. In particular:
 //!
-//! - The state of the device. The PCI core clears bus mastering of every device that is powered on
-//!   the way into the next kernel, which ends its DMA; userspace must not drive it any more by
-//!   then. What happens to it after that is what happens to any device at boot. It is reset when
+//! - The state of the device. On the way into the next kernel the PCI core clears bus mastering of
+//!   a device that is behind an IOMMU, which ends its DMA. One that is not, of a cdev in noiommu
+//!   mode, goes on with DMA, to memory that userspace must have preserved. Either is reset when
 //!   the retrieved file is bound to an iommufd, as whenever a vfio-pci device is opened; a device
 //!   for which this does not work cannot be preserved.
 //! - The iommufd to which the file was bound, with everything in it: the new file must be bound
 //!   again.
 //! - Interrupts, region mappings, dma-bufs and eventfds that userspace set up through the file.
 //!   The next kernel disables MSI and MSI-X when it finds the device.
-//! - The numbers of buses. If the next kernel numbers them differently, another device is at the
-//!   address. Likewise virtual functions, which do not exist before somebody enables them.
+//! - Virtual functions, which do not exist before somebody enables them. They are refused.
 //!
 //! Only files of the device's character device are accepted, and only once they are bound to an
 //! iommufd: before that they give no access to the device. Those that give access through a group
@@ -59,6 +58,7 @@ use core::mem::offset_of;
 
 use kernel::{
     bindings,
+    error::to_result,
     fs::File,
     kho::{
         Preserved,
@@ -67,7 +67,8 @@ use kernel::{
     liveupdate::{
         FileHandler,
         Handler,
-        Outcome, //
+        Outcome,
+        Registration, //
     },
     prelude::*,
     sync::aref::ARef,
@@ -138,11 +139,19 @@ impl FileHandler for VfioPci {
         let open = OpenDevice::new(file).ok_or(EINVAL)?;
 
         open.check_preservable()?;
-        Preserved::new(open.device.address()?.encode())
+        let data = Preserved::new(open.device.address()?.encode())?;
+
+        // SAFETY: The file holds a reference to the registration, so that the device stays bound to
+        // vfio-pci until it is unpreserved.
+        to_result(unsafe { bindings::pci_liveupdate_preserve(open.device.as_pci()) })?;
+        Ok(data)
     }
 
-    fn unpreserve(_file: &File, _data: Preserved<handover::Record>) {
-        // The device was left alone by `preserve`, and the memory goes away by itself.
+    fn unpreserve(file: &File, _data: Preserved<handover::Record>) {
+        if let Some(open) = OpenDevice::new(file) {
+            // SAFETY: The device was preserved by `preserve`, and the file kept it bound.
+            unsafe { bindings::pci_liveupdate_unpreserve(open.device.as_pci()) };
+        }
     }
 
     fn retrieve(data: Restored<handover::Record>) -> Result<ARef<File>> {
@@ -159,12 +168,30 @@ impl FileHandler for VfioPci {
         !matches!(outcome, Outcome::Unclaimed(()))
     }
 
-    fn finish(_outcome: Outcome<'_, Restored<handover::Record>>) {
-        // The file is userspace's alone from here on, and nothing else was set up for it.
+    fn finish(outcome: Outcome<'_, Restored<handover::Record>>) {
+        // Of a device that could not be retrieved, the PCI core lets go with the last one.
+        let Outcome::Retrieved(file) = outcome else {
+            return;
+        };
+
+        if let Some(open) = OpenDevice::new(file) {
+            // SAFETY: The file, which `retrieve` returned, keeps the device bound to vfio-pci.
+            unsafe { bindings::pci_liveupdate_finish(open.device.as_pci()) };
+        }
     }
 }
 
 static HANDLER: Handler<VfioPci> = Handler::new();
+
+/// Registers the handler, and with it what it depends on.
+fn register() -> Result<Registration<VfioPci>> {
+    let registration = HANDLER.register()?;
+
+    // SAFETY: The handler was registered just now, by a device_initcall. Files are preserved by way
+    // of `/dev/liveupdate`, which a late_initcall creates.
+    to_result(unsafe { bindings::pci_liveupdate_register_flb(registration.as_raw()) })?;
+    Ok(registration)
+}
 
 /// Makes the files of vfio-pci devices preservable.
 ///
@@ -172,7 +199,7 @@ static HANDLER: Handler<VfioPci> = Handler::new();
 /// boot. An error costs the ability to preserve files, not vfio-pci.
 #[export]
 pub extern "C" fn vfio_pci_liveupdate_init() {
-    match HANDLER.register() {
+    match register() {
         // Built-in code never goes away, so the handler stays.
         Ok(registration) => core::mem::forget(registration),
         Err(EOPNOTSUPP) => (),

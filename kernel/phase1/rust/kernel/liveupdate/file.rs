@@ -6,6 +6,7 @@
 
 use crate::{
     bindings,
+    container_of,
     error::{
         from_result,
         to_result,
@@ -18,7 +19,14 @@ use crate::{
     },
     module::this_module,
     prelude::*,
-    sync::aref::ARef,
+    sync::{
+        aref::ARef,
+        atomic::{
+            Atomic,
+            Full,
+            Release, //
+        },
+    },
     types::Opaque, //
 };
 use core::{
@@ -163,6 +171,8 @@ pub trait FileHandler: Sized + 'static {
 /// ```
 pub struct Handler<T: FileHandler> {
     inner: Opaque<bindings::liveupdate_file_handler>,
+    /// Whether a file was claimed: `UNCLAIMED`, `LINKING` or `CLAIMED`.
+    state: Atomic<u32>,
     _handler: PhantomData<T>,
 }
 
@@ -170,24 +180,16 @@ pub struct Handler<T: FileHandler> {
 unsafe impl<T: FileHandler> Sync for Handler<T> {}
 
 impl<T: FileHandler> Handler<T> {
+    /// No file was claimed so far.
+    const UNCLAIMED: u32 = 0;
+    /// No file was claimed so far, nor can be now: something is being linked to the handler.
+    const LINKING: u32 = 1;
+    /// A file was claimed, and may be preserved.
+    const CLAIMED: u32 = 2;
+
     /// The compatible string in the form of the C struct. Too long a string does not compile.
-    const COMPATIBLE: [crate::ffi::c_char; bindings::LIVEUPDATE_HNDL_COMPAT_LENGTH as usize] = {
-        let mut array = [0; bindings::LIVEUPDATE_HNDL_COMPAT_LENGTH as usize];
-        let bytes = T::COMPATIBLE.to_bytes();
-
-        assert!(!bytes.is_empty(), "the compatible string is empty");
-        assert!(
-            bytes.len() < array.len(),
-            "the compatible string does not fit, NUL included"
-        );
-
-        let mut i = 0;
-        while i < bytes.len() {
-            array[i] = bytes[i];
-            i += 1;
-        }
-        array
-    };
+    const COMPATIBLE: [crate::ffi::c_char; bindings::LIVEUPDATE_HNDL_COMPAT_LENGTH as usize] =
+        super::compatible(T::COMPATIBLE);
 
     /// Creates a handler that is not registered yet.
     pub const fn new() -> Self {
@@ -198,6 +200,7 @@ impl<T: FileHandler> Handler<T> {
                 // The LUO initialises its private members when the handler is registered.
                 ..pin_init::zeroed()
             }),
+            state: Atomic::new(Self::UNCLAIMED),
             _handler: PhantomData,
         }
     }
@@ -220,6 +223,11 @@ impl<T: FileHandler> Handler<T> {
         // INVARIANT: The handler was just registered, by nobody else.
         Ok(Registration { handler: self })
     }
+
+    /// Notes that the handler is responsible for a file, unless it is not ready for that.
+    fn claim(&self) -> bool {
+        self.state.cmpxchg(Self::UNCLAIMED, Self::CLAIMED, Full) != Err(Self::LINKING)
+    }
 }
 
 impl<T: FileHandler> Default for Handler<T> {
@@ -239,6 +247,32 @@ impl<T: FileHandler> Default for Handler<T> {
 #[must_use = "the handler is unregistered when this is dropped"]
 pub struct Registration<T: FileHandler> {
     handler: &'static Handler<T>,
+}
+
+impl<T: FileHandler> Registration<T> {
+    /// Returns the C handler, which is registered for as long as this object exists.
+    #[inline]
+    pub fn as_raw(&self) -> *mut bindings::liveupdate_file_handler {
+        self.handler.inner.get()
+    }
+
+    /// Calls `link` while no file of the handler is preserved, nor can be.
+    ///
+    /// Fails with [`EBUSY`] once a file was claimed.
+    pub(super) fn link(
+        &self,
+        link: impl FnOnce(*mut bindings::liveupdate_file_handler) -> Result,
+    ) -> Result {
+        let state = &self.handler.state;
+
+        state
+            .cmpxchg(Handler::<T>::UNCLAIMED, Handler::<T>::LINKING, Full)
+            .map_err(|_| EBUSY)?;
+        let result = link(self.as_raw());
+        // Pairs with `claim`: a file that is claimed from now on sees what was linked.
+        state.store(Handler::<T>::UNCLAIMED, Release);
+        result
+    }
 }
 
 impl<T: FileHandler> Drop for Registration<T> {
@@ -279,15 +313,23 @@ impl<T: FileHandler> VTable<T> {
 
     /// # Safety
     ///
-    /// `file` must be a valid file for the duration of the call.
+    /// `handler` must be the C part of a `Handler<T>`, and `file` a valid file, for the duration of
+    /// the call.
     unsafe extern "C" fn can_preserve(
-        _handler: *mut bindings::liveupdate_file_handler,
+        handler: *mut bindings::liveupdate_file_handler,
         file: *mut bindings::file,
     ) -> bool {
         // SAFETY: The caller holds a reference to the file. It got it with `fget()` in an ioctl,
         // where no `fdget_pos` is active on this thread: the same situation, and the same reason,
         // as for `LocalFile::assume_no_fdget_pos` after `LocalFile::fget`.
-        T::can_preserve(unsafe { File::from_raw_file(file) })
+        if !T::can_preserve(unsafe { File::from_raw_file(file) }) {
+            return false;
+        }
+
+        // SAFETY: By the function's requirements `handler` is the `inner` of a `Handler<T>`.
+        let handler = unsafe { &*container_of!(Opaque::cast_from(handler), Handler<T>, inner) };
+
+        handler.claim()
     }
 
     /// # Safety
@@ -551,6 +593,37 @@ mod tests {
         let again = MINIMAL.register()?;
         drop(other);
         drop(again);
+        Ok(())
+    }
+
+    #[test]
+    fn nothing_is_linked_once_a_file_was_claimed() -> Result {
+        static HANDLER: Handler<Complete> = Handler::new();
+
+        let file = any_file()?;
+        let can_preserve = |handler| {
+            // SAFETY: The handler is a static, and the file is valid.
+            unsafe { VTable::<Complete>::can_preserve(handler, file.as_ptr()) }
+        };
+        let registration = HANDLER.register()?;
+
+        // No file can slip in while something is linked, nor anything else.
+        registration.link(|handler| {
+            assert!(!can_preserve(handler));
+            assert_eq!(registration.link(|_| Ok(())), Err(EBUSY));
+            Ok(())
+        })?;
+
+        // Failing to link changes nothing.
+        assert_eq!(registration.link(|_| Err(ENOSPC)), Err(ENOSPC));
+        registration.link(|_| Ok(()))?;
+
+        assert!(can_preserve(registration.as_raw()));
+        assert_eq!(registration.link(|_| Ok(())), Err(EBUSY));
+
+        // The file may be preserved for longer than the handler is registered.
+        drop(registration);
+        assert_eq!(HANDLER.register()?.link(|_| Ok(())), Err(EBUSY));
         Ok(())
     }
 

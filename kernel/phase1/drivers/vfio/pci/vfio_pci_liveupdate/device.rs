@@ -77,11 +77,16 @@ impl<'a> Device<'a> {
         unsafe { bindings::vfio_pci_core_device::reset_works_raw(self.vdev.as_ptr()) }
     }
 
-    /// Where the device is found on the PCI bus.
-    pub(crate) fn address(self) -> Result<Address> {
+    /// The PCI device. It is bound to vfio-pci for as long as the registration is held.
+    pub(crate) fn as_pci(self) -> *mut bindings::pci_dev {
         // SAFETY: By the type invariants the device is valid. Its `pdev` is set when it is
         // allocated and never changes.
-        let pdev = unsafe { (*self.vdev.as_ptr()).pdev };
+        unsafe { (*self.vdev.as_ptr()).pdev }
+    }
+
+    /// Where the device is found on the PCI bus.
+    pub(crate) fn address(self) -> Result<Address> {
+        let pdev = self.as_pci();
         // SAFETY: The registration keeps vfio-pci bound, and with it the PCI device, which is on a
         // bus.
         let domain = unsafe { bindings::pci_domain_nr((*pdev).bus) };

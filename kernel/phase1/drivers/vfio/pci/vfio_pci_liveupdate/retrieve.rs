@@ -15,16 +15,16 @@ use kernel::{
 
 use crate::handover::Address;
 
-/// The PCI device at `address`.
+/// The PCI device at `address`, which the PCI core knows to be preserved.
 fn find(address: Address) -> Result<ARef<pci::Device>> {
-    // SAFETY: The function has no preconditions; it returns a reference or null.
-    let pdev = unsafe {
-        bindings::pci_get_domain_bus_and_slot(
+    // SAFETY: The function has no preconditions; it returns a reference or an error.
+    let pdev = from_err_ptr(unsafe {
+        bindings::pci_liveupdate_retrieve(
             address.domain(),
             address.bus().into(),
             address.devfn().into(),
         )
-    };
+    })?;
     let pdev = NonNull::new(pdev).ok_or(ENODEV)?;
 
     // SAFETY: The reference is ours, and `pci::Device` is a transparent wrapper.
@@ -74,8 +74,10 @@ impl Drop for RegisteredDevice {
 
 /// Opens the device at `address`.
 ///
-/// Fails with [`ENODEV`] if there is no device, or if vfio-pci is not bound to it or has not
-/// finished binding, and with what opening its character device can fail with.
+/// Fails with [`EINVAL`] if the PCI core of the previous kernel did not say that the device is
+/// preserved, with [`EBUSY`] if there was another file for it, with [`ENODEV`] if there is no
+/// device, or if vfio-pci is not bound to it or has not finished binding, and with what opening its
+/// character device can fail with.
 pub(crate) fn open(address: Address) -> Result<ARef<File>> {
     let pdev = find(address)?;
 

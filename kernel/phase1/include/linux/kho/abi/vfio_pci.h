@@ -15,20 +15,20 @@
  * For each file one &struct vfio_pci_core_device_ser is handed over. It tells
  * the next kernel where the device of the file was found, and nothing about its
  * state. The next kernel recreates the file for the device that it finds at the
- * same address. If it numbers buses differently, that is another device.
+ * same address. The files depend on the object by which the PCI core hands over
+ * the same address, see include/linux/kho/abi/pci.h.
  *
- * The device is handed over stopped: the previous kernel cleared Bus Master
- * Enable on its way out, and userspace must not have driven the device since.
- * Whatever else the device was set up for is void. It can be reset, and must be
- * before it is used.
+ * The device may be running when it is handed over, or may have been stopped by
+ * the PCI core. Either way it can be reset, and must be before it is used. Nothing
+ * else that it was set up for is handed over.
  *
  * This interface is a contract. Any change of the structure's layout, of the
  * meaning of a field, of the state in which the device is handed over, or of the
  * file-lifecycle-bound objects that go with the files is incompatible and needs
- * a new VFIO_PCI_LUO_FH_COMPATIBLE. In particular, a device that is handed over
- * running must not go by this string: it would be taken for a stopped one. In a
- * kernel that does not know the string of a file, every open of /dev/liveupdate
- * fails: no session can be retrieved or created until that kernel is replaced.
+ * a new VFIO_PCI_LUO_FH_COMPATIBLE. In particular, a device that must not be reset
+ * must not go by this string. In a kernel that does not know the string of a file,
+ * every open of /dev/liveupdate fails: no session can be retrieved or created
+ * until that kernel is replaced.
  */
 
 /**
@@ -44,6 +44,6 @@ struct vfio_pci_core_device_ser {
 } __packed;
 
 /* The compatibility string for the vfio-pci file handler */
-#define VFIO_PCI_LUO_FH_COMPATIBLE	"vfio-pci-stopped-v1"
+#define VFIO_PCI_LUO_FH_COMPATIBLE	"vfio-pci-reset-on-open-v1"
 
 #endif /* _LINUX_KHO_ABI_VFIO_PCI_H */

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Waiting for what the kernel, the host or a device does in its own time.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::failure::Failure;
+
+/// How long a step waits. Hot-plug takes seconds under emulation: five for the attention button alone.
+pub(crate) const LIMIT: Duration = Duration::from_secs(20);
+const POLL: Duration = Duration::from_millis(10);
+
+/// Asks until the answer is there, and returns it with the time that it took; `None` after `limit`. An error ends the wait.
+pub(crate) fn until<T>(
+    limit: Duration,
+    mut ask: impl FnMut() -> Result<Option<T>, Failure>,
+) -> Result<Option<(T, Duration)>, Failure> {
+    let start = Instant::now();
+    loop {
+        // Read before asking: what takes long to answer still gets its last chance.
+        let waited = start.elapsed();
+        if let Some(answer) = ask()? {
+            return Ok(Some((answer, waited)));
+        }
+        if waited >= limit {
+            return Ok(None);
+        }
+        thread::sleep(POLL);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_answer_is_waited_for_and_no_longer_than_the_limit() {
+        let mut asked = 0;
+        let answer = until(LIMIT, || {
+            asked += 1;
+            Ok((asked == 3).then_some("here"))
+        });
+        assert_eq!(answer.unwrap().unwrap().0, "here");
+        assert!(until(Duration::from_millis(15), || Ok(None::<()>)).unwrap().is_none());
+        until(LIMIT, || Err::<Option<()>, _>(Failure::new("broken"))).unwrap_err();
+    }
+}

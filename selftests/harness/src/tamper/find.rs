@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Finds the PCI hand-over in guest memory, along the pointers that the next kernel will follow.
+//!
+//! 1. LUO's root, `struct luo_ser { char compatible[8]; u64 liveupdate_num, sessions_pa, flbs_pa; }`, is searched for by its compatible
+//!    string, which also lies about in kernels and in roots of earlier live updates. Only one whose `flbs_pa` leads
+//!    to a table of FLBs with a sane hand-over counts, and of these the one with the highest number. It must be the only one.
+//! 2. `struct luo_flb_header_ser { u64 pgcnt, count; }`, followed by `struct luo_flb_ser { char name[48]; u64 data, count; }`; the
+//!    one called `pci` points to
+//! 3. `struct pci_ser { u32 version, nr_devices; u64 devices; }`, version 2, which points to
+//! 4. a chain of `struct kho_block_header_ser { u64 next, count; }`, each followed by
+//! 5. `struct pci_dev_ser { u32 domain; u16 bdf, refcount; }`, free if refcount is 0.
+//!
+//! Rules: `include/linux/kho/abi/` in the kernel tree.
+
+use std::os::unix::fs::FileExt;
+
+use plan::Place;
+
+use super::{FOUR_GIB, Memory, SPLIT_AT, SPLIT_FROM};
+
+pub(super) const PAGE: u64 = 4096;
+pub(super) const FLB_BYTES: u64 = 64;
+pub(super) const HEADER_BYTES: u64 = 16;
+pub(super) const ENTRY_BYTES: u64 = 8;
+const BLOCK_HEADER: u64 = 16;
+const TABLE_HEADER: u64 = 16;
+const NAME_BYTES: usize = 48;
+const ENTRIES: u64 = (PAGE - BLOCK_HEADER) / ENTRY_BYTES;
+const VERSION: u32 = 2;
+
+/// Begins the compatible string of LUO's root, whatever its version.
+const LUO: &[u8] = b"luo-v";
+/// The name of the PCI core's FLB, with its end.
+const PCI: &[u8] = b"pci\0";
+/// How much of the memory is looked at in one go.
+const CHUNK: usize = 1 << 20;
+
+/// Physical addresses of the hand-over.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Handover {
+    flb: u64,
+    header: u64,
+    block: u64,
+}
+
+impl Handover {
+    /// Finds it.
+    pub(super) fn find(memory: &Memory) -> Result<Self, String> {
+        let mut found: Vec<(u64, Self)> = Vec::new();
+        for root in roots(memory)? {
+            // Most are no roots at all, or old ones; those lead nowhere.
+            if let Ok(handover) = Self::from_root(memory, root)
+                && let Ok(number) = memory.u64(root + 8)
+            {
+                found.push((number, handover));
+            }
+        }
+        let newest = found.iter().map(|(number, _)| *number).max();
+        let mut newest = found.iter().filter(|(number, _)| Some(*number) == newest).map(|(_, handover)| *handover);
+        match (newest.next(), newest.next()) {
+            (Some(one), None) => Ok(one),
+            (Some(one), Some(other)) => Err(format!(
+                "guest memory has two PCI hand-overs of the same live update, at {:#x} and {:#x}",
+                one.flb, other.flb
+            )),
+            (None, _) => Err("guest memory has no PCI hand-over: no FLB `pci` with version 2 and sane pointers".into()),
+        }
+    }
+
+    fn from_root(memory: &Memory, root: u64) -> Result<Self, String> {
+        let table = memory.u64(root + 24)?;
+        let (pages, count) = (memory.u64(table)?, memory.u64(table + 8)?);
+        if !aligned(table, PAGE) || !(1..=16).contains(&pages) || count > (pages * PAGE - TABLE_HEADER) / FLB_BYTES {
+            return Err("no table of FLBs".into());
+        }
+        let mut flbs = (0..count).map(|index| table + TABLE_HEADER + index * FLB_BYTES);
+        let is_pci = |flb: &u64| memory.read::<NAME_BYTES>(*flb).is_ok_and(|name| name.starts_with(PCI));
+        let flb = flbs.find(is_pci).ok_or("no FLB of the PCI core")?;
+        let header = memory.u64(flb + NAME_BYTES as u64)?;
+        let version = memory.u32(header)?;
+        let block = memory.u64(header + 8)?;
+        if !aligned(header, 8) || version != VERSION || !aligned(block, PAGE) || memory.u64(block + 8)? > ENTRIES {
+            return Err("not sane".into());
+        }
+        Ok(Self { flb, header, block })
+    }
+
+    /// The physical address of a structure.
+    pub(super) fn address(&self, memory: &Memory, place: Place) -> Result<u64, String> {
+        match place {
+            Place::Flb => Ok(self.flb),
+            Place::Header => Ok(self.header),
+            Place::Block(number) => {
+                let mut block = self.block;
+                for passed in 0..number {
+                    block = memory.u64(block)?;
+                    if !aligned(block, PAGE) {
+                        return Err(format!("there are only {} blocks", passed + 1));
+                    }
+                }
+                Ok(block)
+            }
+            Place::Entry(number) => {
+                let entries =
+                    (0..memory.u64(self.block + 8)?).map(|index| self.block + BLOCK_HEADER + index * ENTRY_BYTES);
+                let mut used = Vec::new();
+                for entry in entries {
+                    if memory.u16(entry + 6)? != 0 {
+                        used.push(entry);
+                    }
+                }
+                let at = usize::try_from(number).ok().and_then(|number| used.get(number));
+                at.copied().ok_or_else(|| format!("block 0 has only {} entries in use", used.len()))
+            }
+        }
+    }
+}
+
+/// Not null, and a multiple.
+fn aligned(address: u64, to: u64) -> bool {
+    address != 0 && address.is_multiple_of(to)
+}
+
+/// Wherever a root may be.
+fn roots(memory: &Memory) -> Result<Vec<u64>, String> {
+    let mut found = Vec::new();
+    let mut buffer = vec![0; CHUNK];
+    let mut at = 0;
+    while at < memory.length {
+        let length = CHUNK.min(usize::try_from(memory.length - at).unwrap_or(CHUNK));
+        let chunk = &mut buffer[..length];
+        memory.file.read_exact_at(chunk, at).map_err(|error| format!("the memory file: {error}"))?;
+        for (index, word) in chunk.chunks_exact(8).enumerate() {
+            if word.starts_with(LUO) {
+                found.push(physical(memory, at + index as u64 * 8));
+            }
+        }
+        at += length as u64;
+    }
+    Ok(found)
+}
+
+/// The physical address of a place in the file.
+fn physical(memory: &Memory, offset: u64) -> u64 {
+    if memory.length >= SPLIT_FROM && offset >= SPLIT_AT { offset - SPLIT_AT + FOUR_GIB } else { offset }
+}

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Made-up memory.
+
+use std::os::unix::fs::FileExt;
+
+use plan::AddressOf;
+
+use super::*;
+
+const ROOT: u64 = 0x5008;
+const TABLE: u64 = 0x7000;
+const FLB: u64 = TABLE + 16 + 64;
+const HEADER: u64 = 0x9008;
+const BLOCKS: [u64; 2] = [0xa000, 0xc000];
+
+fn put(memory: &Memory, at: u64, bytes: &[u8]) {
+    memory.file.write_all_at(bytes, at).unwrap();
+}
+
+fn put64(memory: &Memory, at: u64, values: &[u64]) {
+    for (at, value) in (at..).step_by(8).zip(values) {
+        put(memory, at, &value.to_le_bytes());
+    }
+}
+
+fn empty() -> Memory {
+    let file = tempfile::tempfile().unwrap();
+    file.set_len(3 << 20).unwrap();
+    Memory::new(file).unwrap()
+}
+
+/// A live update with two blocks; of the first one's three entries, the second is free.
+fn image() -> Memory {
+    let memory = empty();
+    // A kernel's own copy of the string, a root whose pointers lead out of memory, and one that is not aligned.
+    put(&memory, 0x1000, b"luo-v5\0\0luo core\0");
+    put(&memory, 0x2000, b"luo-v5\0\0");
+    put64(&memory, 0x2008, &[9, u64::MAX, u64::MAX]);
+    put(&memory, 0x3004, b"luo-v5\0\0");
+    root(&memory, ROOT, 2, TABLE);
+    put64(&memory, TABLE, &[1, 2]);
+    put(&memory, TABLE + 16, b"memfd\0");
+    put(&memory, FLB, b"pci\0");
+    put64(&memory, FLB + 48, &[HEADER, 1]);
+    put(&memory, HEADER, &[2, 0, 0, 0, 3, 0, 0, 0]);
+    put64(&memory, HEADER + 8, &[BLOCKS[0]]);
+    put64(&memory, BLOCKS[0], &[BLOCKS[1], 3, 1 << 48 | 0x0300 << 32, 0, 2 << 48 | 0x0018 << 32]);
+    put64(&memory, BLOCKS[1], &[0, 0]);
+    memory
+}
+
+fn root(memory: &Memory, at: u64, number: u64, table: u64) {
+    put(memory, at, b"luo-v5\0\0");
+    put64(memory, at + 8, &[number, 0, table]);
+}
+
+fn edit(at: Place, offset: u64, width: u32, change: Change) -> Edit {
+    Edit { at, offset, width, change }
+}
+
+fn run(memory: &Memory, edits: &[Edit]) -> Result<Vec<String>, String> {
+    tamper(memory, &Tamper { edits: edits.to_vec() })
+}
+
+fn set(value: u64) -> Change {
+    Change::Set(Value::Number(value))
+}
+
+fn one(memory: &Memory, at: Place) -> Result<Vec<String>, String> {
+    run(memory, &[edit(at, 0, 4, Change::Xor(0))])
+}
+
+#[test]
+fn every_place_is_found_and_changed() {
+    let memory = image();
+    let to_first = Change::Set(Value::AddressOf(AddressOf { address_of: Place::Block(0) }));
+    let edits = [
+        edit(Place::Header, 0, 4, set(3)),
+        // Found before the first change, so a pointer that leads astray does not matter.
+        edit(Place::Header, 8, 8, set(0xdead)),
+        edit(Place::Entry(1), 6, 2, Change::Xor(0x3)),
+        edit(Place::Block(1), 0, 8, to_first),
+        edit(Place::Flb, 56, 1, set(7)),
+    ];
+    insta::assert_snapshot!(run(&memory, &edits).unwrap().join("\n"), @"
+    header + 0x0, 4 bytes at 0x9008: 0x2 -> 0x3
+    header + 0x8, 8 bytes at 0x9010: 0xa000 -> 0xdead
+    entry 1 + 0x6, 2 bytes at 0xa026: 0x2 -> 0x1
+    block 1 + 0x0, 8 bytes at 0xc000: 0x0 -> 0xa000
+    flb + 0x38, 1 bytes at 0x7088: 0x1 -> 0x7
+    ");
+    assert_eq!(memory.u64(HEADER), Ok(3 << 32 | 3), "what lies beside stays");
+    assert_eq!(memory.u64(BLOCKS[0] + 32), Ok(1 << 48 | 0x0018 << 32));
+    assert_eq!(memory.u64(BLOCKS[1]), Ok(BLOCKS[0]));
+}
+
+#[test]
+fn an_earlier_live_update_is_not_meant() {
+    let memory = image();
+    let old = 0x20_0000;
+    root(&memory, old - 0x1000, 1, old);
+    put64(&memory, old, &[1, 1]);
+    put(&memory, old + 16, b"pci\0");
+    put64(&memory, old + 64, &[HEADER, 1]);
+    assert_eq!(one(&memory, Place::Flb).unwrap(), ["flb + 0x0, 4 bytes at 0x7050: 0x696370 -> 0x696370"]);
+    root(&memory, old - 0x1000, 2, old);
+    insta::assert_snapshot!(one(&memory, Place::Flb).unwrap_err(), @"guest memory has two PCI hand-overs of the same live update, at 0x7050 and 0x200010");
+}
+
+#[test]
+fn what_is_not_sane_is_not_touched() {
+    let none = "guest memory has no PCI hand-over: no FLB `pci` with version 2 and sane pointers";
+    assert_eq!(one(&empty(), Place::Flb).unwrap_err(), none);
+    for (at, value) in [
+        (HEADER, 3),              // the version
+        (HEADER + 8, 0),          // no block
+        (HEADER + 8, 0xa008),     // no page
+        (HEADER + 8, 1 << 40),    // not in memory
+        (BLOCKS[0] + 8, 511),     // too many entries
+        (FLB + 48, u64::MAX - 3), // not in memory, and close to the end of all addresses
+        (TABLE + 8, 1),           // the table ends before
+        (TABLE, 17),              // no table
+        (ROOT + 24, TABLE + 8),   // nor this
+    ] {
+        let memory = image();
+        put64(&memory, at, &[value]);
+        assert_eq!(one(&memory, Place::Flb).unwrap_err(), none, "{at:#x}");
+    }
+}
+
+#[test]
+fn what_is_not_there_stops_everything() {
+    let memory = image();
+    let first = edit(Place::Header, 0, 4, set(3));
+    for (place, why) in
+        [(Place::Entry(2), "block 0 has only 2 entries in use"), (Place::Block(2), "there are only 2 blocks")]
+    {
+        assert_eq!(run(&memory, &[first.clone(), edit(place, 0, 4, set(0))]).unwrap_err(), why);
+    }
+    assert_eq!(memory.u32(HEADER), Ok(2), "nothing was changed");
+}
+
+#[test]
+fn memory_above_4_gib_follows_in_the_file() {
+    let memory = |length| Memory { file: tempfile::tempfile().unwrap(), length };
+    let large = memory(0xc000_0000);
+    assert_eq!(large.offset(0x7fff_fff8, 8), Ok(0x7fff_fff8));
+    assert!(large.offset(0x7fff_fff9, 8).is_err() && large.offset(0x8000_0000, 8).is_err());
+    assert_eq!(large.offset(FOUR_GIB, 8), Ok(0x8000_0000));
+    assert!(large.offset(FOUR_GIB + 0x4000_0000, 8).is_err());
+    assert!(memory(0x1000).offset(FOUR_GIB, 8).is_err());
+    assert!(large.offset(u64::MAX, 8).is_err());
+}

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Executes what the host does to a running VM.
+//!
+//! The VM is stopped for it, so what an action consists of happens at once for the guest: a bridge that is plugged is there
+//! together with what sits behind it.
+//!
+//! Between two kernels, the sign to stop is the old kernel's line that it starts the new one. After that it only shuts devices down and
+//! jumps, and then the new one is unpacked, which takes a second under emulation; so the stop comes before the next kernel
+//! reads anything. That is not taken for granted: if the next kernel was heard before the VM stood still, or
+//! the line never came, the run fails, as nothing that it shows is what was meant.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::time::{Duration, Instant};
+
+use camino::Utf8Path;
+use plan::{Event, HostAction};
+use serde_json::{Value, json};
+
+use crate::devices::{Added, Netdev};
+use crate::error::HarnessError;
+use crate::frames::Stream;
+use crate::tamper::{self, Memory};
+use crate::topology::{Frames, Place, PlaceKind, Topology};
+use crate::vm::Request;
+use crate::vm::watch::{Due, Watch};
+
+/// How long QEMU may take for one command. It is busy only for moments, but the host may be.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The hand that acts on the VM.
+pub(crate) struct Host<'a> {
+    topology: &'a Topology,
+    between: &'a [Vec<HostAction>],
+    sockets: &'a Utf8Path,
+    memory_file: Option<&'a Utf8Path>,
+    log_dir: &'a Utf8Path,
+    /// Which hops' actions have been executed.
+    done: BTreeSet<usize>,
+    /// Devices whose netdev QEMU has; it outlives them.
+    netdevs: BTreeSet<&'a str>,
+}
+
+impl<'a> Host<'a> {
+    pub(crate) fn new(request: &'a Request<'_>) -> Self {
+        let frames = request.topology.frames().map(|(place, _)| place);
+        Self {
+            topology: request.topology,
+            between: &request.between,
+            sockets: &request.channels.frames,
+            memory_file: request.memory_file.as_deref(),
+            log_dir: request.log_dir,
+            done: BTreeSet::new(),
+            netdevs: frames.filter(|place| place.present).map(|place| place.name.as_str()).collect(),
+        }
+    }
+
+    /// Does whatever is due.
+    pub(crate) fn act(&mut self, watch: &mut Watch) -> Result<(), HarnessError> {
+        while let Some(due) = watch.due() {
+            match due {
+                Due::Step { hop, action } => {
+                    if let HostAction::Plug { device } = &action {
+                        self.room(watch, hop, device)?;
+                    }
+                    self.stopped(watch, hop, |host, watch| host.execute(watch, hop, &action))?;
+                }
+                Due::Jump { hop } => self.jumped(watch, hop)?,
+            }
+        }
+        let gone = 0..watch.hop();
+        match self.awaited(gone).next() {
+            Some(hop) => Err(self.late(hop, "the next kernel ran, and the old one was never heard to start it")),
+            None => Ok(()),
+        }
+    }
+
+    /// Checks, when the VM has ended, that no kernel left without its actions.
+    pub(crate) fn finish(&self, watch: &Watch) -> Result<(), HarnessError> {
+        let jumped = |hop: &usize| {
+            let mut events = watch.events().filter(|event| event.hop() as usize == *hop);
+            events.clone().any(|event| matches!(event, Event::Kexec { .. }))
+                // The call came back: then nothing was missed.
+                && !events.any(|event| matches!(event, Event::Step { ok: false, .. }))
+        };
+        match self.awaited(0..self.between.len()).find(jumped) {
+            Some(hop) => Err(self.late(hop, "the VM ended without the line that the next kernel is started")),
+            None => Ok(()),
+        }
+    }
+
+    /// The hops whose actions are still to be executed.
+    fn awaited(&self, hops: std::ops::Range<usize>) -> impl Iterator<Item = usize> {
+        hops.filter(|hop| self.between.get(*hop).is_some_and(|actions| !actions.is_empty()) && !self.done.contains(hop))
+    }
+
+    fn late(&self, hop: usize, why: &str) -> HarnessError {
+        self.failed("`between`", hop, format!("{why}, so nothing could be done between them"))
+    }
+
+    fn failed(&self, action: impl Into<String>, hop: usize, why: impl Into<String>) -> HarnessError {
+        HarnessError::Host { action: action.into(), hop, why: why.into(), logs: self.log_dir.to_owned() }
+    }
+
+    fn jumped(&mut self, watch: &mut Watch, hop: usize) -> Result<(), HarnessError> {
+        if self.awaited(hop..hop + 1).next().is_none() {
+            return Ok(());
+        }
+        self.done.insert(hop);
+        let actions = &self.between[hop];
+        self.stopped(watch, hop, |host, watch| {
+            if watch.hop() != hop {
+                return Err(host.late(hop, "the next kernel spoke before the VM stood still"));
+            }
+            actions.iter().try_for_each(|action| host.execute(watch, hop, action))
+        })
+    }
+
+    /// Does something while the VM stands still.
+    fn stopped(
+        &mut self,
+        watch: &mut Watch,
+        hop: usize,
+        work: impl FnOnce(&mut Self, &mut Watch) -> Result<(), HarnessError>,
+    ) -> Result<(), HarnessError> {
+        self.command(watch, hop, "stop", "stop", &json!({}))?;
+        // What was said before QEMU answered has arrived.
+        watch.drain()?;
+        let began = Instant::now();
+        work(self, watch)?;
+        watch.note(&format!("the VM stood still for {} ms", began.elapsed().as_millis()))?;
+        self.command(watch, hop, "cont", "cont", &json!({}))
+    }
+
+    fn execute(&mut self, watch: &mut Watch, hop: usize, action: &HostAction) -> Result<(), HarnessError> {
+        match action {
+            HostAction::Plug { device } => self.plug(watch, hop, device),
+            HostAction::Unplug { device } => {
+                let what = format!("unplug {device}");
+                let Some(place) = self.topology.named(device) else {
+                    return Err(self.failed(what, hop, "the topology has no such device"));
+                };
+                watch.leaves(&place.id);
+                self.command(watch, hop, &what, "device_del", &json!({"id": place.id}))
+            }
+            HostAction::Tamper(edits) => {
+                let changed = self.memory().and_then(|memory| tamper::tamper(&memory, edits));
+                let changed = changed.map_err(|why| self.failed("tamper", hop, why))?;
+                changed.iter().try_for_each(|line| watch.note(&format!("tamper: {line}")))
+            }
+        }
+    }
+
+    /// Waits until what was to be unplugged has left its place. For the guest it is gone when its driver has let go of it; for QEMU, a second
+    /// later, when the guest has switched off the slot's power.
+    fn room(&self, watch: &mut Watch, hop: usize, device: &str) -> Result<(), HarnessError> {
+        match watch.wait_until_gone(PATIENCE)? {
+            Some(other) => {
+                let why = format!("the guest has not yet let go of {other}, which is to be unplugged before");
+                Err(self.failed(format!("plug {device}"), hop, why))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn plug(&mut self, watch: &mut Watch, hop: usize, device: &str) -> Result<(), HarnessError> {
+        let places = self.topology.subtree(device);
+        if places.is_empty() {
+            return Err(self.failed(format!("plug {device}"), hop, "the topology has no such device"));
+        }
+        for place in places {
+            let what = format!("plug {}", place.name);
+            if matches!(place.kind, PlaceKind::Device { frames: Some(_), .. }) && self.netdevs.insert(&place.name) {
+                let netdev = Netdev::of(place, self.sockets).qmp();
+                self.command(watch, hop, &what, "netdev_add", &netdev)?;
+            }
+            self.command(watch, hop, &what, "device_add", &Added::of(place).qmp())?;
+        }
+        Ok(())
+    }
+
+    fn memory(&self) -> Result<Memory, String> {
+        let path = self.memory_file.ok_or("the guest's memory is no file in this run")?;
+        let file = File::options().read(true).write(true).open(path);
+        Memory::new(file.map_err(|error| format!("{path}: {error}"))?)
+    }
+
+    /// One command; QEMU must agree.
+    fn command(
+        &self,
+        watch: &mut Watch,
+        hop: usize,
+        what: &str,
+        command: &str,
+        arguments: &Value,
+    ) -> Result<(), HarnessError> {
+        match watch.command(command, arguments, PATIENCE)? {
+            Some(Ok(_)) => Ok(()),
+            Some(Err(why)) => Err(self.failed(what, hop, format!("QEMU refuses `{command}`: {why}"))),
+            None => Err(self.failed(what, hop, format!("QEMU did not answer `{command}`"))),
+        }
+    }
+}
+
+/// The frames for every network card that wants some.
+pub(crate) fn streams(topology: &Topology, sockets: &Utf8Path) -> Vec<Stream> {
+    let stream = |(place, frames): (&Place, Frames)| {
+        let Netdev { qemu: to, host: from, .. } = Netdev::of(place, sockets);
+        Stream { device: place.name.clone(), rate: frames.rate, to, from }
+    };
+    topology.frames().map(stream).collect()
+}

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What the host does to a running VM.
+//!
+//! Hardware changes from outside: devices are plugged and unplugged, and memory that one kernel hands to the next may arrive
+//! damaged. The guest cannot do either, so a plan names the action and the harness executes it:
+//!
+//! - at a `host` step, when its event arrives ([`Event::Host`](crate::Event::Host)); the guest does not wait, a later
+//!   `wait-for` or `wait-gone` does;
+//! - `between` two kernels ([`Stage::between`](crate::Stage::between)), while the VM is stopped.
+//!
+//! ```yaml
+//! - host: { do: { plug: { device: late } } }
+//! between:
+//!   - unplug: { device: dut }
+//!   - tamper:
+//!       edits:
+//!         - { at: header, offset: 0, width: 4, set: 3 }
+//!         - { at: { entry: 0 }, offset: 6, width: 2, xor: 0x1 }
+//!         - { at: { block: 0 }, offset: 0, width: 8, set: { address-of: { block: 0 } } }
+//! ```
+
+use serde::{Deserialize, Serialize};
+
+/// One action of the host.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum HostAction {
+    /// Plugs a device or bridge of the topology that is not there from the start.
+    Plug {
+        /// Its name in the topology.
+        device: String,
+    },
+    /// Asks the guest to let go of a device and takes it out.
+    Unplug {
+        /// Its name in the topology.
+        device: String,
+    },
+    /// Changes what the PCI core hands over. Only `between` kernels, when it is there and nobody reads it.
+    Tamper(Tamper),
+}
+
+/// Changes to the PCI hand-over in guest memory.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Tamper {
+    /// Made in order; all places are found before the first.
+    pub edits: Vec<Edit>,
+}
+
+/// One change of 1, 2, 4 or 8 bytes.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "RawEdit", into = "RawEdit")]
+pub struct Edit {
+    /// The structure.
+    pub at: Place,
+    /// Offset in it, in bytes.
+    pub offset: u64,
+    /// 1, 2, 4 or 8 bytes, little-endian.
+    pub width: u32,
+    /// What happens to them.
+    pub change: Change,
+}
+
+/// What happens to a field; written as `set: VALUE` or `xor: NUMBER`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Change {
+    /// It becomes this.
+    Set(Value),
+    /// These bits are turned over.
+    Xor(u64),
+}
+
+/// A structure of the PCI hand-over, see `include/linux/kho/abi/`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Place {
+    /// LUO's entry for the FLB `pci` (`struct luo_flb_ser`).
+    Flb,
+    /// What that entry points to (`struct pci_ser`).
+    Header,
+    /// The Nth block of devices, from 0 (`struct kho_block_header_ser`).
+    Block(u64),
+    /// The Nth entry in use of block 0, from 0 (`struct pci_dev_ser`).
+    Entry(u64),
+}
+
+/// What a field is set to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Value {
+    /// This number.
+    Number(u64),
+    /// The physical address of a structure.
+    AddressOf(AddressOf),
+}
+
+/// `{ address-of: PLACE }`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct AddressOf {
+    /// The structure.
+    pub address_of: Place,
+}
+
+/// [`Edit`] as it is written.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawEdit {
+    at: Place,
+    offset: u64,
+    width: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    set: Option<Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    xor: Option<u64>,
+}
+
+impl TryFrom<RawEdit> for Edit {
+    type Error = String;
+
+    fn try_from(raw: RawEdit) -> Result<Self, String> {
+        let RawEdit { at, offset, width, set, xor } = raw;
+        if !matches!(width, 1 | 2 | 4 | 8) {
+            return Err(format!("width {width}: must be 1, 2, 4 or 8"));
+        }
+        let change = match (set, xor) {
+            (Some(value), None) => Change::Set(value),
+            (None, Some(bits)) => Change::Xor(bits),
+            _ => return Err("an edit has either `set` or `xor`".to_owned()),
+        };
+        Ok(Self { at, offset, width, change })
+    }
+}
+
+impl From<Edit> for RawEdit {
+    fn from(Edit { at, offset, width, change }: Edit) -> Self {
+        let (set, xor) = match change {
+            Change::Set(value) => (Some(value), None),
+            Change::Xor(bits) => (None, Some(bits)),
+        };
+        Self { at, offset, width, set, xor }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Serialize, Deserialize)]
+    struct Actions {
+        #[serde(with = "serde_yaml::with::singleton_map_recursive")]
+        between: Vec<HostAction>,
+    }
+
+    fn edits(text: &str) -> Result<Vec<Edit>, String> {
+        let text = format!("between: [{{ tamper: {{ edits: [{text}] }} }}]");
+        let actions: Actions = serde_yaml::from_str(&text).map_err(|error| error.to_string())?;
+        match &actions.between[..] {
+            [HostAction::Tamper(tamper)] => Ok(tamper.edits.clone()),
+            other => Err(format!("{other:?}")),
+        }
+    }
+
+    #[test]
+    fn edits_are_written_as_the_scenarios_write_them() {
+        let edit = |at, offset, width, change| Edit { at, offset, width, change };
+        let pointer = Value::AddressOf(AddressOf { address_of: Place::Block(1) });
+        let all = edits(
+            "{ at: header, offset: 0, width: 4, set: 3 }, { at: { entry: 2 }, offset: 6, width: 2, xor: 0x10 },
+             { at: { block: 0 }, offset: 0, width: 8, set: { address-of: { block: 1 } } },
+             { at: flb, offset: 48, width: 8, set: { address-of: header } }",
+        )
+        .unwrap();
+        let header = Value::AddressOf(AddressOf { address_of: Place::Header });
+        assert_eq!(
+            all,
+            [
+                edit(Place::Header, 0, 4, Change::Set(Value::Number(3))),
+                edit(Place::Entry(2), 6, 2, Change::Xor(0x10)),
+                edit(Place::Block(0), 0, 8, Change::Set(pointer)),
+                edit(Place::Flb, 48, 8, Change::Set(header)),
+            ]
+        );
+        let json = serde_json::to_string(&all).unwrap();
+        assert_eq!(serde_json::from_str::<Vec<Edit>>(&json).unwrap(), all);
+    }
+
+    #[test]
+    fn an_edit_changes_one_field_in_one_way() {
+        for (text, want) in [
+            ("{ at: header, offset: 0, width: 4 }", "either `set` or `xor`"),
+            ("{ at: header, offset: 0, width: 4, set: 1, xor: 1 }", "either `set` or `xor`"),
+            ("{ at: header, offset: 0, width: 3, set: 1 }", "must be 1, 2, 4 or 8"),
+            ("{ at: header, offset: 0, width: 4, sett: 1 }", "sett"),
+        ] {
+            let error = edits(text).unwrap_err();
+            assert!(error.contains(want), "{text}: {error}");
+        }
+    }
+}

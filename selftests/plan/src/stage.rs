@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! A plan and its stages.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::each;
+use crate::host::HostAction;
+use crate::step::Step;
+
+/// Everything init needs to know.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// Name of the scenario and case, for the log.
+    pub name: String,
+    /// Devices by their name in the topology: the path from the root bus, one `DD.F` (device and function number, hexadecimal) per hop,
+    /// for example `["03.0", "00.0"]` for what sits behind root port 00:03.0. Bus numbers are the kernel's business, so they are
+    /// looked up in sysfs along this path.
+    pub devices: BTreeMap<String, Vec<String>>,
+    /// Names of the kernels in [`KERNEL_DIR`](crate::KERNEL_DIR).
+    pub kernels: Vec<String>,
+    /// Stage 0 runs in the first kernel, stage N after the Nth kexec.
+    pub stages: Vec<Stage>,
+}
+
+/// What one kernel of the run does.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "RawStage")]
+pub struct Stage {
+    /// Executed in order; the first that fails ends the stage.
+    pub steps: Vec<Step>,
+    /// What the host does after this kernel has jumped and before the next one has read anything; the VM stands still meanwhile.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub between: Vec<HostAction>,
+}
+
+/// [`Stage`] as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawStage {
+    #[serde(default)]
+    steps: Vec<Step>,
+    #[serde(default)]
+    between: Vec<HostAction>,
+}
+
+impl TryFrom<RawStage> for Stage {
+    type Error = String;
+
+    fn try_from(RawStage { steps, between }: RawStage) -> Result<Self, String> {
+        Ok(Self { steps: each::expand(steps)?, between })
+    }
+}

@@ -3,7 +3,7 @@
 //! Planted faults, and how their scenarios must end.
 //!
 //! [`stg_core::Fault`] is the fault as a file and as a commit. What its `Expect:` means only the harness knows: here it
-//! becomes a verdict class, and never `pass`, since a fault that passes shows nothing.
+//! becomes a verdict class, and never the one that the scenario itself wants, since such a fault shows nothing.
 
 use harness::filter::Filter;
 use harness::scenario::Scenario;
@@ -34,12 +34,15 @@ pub(crate) fn load(source: &dyn Source, stack: &Stack, scenarios: &[Scenario]) -
     let mut all = Vec::new();
     let mut wrong = Vec::new();
     for mistake in stg_core::assemble::faults(source, stack)? {
-        let expect = match mistake.expect.parse() {
-            Ok(Class::Pass) => Err("a fault that passes shows nothing".to_owned()),
+        let scenario = scenario(&mistake, scenarios).map_err(|message| mistake.wrong("Scenario", message));
+        let wanted = scenario.as_ref().ok().map(|scenario| scenario.expect.verdict);
+        let expect = match mistake.expect.parse::<Class>() {
+            Ok(class) if Some(class) == wanted => {
+                Err(format!("the scenario ends with `{class}` without the fault, so this shows nothing"))
+            }
             other => other,
         };
         let expect = expect.map_err(|message| mistake.wrong("Expect", message));
-        let scenario = scenario(&mistake, scenarios).map_err(|message| mistake.wrong("Scenario", message));
         match (expect, scenario) {
             (Ok(expect), Ok(scenario)) => {
                 let scenario = scenario.clone();
@@ -114,9 +117,9 @@ Why not.
     }
 
     #[test]
-    fn an_expectation_is_a_verdict_but_not_a_pass() {
+    fn an_expectation_is_a_verdict_but_not_that_of_the_scenario() {
         insta::assert_snapshot!(loaded("pass").unwrap_err(), @r"
-        selftests/faults/1.1-forgotten.patch:5: a fault that passes shows nothing
+        selftests/faults/1.1-forgotten.patch:5: the scenario ends with `pass` without the fault, so this shows nothing
           fix: correct `Expect:`
         ");
         let error = loaded("boom").unwrap_err().to_string();

@@ -115,9 +115,8 @@ impl Runner {
         let before = count(&irq)?;
         thread::sleep(Duration::from_millis(step.ms));
         let after = count(&irq)?;
-        let counted = |count: Option<u64>| count.map_or_else(|| "unused".to_owned(), |count| count.to_string());
-        let detail = format!("line {irq}: {}, {} ms later {}", counted(before), step.ms, counted(after));
-        if after.unwrap_or(0).saturating_sub(before.unwrap_or(0)) > step.at_most {
+        let detail = format!("line {irq}: {before}, {} ms later {after}", step.ms);
+        if after.saturating_sub(before) > step.at_most {
             return Err(Failure::new(format!("{detail}; at most {} may come", step.at_most)));
         }
         Ok(detail)
@@ -140,9 +139,12 @@ fn take(eventfd: BorrowedFd<'_>) -> Result<Option<u64>, Failure> {
     }
 }
 
-/// How often all CPUs together were interrupted by a line; `None` if nobody uses it.
-fn count(irq: &str) -> Result<Option<u64>, Failure> {
-    Ok(sum(&files::read_trimmed(Path::new(INTERRUPTS))?, irq))
+/// How often all CPUs together were interrupted by a line.
+fn count(irq: &str) -> Result<u64, Failure> {
+    let table = files::read_trimmed(Path::new(INTERRUPTS))?;
+    sum(&table, irq).ok_or_else(|| {
+        Failure::new(format!("nobody uses line {irq}, so nobody would hear it; name a device whose driver does"))
+    })
 }
 
 /// The line of an interrupt is its number and a colon, a count for each CPU, and words.

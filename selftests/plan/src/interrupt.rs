@@ -33,7 +33,7 @@ pub enum IrqKind {
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct IrqQuiet {
-    /// Device name. Its line need not be its own: whoever else uses it is heard.
+    /// Device name: one whose driver uses the line. Whoever else asserts it is heard.
     pub device: String,
     /// How long to look.
     #[serde(default = "half_a_second")]

@@ -5,7 +5,7 @@
 use plan::{
     Attempt, BarRead, BarWrite, Check, CheckConfig, ConfigRead, ConfigWrite, DmaBuf, Exercise, FailEach, FailNth,
     HostAction, IgbReceive, IgbReceived, InProcess, Iova, IovaName, IrqKind, IrqQuiet, MapDmaBuf, Process,
-    ResourceRead, SetIrqs, Step,
+    ResourceRead, ResourceWrite, SetIrqs, Step,
 };
 
 /// What a step does, on one line.
@@ -88,6 +88,9 @@ pub(crate) fn describe(step: &Step) -> String {
         Step::ReadResource(ResourceRead { device, bar, offset, width, check }) => {
             format!("read BAR {bar} of {device} at {offset:#x} through sysfs, {width} bytes, {}", describe_check(check))
         }
+        Step::WriteResource(ResourceWrite { device, bar, offset, width, value }) => {
+            format!("write {value:#x} to BAR {bar} of {device} at {offset:#x} through sysfs, {width} bytes")
+        }
         Step::SaveConfig { device, fd } => format!("save config space of {device} as {fd}"),
         Step::CheckConfig(CheckConfig { device, saved, except }) => match except.len() {
             0 => format!("compare config space of {device} with {saved}"),
@@ -96,6 +99,8 @@ pub(crate) fn describe(step: &Step) -> String {
         Step::BindIommufdUnwritable { fd, iommufd } => {
             format!("bind {fd} to iommufd {iommufd} with an argument that cannot be written")
         }
+        Step::SetVfToken { fd } => format!("set the token for the virtual functions of {fd}"),
+        Step::BindVf { fd, iommufd } => format!("bind virtual function {fd} to iommufd {iommufd} with the token"),
         Step::OpenGroup { device, fd } => format!("open the group of {device} as {fd}"),
         Step::SetContainer { group, iommufd } => format!("make iommufd {iommufd} the container of group {group}"),
         Step::GroupDevice { group, device, fd } => format!("open {device} through group {group} as {fd}"),

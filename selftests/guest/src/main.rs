@@ -46,6 +46,7 @@ mod resource;
 mod ring;
 mod rings;
 mod snapshot;
+mod sriov;
 mod stage;
 mod steps;
 mod sys;

@@ -180,11 +180,14 @@ impl Runner {
             Step::WriteBar(write) => self.write(write, write.bar),
             Step::WriteConfig(write) => self.write(write, vfio::CONFIG_REGION),
             Step::ReadResource(read) => self.read_resource(read),
+            Step::WriteResource(write) => self.write_resource(write),
             Step::SaveConfig { device, fd } => self.save_config(device, fd),
             Step::CheckConfig(check) => self.check_config(check),
             Step::BindIommufdUnwritable { fd, iommufd } => {
                 vfio::bind_unwritable(self.names.get(fd)?.as_fd(), self.names.get(iommufd)?.as_fd()).map(silent)
             }
+            Step::SetVfToken { fd } => self.set_vf_token(fd),
+            Step::BindVf { fd, iommufd } => self.bind_vf(fd, iommufd),
             Step::OpenGroup { device, fd } => self.open_group(device, fd),
             Step::SetContainer { group, iommufd } => self.set_container(group, iommufd),
             Step::GroupDevice { group, device, fd } => self.group_device(group, device, fd),

@@ -6,7 +6,7 @@
 //! tells for a region, so they take the same path as a VMM's: they fail where the driver blocks access, and read all ones
 //! where the device is gone.
 
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::path::{Path, PathBuf};
 
 use rustix::ioctl::{Opcode, opcode};
@@ -36,14 +36,24 @@ pub(crate) struct RegionInfo {
     pub(crate) offset: u64,
 }
 
+/// `VFIO_DEVICE_BIND_FLAG_TOKEN`.
+pub(crate) const BIND_TOKEN: u32 = 1 << 0;
+
 /// `struct vfio_device_bind_iommufd`.
 #[repr(C)]
-struct BindIommufd {
+pub(crate) struct BindIommufd {
     argsz: u32,
     flags: u32,
     iommufd: i32,
     out_devid: u32,
     token_uuid_ptr: u64,
+}
+
+impl BindIommufd {
+    /// The address is that of a token, if there is one.
+    pub(crate) fn new(iommufd: RawFd, flags: u32, token_uuid_ptr: u64) -> Self {
+        Self { argsz: ioctl::size::<Self>(), flags, iommufd, out_devid: 0, token_uuid_ptr }
+    }
 }
 
 /// `struct vfio_device_attach_iommufd_pt`.
@@ -61,8 +71,7 @@ unsafe impl Argument for RegionInfo {
     const NAME: &'static str = "VFIO_DEVICE_GET_REGION_INFO";
 }
 
-// SAFETY: As above; `token_uuid_ptr` is only followed with VFIO_DEVICE_BIND_FLAG_TOKEN, which `bind` does not set, and then
-// only read.
+// SAFETY: As above; `token_uuid_ptr` is only followed with VFIO_DEVICE_BIND_FLAG_TOKEN, and then only read.
 unsafe impl Argument for BindIommufd {
     const OPCODE: Opcode = opcode::none(TYPE, BASE + 18);
     const NAME: &'static str = "VFIO_DEVICE_BIND_IOMMUFD";
@@ -76,13 +85,7 @@ unsafe impl Argument for AttachIommufdPt {
 
 /// Binds the device to an iommufd and returns the id of this bond.
 pub(crate) fn bind(device: BorrowedFd<'_>, iommufd: BorrowedFd<'_>) -> Result<u32, Failure> {
-    let mut argument = BindIommufd {
-        argsz: ioctl::size::<BindIommufd>(),
-        flags: 0,
-        iommufd: iommufd.as_raw_fd(),
-        out_devid: 0,
-        token_uuid_ptr: 0,
-    };
+    let mut argument = BindIommufd::new(iommufd.as_raw_fd(), 0, 0);
     ioctl::call(device, &mut argument).map_err(|errno| Failure::call(BindIommufd::NAME, errno))?;
     Ok(argument.out_devid)
 }
@@ -95,13 +98,7 @@ pub(crate) fn bind_unwritable(device: BorrowedFd<'_>, iommufd: BorrowedFd<'_>) -
     // SAFETY: The kernel chooses a place where nothing is.
     let page = unsafe { rustix::mm::mmap_anonymous(std::ptr::null_mut(), PAGE, protection, MapFlags::PRIVATE) }
         .map_err(setup("mmap"))?;
-    let argument = BindIommufd {
-        argsz: ioctl::size::<BindIommufd>(),
-        flags: 0,
-        iommufd: iommufd.as_raw_fd(),
-        out_devid: 0,
-        token_uuid_ptr: 0,
-    };
+    let argument = BindIommufd::new(iommufd.as_raw_fd(), 0, 0);
     // SAFETY: The page is ours, writable, aligned and large enough.
     unsafe { page.cast::<BindIommufd>().write(argument) };
     // SAFETY: The page is ours, and no reference into it exists.

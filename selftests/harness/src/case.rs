@@ -2,7 +2,10 @@
 
 //! A case made concrete: a scenario and one of its machines become a plan for the guest and a machine to start.
 
-use plan::{CheckConfig, ConfigRead, ConfigWrite, HostAction, IgbReceive, IrqQuiet, Plan, ResourceRead, Stage, Step};
+use plan::{
+    CheckConfig, ConfigRead, ConfigWrite, HostAction, IgbReceive, IrqQuiet, Plan, ResourceRead, ResourceWrite, Stage,
+    Step,
+};
 
 use crate::cmdline::kernel_parameters;
 use crate::error::HarnessError;
@@ -137,6 +140,7 @@ fn device(step: &Step) -> Option<&str> {
         | Step::SysfsConfigWrite(ConfigWrite { device, .. })
         | Step::OpenCdev { device, .. }
         | Step::ReadResource(ResourceRead { device, .. })
+        | Step::WriteResource(ResourceWrite { device, .. })
         | Step::SaveConfig { device, .. }
         | Step::CheckConfig(CheckConfig { device, .. })
         | Step::OpenGroup { device, .. }

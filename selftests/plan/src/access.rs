@@ -54,6 +54,22 @@ pub struct ResourceRead {
     pub check: Check,
 }
 
+/// A write of a BAR through sysfs, behind the back of whoever drives the device.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ResourceWrite {
+    /// Device name.
+    pub device: String,
+    /// Number of the BAR.
+    pub bar: u32,
+    /// Offset in bytes.
+    pub offset: u64,
+    /// 1, 2 or 4 bytes.
+    pub width: u32,
+    /// What is written.
+    pub value: u32,
+}
+
 /// A place in a device's config space, reached through sysfs: of bridges and of devices without a driver, too.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]

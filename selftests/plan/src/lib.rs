@@ -25,7 +25,7 @@ mod stage;
 mod step;
 mod usage;
 
-pub use access::{BarRead, BarWrite, Check, ConfigRead, ConfigWrite, ResourceRead};
+pub use access::{BarRead, BarWrite, Check, ConfigRead, ConfigWrite, ResourceRead, ResourceWrite};
 pub use attempt::{Attempt, FailEach, FailNth};
 pub use each::ForEach;
 pub use event::{EVENT_PREFIX, Event};

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Attempt, BarRead, BarWrite, CheckConfig, ConfigRead, ConfigWrite, DmaBuf, Exercise, FailEach, FailNth, ForEach,
-    HostAction, IgbReceive, IgbReceived, InProcess, Iova, IrqQuiet, MapDmaBuf, Process, Program, ResourceRead, SetIrqs,
+    HostAction, IgbReceive, IgbReceived, InProcess, Iova, IrqQuiet, MapDmaBuf, Process, Program, ResourceRead,
+    ResourceWrite, SetIrqs,
 };
 
 /// One action and what it must give.
@@ -307,6 +308,8 @@ pub enum Step {
     WriteConfig(BarWrite),
     /// Reads a register of a BAR through sysfs.
     ReadResource(ResourceRead),
+    /// Writes a register of a BAR through sysfs.
+    WriteResource(ResourceWrite),
     /// Reads all of a device's config space through sysfs into a memfd, which can be preserved like any other.
     SaveConfig {
         /// Device name.
@@ -318,6 +321,18 @@ pub enum Step {
     CheckConfig(CheckConfig),
     /// `BIND_IOMMUFD` with an argument that the kernel cannot write to: it fails at the very end, with `EFAULT`.
     BindIommufdUnwritable {
+        /// The vfio device fd.
+        fd: String,
+        /// The iommufd.
+        iommufd: String,
+    },
+    /// Sets the token that the virtual functions of a device want (`VFIO_DEVICE_FEATURE_PCI_VF_TOKEN`): always the same one.
+    SetVfToken {
+        /// The vfio device fd of the physical function.
+        fd: String,
+    },
+    /// `VFIO_DEVICE_BIND_IOMMUFD` of a virtual function, with that token.
+    BindVf {
         /// The vfio device fd.
         fd: String,
         /// The iommufd.

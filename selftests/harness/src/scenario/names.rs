@@ -170,6 +170,7 @@ fn used(step: &Step) -> Vec<&str> {
         | Step::SameDevice { fd, .. }
         | Step::CheckMemfd { fd, .. }
         | Step::CheckCanary { fd }
+        | Step::SetVfToken { fd }
         | Step::Reset { fd }
         | Step::HotReset { fd }
         | Step::UnmaskIntx { fd }
@@ -189,6 +190,7 @@ fn used(step: &Step) -> Vec<&str> {
         Step::IgbReceived(IgbReceived { memory, .. }) => vec![memory],
         Step::BindIommufd { fd, iommufd }
         | Step::AttachIoas { fd, iommufd }
+        | Step::BindVf { fd, iommufd }
         | Step::BindIommufdUnwritable { fd, iommufd } => vec![fd, iommufd],
         Step::Preserve { session, fd, .. } => vec![session, fd],
         Step::Retrieve { session, .. } | Step::Finish { session } => vec![session],
@@ -214,6 +216,7 @@ fn used(step: &Step) -> Vec<&str> {
         | Step::SysfsConfig(_)
         | Step::SysfsConfigWrite(_)
         | Step::ReadResource(_)
+        | Step::WriteResource(_)
         | Step::SaveConfig { .. }
         | Step::OpenGroup { .. }
         | Step::Eventfd { .. }

@@ -81,7 +81,8 @@ fn mount(target: &str, kind: &str) -> Result<(), Failure> {
     }
 }
 
-fn read_plan() -> Result<Plan, Failure> {
+/// The plan of this run.
+pub(crate) fn read_plan() -> Result<Plan, Failure> {
     let text = fs::read_to_string(PLAN_PATH)
         .map_err(|error| Failure::new(format!("read {PLAN_PATH}: {}", files::explain(&error))))?;
     serde_json::from_str(&text).map_err(|error| Failure::new(format!("{PLAN_PATH}: {error}")))

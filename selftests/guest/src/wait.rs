@@ -14,6 +14,22 @@ const POLL: Duration = Duration::from_millis(10);
 /// Asks until the answer is there, and returns it with the time that it took; `None` after `limit`. An error ends the wait.
 pub(crate) fn until<T>(
     limit: Duration,
+    ask: impl FnMut() -> Result<Option<T>, Failure>,
+) -> Result<Option<(T, Duration)>, Failure> {
+    every(POLL, limit, ask)
+}
+
+/// The same without a pause, for what may be over soon.
+pub(crate) fn until_at_once<T>(
+    limit: Duration,
+    ask: impl FnMut() -> Result<Option<T>, Failure>,
+) -> Result<Option<(T, Duration)>, Failure> {
+    every(Duration::ZERO, limit, ask)
+}
+
+fn every<T>(
+    pause: Duration,
+    limit: Duration,
     mut ask: impl FnMut() -> Result<Option<T>, Failure>,
 ) -> Result<Option<(T, Duration)>, Failure> {
     let start = Instant::now();
@@ -26,7 +42,7 @@ pub(crate) fn until<T>(
         if waited >= limit {
             return Ok(None);
         }
-        thread::sleep(POLL);
+        thread::sleep(pause);
     }
 }
 

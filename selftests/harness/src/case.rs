@@ -2,7 +2,10 @@
 
 //! A case made concrete: a scenario and one of its machines become a plan for the guest and a machine to start.
 
-use plan::{ConfigRead, ConfigWrite, HostAction, IgbReceive, Plan, Stage, Step};
+use plan::{
+    CheckConfig, ConfigRead, ConfigWrite, HostAction, IgbReceive, IrqQuiet, Plan, ResourceRead, ResourceWrite, Stage,
+    Step,
+};
 
 use crate::cmdline::kernel_parameters;
 use crate::error::HarnessError;
@@ -51,7 +54,9 @@ impl<'a> Job<'a> {
         let devices = topology.plan_devices();
         let key = if case.stages.is_some() { "cases" } else { "stages" };
         for name in stages.iter().flat_map(devices_of) {
-            if !devices.contains_key(name) {
+            // Virtual functions come and go with the guest's wishes; the physical one must be there.
+            let physical = plan::virtual_function(name).map_or(name, |(physical, _)| physical);
+            if !devices.contains_key(name) && !devices.contains_key(physical) {
                 let message = format!("case `{}`: topology `{}` has no device `{name}`", case.name, case.topology);
                 let known: Vec<_> = devices.keys().map(String::as_str).collect();
                 let fix = format!("name one that it has: {}", known.join(", "));
@@ -94,7 +99,8 @@ fn loaded(stages: &[Stage]) -> Vec<String> {
         stages
             .iter()
             .flat_map(|stage| &stage.steps)
-            .any(|step| matches!(innermost(step), Step::KexecLoad { kernel, .. } if kernel == role))
+            .flat_map(Step::all)
+            .any(|step| matches!(step, Step::KexecLoad { kernel, .. } if kernel == role))
     };
     ROLES.into_iter().filter(|role| loads(role)).map(str::to_owned).collect()
 }
@@ -112,17 +118,18 @@ fn actions(stages: &[Stage]) -> impl Iterator<Item = &HostAction> {
 
 /// The devices that a stage names.
 fn devices_of(stage: &Stage) -> impl Iterator<Item = &str> {
-    let programs = stage.steps.iter().filter_map(|step| match innermost(step) {
+    let steps = || stage.steps.iter().flat_map(Step::all);
+    let programs = steps().filter_map(|step| match step {
         Step::Run(program) => Some(program.devices()),
         _ => None,
     });
-    let named = stage.steps.iter().filter_map(device).chain(programs.flatten());
+    let named = steps().filter_map(device).chain(programs.flatten());
     named.chain(stage.between.iter().filter_map(acted_on))
 }
 
-/// The device that a step names, if it does.
+/// The device that a step itself names, if it does.
 fn device(step: &Step) -> Option<&str> {
-    match innermost(step) {
+    match step {
         Step::Bind { device, .. }
         | Step::Unbind { device }
         | Step::WaitFor { device }
@@ -132,9 +139,16 @@ fn device(step: &Step) -> Option<&str> {
         | Step::SysfsConfig(ConfigRead { device, .. })
         | Step::SysfsConfigWrite(ConfigWrite { device, .. })
         | Step::OpenCdev { device, .. }
+        | Step::ReadResource(ResourceRead { device, .. })
+        | Step::WriteResource(ResourceWrite { device, .. })
+        | Step::SaveConfig { device, .. }
+        | Step::CheckConfig(CheckConfig { device, .. })
+        | Step::OpenGroup { device, .. }
+        | Step::GroupDevice { device, .. }
+        | Step::IrqQuiet(IrqQuiet { device, .. })
         | Step::SameDevice { device, .. } => Some(device),
         Step::Host { action } => acted_on(action),
-        Step::Write { path, .. } => Some(path.split_once('{')?.1.split_once('}')?.0),
+        Step::Read { path, .. } | Step::Write { path, .. } => Some(path.split_once('{')?.1.split_once('}')?.0),
         _ => None,
     }
 }

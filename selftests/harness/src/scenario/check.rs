@@ -2,7 +2,7 @@
 
 //! Refuses scenarios that could not show anything, or not what they seem to.
 
-use plan::{Change, Edit, HostAction, Stage, Step, Value};
+use plan::{Attempt, Change, Edit, FailEach, FailNth, HostAction, InProcess, Stage, Step, Value};
 
 use super::{Case, File, Kind, Limit, ROLES, innermost};
 use crate::blackout::INIT;
@@ -148,8 +148,8 @@ fn handover(stages: &[Stage], limits: &[Limit], name: &str) -> Result<(), Wrong>
             let message = format!("`{name}`: no stage follows the `kexec-reboot` in stage {index}");
             return wrong(message, "add the stage, or take the step out");
         }
-        for step in &stage.steps {
-            if let Step::KexecLoad { kernel, .. } = innermost(step)
+        for step in stage.steps.iter().flat_map(Step::all) {
+            if let Step::KexecLoad { kernel, .. } = step
                 && !ROLES.contains(&kernel.as_str())
             {
                 let message = format!("`{name}`: kexec-load of `{kernel}`, which no kernel is called here");
@@ -262,6 +262,36 @@ fn misplaced(step: &Step) -> Result<(), (String, Wrong)> {
             }
             _ => misplaced(step),
         },
+        Step::FailEach(FailEach { errno, step, undo, last, .. }) => {
+            let jump = **step == Step::KexecReboot && last.is_some();
+            let inner = undo.iter().chain((!jump).then_some(&**step));
+            inner.into_iter().try_for_each(|step| contained(step, errno))
+        }
+        Step::In(InProcess { process: word, .. }) | Step::Attempt(Attempt { errno: word, .. }) => {
+            step.inner().into_iter().try_for_each(|step| contained(step, word))
+        }
+        Step::FailNth(FailNth { step, .. }) => contained(step, "fail-nth"),
+        Step::Together { steps } => steps.iter().try_for_each(|step| contained(step, "together")),
         _ => Ok(()),
     }
+}
+
+/// What a step may not be that is executed by another process, by another thread, or perhaps not at all.
+fn contained(step: &Step, word: &str) -> Result<(), (String, Wrong)> {
+    let jump = "put it into `fails`: a jump is the stage's last step";
+    let (what, fix) = match step {
+        Step::KexecReboot => ("`kexec-reboot` that may succeed inside another step", jump),
+        Step::Host { .. } | Step::Mark { .. } | Step::LogSpan { .. } | Step::Timed { .. } => {
+            ("a step inside another one that speaks to the host", "make it a step of its own")
+        }
+        Step::Background { .. }
+        | Step::Running { .. }
+        | Step::Join { .. }
+        | Step::Process(_)
+        | Step::Kill { .. }
+        | Step::ForEach(_) => ("a step inside another one that belongs to the stage", "make it a step of its own"),
+        Step::Fails { step, .. } if **step == Step::KexecReboot => return Ok(()),
+        step => return step.inner().into_iter().try_for_each(|step| contained(step, word)),
+    };
+    wrong(what, fix).map_err(|wrong| (word.to_owned(), wrong))
 }

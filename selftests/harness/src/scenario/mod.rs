@@ -395,11 +395,11 @@ fn check_names(kind: &Kind, cases: &[Case]) -> Result<(), (&'static str, names::
     Ok(())
 }
 
-/// The step inside any number of `fails`, `background` and `timed`.
+/// The step inside any number of `fails`, `background`, `timed` and the like: of others that hold one step.
 pub(crate) fn innermost(step: &Step) -> &Step {
-    match step {
-        Step::Fails { step, .. } | Step::Background { step, .. } | Step::Timed { step, .. } => innermost(step),
-        step => step,
+    match step.inner()[..] {
+        [inner] => innermost(inner),
+        _ => step,
     }
 }
 

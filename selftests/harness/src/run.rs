@@ -2,11 +2,15 @@
 
 //! Runs scenarios: each case becomes a VM, its observation a verdict, and that a result.
 //!
-//! One after the other: two emulated machines at once would disturb each other's timing. Results are never cached.
+//! As many at once as the host has processors: an emulated machine uses one. Results come in the order of the cases, and are never
+//! cached.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -104,18 +108,54 @@ impl Runner {
         let mut writer = ktap::Writer::new(ktap)?;
         writer.plan(cases.len())?;
         let mut results = Vec::new();
-        for (index, (scenario, case)) in cases.iter().enumerate() {
-            let progress = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-            progress.set_message(format!("{}/{} {}", index + 1, cases.len(), scenario.case_id(case)));
-            progress.set_style(style());
-            progress.enable_steady_tick(Duration::from_millis(200));
-            let result = self.case(scenario, case);
-            progress.finish_and_clear();
-            let result = result?;
+        self.each(&cases, |result| {
             writer.case(&result)?;
             results.push(result);
-        }
+            Ok(())
+        })?;
         Ok(results)
+    }
+
+    /// Runs cases side by side, and hands over each result in its turn. The first error ends it, after what runs has ended.
+    fn each(
+        &self,
+        cases: &[(&Scenario, &Case)],
+        mut done: impl FnMut(CaseResult) -> Result<(), HarnessError>,
+    ) -> Result<(), HarnessError> {
+        let progress = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        progress.set_style(style());
+        progress.enable_steady_tick(Duration::from_millis(200));
+        let next = AtomicUsize::new(0);
+        let work = |results: mpsc::Sender<(usize, Result<CaseResult, HarnessError>)>| {
+            loop {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                let Some((scenario, case)) = cases.get(index) else { break };
+                progress.set_message(format!("{}/{} {}", index + 1, cases.len(), scenario.case_id(case)));
+                if results.send((index, self.case(scenario, case))).is_err() {
+                    break;
+                }
+            }
+        };
+        let outcome = thread::scope(|scope| {
+            let (sender, results) = mpsc::channel();
+            for _ in 0..thread::available_parallelism().map_or(1, usize::from).min(cases.len()) {
+                let sender = sender.clone();
+                scope.spawn(|| work(sender));
+            }
+            drop(sender);
+            let mut early = BTreeMap::new();
+            let mut turn = 0;
+            for (index, result) in results {
+                early.insert(index, result);
+                while let Some(result) = early.remove(&turn) {
+                    turn += 1;
+                    result.and_then(&mut done).inspect_err(|_| next.store(cases.len(), Ordering::Relaxed))?;
+                }
+            }
+            Ok(())
+        });
+        progress.finish_and_clear();
+        outcome
     }
 
     /// Runs a case as often as the scenario says, or until it is not good.

@@ -125,7 +125,7 @@ impl<'a> Device<'a> {
         let state = unsafe { (*self.vdev.as_ptr()).pci_saved_state };
 
         // SAFETY: Passed on from the caller.
-        if state.is_null() || unsafe { !self.is_quietable() } {
+        if state.is_null() || unsafe { !bindings::vfio_pci_core_intx_masks(self.vdev.as_ptr()) } {
             return Err(EOPNOTSUPP);
         }
         if self.has_vfs() {
@@ -144,23 +144,6 @@ impl<'a> Device<'a> {
         to_result(unsafe {
             bindings::pci_liveupdate_write_state(state, buffer.as_mut_ptr().cast(), buffer.len())
         })
-    }
-
-    /// Whether INTx can be masked in the device, as far as vfio-pci knows, if it has any.
-    ///
-    /// # Safety
-    ///
-    /// The device must be open, and the lock of its `dev_set` must be held.
-    unsafe fn is_quietable(self) -> bool {
-        // SAFETY: The registration keeps the PCI device. The pin is read once, when it is set up.
-        let pin = unsafe { (*self.as_pci()).pin };
-        let vdev = self.vdev.as_ptr();
-
-        pin == 0
-            // SAFETY: As for `reset_works`.
-            || unsafe { bindings::vfio_pci_core_device::pci_2_3_raw(vdev) }
-            // SAFETY: As for `reset_works`.
-            || unsafe { bindings::vfio_pci_core_device::nointx_raw(vdev) }
     }
 
     /// Takes over a device that the previous kernel handed over, as it is.

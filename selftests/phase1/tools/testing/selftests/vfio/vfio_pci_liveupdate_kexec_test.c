@@ -11,9 +11,13 @@
  *	scripts/cleanup.sh BDF
  *
  * Stage 1 opens and preserves the device and leaves a process behind that holds
- * it, and that keeps it busy until the kexec if the device may do DMA all the
- * time. Stage 2 takes the device over and checks that nothing happened to it.
+ * it, and that makes it copy memory until the kexec if the device may do DMA all
+ * the time. Stage 2 takes the device over and checks that nothing happened to it.
  * It can be made for several devices, in one call or in one call for each.
+ *
+ * If the kexec does not happen, kill that process before scripts/cleanup.sh, which
+ * waits for the device to be closed. Stage 1 prints its PID. What it has to say
+ * itself, such as why it ended, is in the kernel log.
  */
 
 #include <assert.h>
@@ -56,13 +60,10 @@ struct test_state {
 	u64 magic;
 	char iommu_mode[32];
 
-	/* Config space before the device was opened. */
-	u32 bars[PCI_STD_NUM_BARS];
-
 	/* Whether a reset is known to wipe the marker. */
 	bool marker_usable[NR_MARKERS];
 
-	/* Whether the device was kept busy, and how often it copied something. */
+	/* Whether the device copied memory until the kexec, and how often. */
 	bool dma;
 	u64 copies;
 };
@@ -73,6 +74,12 @@ struct test_device {
 	struct iommu *iommu;
 	struct vfio_pci_device *device;
 	struct dma_memfd mem;
+
+	/*
+	 * What stage 2 found before it bound the device. They need not be where
+	 * the previous kernel put them.
+	 */
+	u32 bars[PCI_STD_NUM_BARS];
 };
 
 static const char *iommu_mode_arg;
@@ -353,11 +360,8 @@ static void result_dma(struct test_device *test, const char *when)
 static void stage_1_setup(struct test_device *test, int luo_fd)
 {
 	char name[LIVEUPDATE_SESSION_NAME_LENGTH];
-	u32 bars[PCI_STD_NUM_BARS];
 	struct test_state *state;
 	int ret;
-
-	sysfs_bars(test, bars);
 
 	test->iommu = iommu_init(iommu_mode(test));
 	test->device = vfio_pci_device_init(test->bdf, test->iommu);
@@ -367,7 +371,6 @@ static void stage_1_setup(struct test_device *test, int luo_fd)
 	state->magic = STATE_MAGIC;
 	snprintf_assert(state->iommu_mode, sizeof(state->iommu_mode), "%s",
 			test->iommu->mode->name);
-	memcpy(state->bars, bars, sizeof(bars));
 
 	markers_try(test);
 
@@ -400,10 +403,19 @@ static void stage_1_setup(struct test_device *test, int luo_fd)
 	result(test, true, "the device is preserved");
 }
 
-/* Keep the devices busy until the kexec. Should one fail, all sessions go. */
-static void __noreturn keep_busy(struct test_device *tests, int nr_tests)
+/*
+ * Have the devices copy memory, again and again until the kexec. Should one fail,
+ * all sessions go.
+ *
+ * Each copy is of DMA_COPY_SIZE and is started from here, so there is at most one
+ * under way in each device when the CPUs stop, and often none. This is no stream
+ * of DMA that lasts until the next kernel runs. What it leaves behind is a device
+ * that may do DMA, with rings that are in use, stopped anywhere.
+ */
+static void __noreturn keep_copying(struct test_device *tests, int nr_tests)
 {
 	u8 seed = 0;
+	int ret;
 
 	for (;;) {
 		usleep(1000);
@@ -414,15 +426,17 @@ static void __noreturn keep_busy(struct test_device *tests, int nr_tests)
 			if (!state->dma)
 				continue;
 
-			if (dma_copy(tests[i].device, &tests[i].mem, seed++))
-				exit(EXIT_FAILURE);
+			ret = dma_copy(tests[i].device, &tests[i].mem, seed++);
+			if (ret)
+				VFIO_FAIL("%s: copy %lu failed: %s\n", tests[i].bdf,
+					  state->copies, strerror(-ret));
 
 			WRITE_ONCE(state->copies, state->copies + 1);
 		}
 	}
 }
 
-static bool is_busy(struct test_device *test)
+static bool is_copying(struct test_device *test)
 {
 	u64 copies = READ_ONCE(test_state(test)->copies);
 
@@ -438,17 +452,27 @@ static bool is_busy(struct test_device *test)
 
 static void stage_1(struct test_device *tests, int nr_tests, int luo_fd)
 {
+	int kmsg_fd;
+
 	for (int i = 0; i < nr_tests; i++)
 		stage_1_setup(&tests[i], luo_fd);
 
 	VFIO_ASSERT_EQ(close(luo_fd), 0);
 
-	if (!daemonize())
-		keep_busy(tests, nr_tests);
+	/* The child has no terminal. Should it end, the kernel log says why. */
+	kmsg_fd = open("/dev/kmsg", O_WRONLY);
+	VFIO_ASSERT_GE(kmsg_fd, 0, "open(/dev/kmsg) failed\n");
+
+	if (!daemonize()) {
+		dup2(kmsg_fd, STDERR_FILENO);
+		keep_copying(tests, nr_tests);
+	}
+
+	VFIO_ASSERT_EQ(close(kmsg_fd), 0);
 
 	for (int i = 0; i < nr_tests; i++) {
 		if (test_state(&tests[i])->dma)
-			result(&tests[i], is_busy(&tests[i]), "DMA goes on");
+			result(&tests[i], is_copying(&tests[i]), "DMA goes on");
 		else if (!tests[i].iommu->mode->noiommu)
 			skip(&tests[i], "DMA goes on: the device is behind an IOMMU");
 		else
@@ -480,7 +504,7 @@ static void result_group_refused(struct test_device *test)
 {
 	char *path = vfio_pci_get_group_path(test->bdf);
 
-	if (access(path, F_OK))
+	if (!path)
 		skip(test, "open of the group is refused: no groups");
 	else
 		result(test, open_is_refused(path), "open of the group is refused");
@@ -511,7 +535,7 @@ static void result_markers(struct test_device *test)
 	}
 }
 
-/* Take over a device that never stopped. */
+/* Take over a device that was never stopped. */
 static void result_resume(struct test_device *test)
 {
 	struct test_state *state = test_state(test);
@@ -585,22 +609,11 @@ static void stage_2_take_over(struct test_device *test, int luo_fd)
 				   name, strerror(-test->session_fd));
 
 	test->iommu = iommu_init(iommu_mode(test));
+	sysfs_bars(test, test->bars);
 	result_command(test, test->iommu->mode->noiommu, "before bind");
 
 	result(test, luo_session_finish(test->session_fd) == -EBUSY,
 	       "finish before retrieve is refused");
-
-	fd = luo_session_retrieve_fd(test->session_fd, MEMORY_TOKEN);
-	if (fd < 0)
-		ksft_exit_fail_msg("%s: Failed to retrieve the memory: %s\n",
-				   test->bdf, strerror(-fd));
-
-	dma_memfd_adopt(&test->mem, fd);
-	state = test_state(test);
-	result(test, state->magic == STATE_MAGIC, "the memory is retrieved");
-	if (strcmp(state->iommu_mode, test->iommu->mode->name))
-		ksft_exit_fail_msg("%s: Stage 1 was in IOMMU mode %s, this is %s\n",
-				   test->bdf, state->iommu_mode, test->iommu->mode->name);
 
 	fd = luo_session_retrieve_fd(test->session_fd, DEVICE_TOKEN);
 	if (fd < 0)
@@ -613,8 +626,22 @@ static void stage_2_take_over(struct test_device *test, int luo_fd)
 	       "finish before bind is refused");
 
 	test->device = vfio_pci_device_init_fd(test->bdf, test->iommu, fd);
-	dma_memfd_map(&test->mem, test->iommu);
 	result(test, true, "the device is bound");
+
+	/* From the time when it is retrieved until it is mapped it may move. */
+	fd = luo_session_retrieve_fd(test->session_fd, MEMORY_TOKEN);
+	if (fd < 0)
+		ksft_exit_fail_msg("%s: Failed to retrieve the memory: %s\n",
+				   test->bdf, strerror(-fd));
+
+	dma_memfd_adopt(&test->mem, fd);
+	dma_memfd_map(&test->mem, test->iommu);
+
+	state = test_state(test);
+	result(test, state->magic == STATE_MAGIC, "the memory is retrieved");
+	if (strcmp(state->iommu_mode, test->iommu->mode->name))
+		ksft_exit_fail_msg("%s: Stage 1 was in IOMMU mode %s, this is %s\n",
+				   test->bdf, state->iommu_mode, test->iommu->mode->name);
 
 	result_command(test, test->iommu->mode->noiommu, "after bind");
 	result_markers(test);
@@ -651,7 +678,7 @@ static void stage_2_use(struct test_device *test)
 
 	master = sysfs_command(test) & PCI_COMMAND_MASTER;
 	sysfs_bars(test, bars);
-	result(test, !master && !memcmp(bars, saved.bars, sizeof(bars)),
+	result(test, !master && !memcmp(bars, test->bars, sizeof(bars)),
 	       "the last close restores config space");
 
 	test->device = vfio_pci_device_init(test->bdf, test->iommu);

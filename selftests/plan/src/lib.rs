@@ -17,6 +17,7 @@ mod frame;
 mod host;
 mod igb;
 mod program;
+pub mod ring;
 mod stage;
 mod step;
 

@@ -29,6 +29,10 @@ pub(crate) fn describe(step: &Step) -> String {
         }
         Step::Host { action: HostAction::Plug { device } } => format!("have the host plug {device}"),
         Step::Host { action: HostAction::Unplug { device } } => format!("have the host unplug {device}"),
+        Step::Host { action: HostAction::BusMaster { device, on } } => {
+            format!("have the host switch bus mastering of {device} {}", if *on { "on" } else { "off" })
+        }
+        Step::Host { action: HostAction::Reset { device } } => format!("have the host reset {device}"),
         Step::Host { action: HostAction::Tamper(tamper) } => {
             format!("have the host make {} edits to the hand-over", tamper.edits.len())
         }

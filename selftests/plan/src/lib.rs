@@ -21,6 +21,7 @@ mod interrupt;
 mod nesting;
 mod process;
 mod program;
+pub mod ring;
 mod stage;
 mod step;
 mod usage;

@@ -15,8 +15,8 @@ use crate::topology::{Firmware, Iommu, PlaceKind, Topology};
 pub struct Machine<'a> {
     /// IOMMU, CPUs and devices.
     pub topology: &'a Topology,
-    /// Instead of the topology's memory.
-    pub memory: Option<&'a str>,
+    /// Its memory, in QEMU's notation.
+    pub memory: &'a str,
     /// The first kernel.
     pub kernel: &'a Utf8Path,
     /// The initramfs.
@@ -79,7 +79,7 @@ pub fn arguments(machine: &Machine<'_>, channels: &Channels) -> Vec<String> {
     add("-no-user-config", "");
     add("-no-reboot", "");
     add("-display", "none");
-    let memory = machine.memory.unwrap_or(&topology.memory);
+    let memory = machine.memory;
     if let Some(file) = machine.memory_file {
         add("-object", &format!("memory-backend-file,id=ram,size={memory},mem-path={},share=on", escape(file)));
         add("-M", "q35,kernel-irqchip=split,memory-backend=ram");
@@ -178,7 +178,8 @@ mod tests {
 
     fn line_of(topology: &Topology, exact: bool, memory_file: Option<&Utf8Path>) -> String {
         let (kernel, initrd) = (Utf8Path::new("bz"), Utf8Path::new("a,b"));
-        let machine = Machine { topology, memory: None, memory_file, kernel, initrd, append: "APPEND", exact };
+        let memory = &topology.memory;
+        let machine = Machine { topology, memory, memory_file, kernel, initrd, append: "APPEND", exact };
         arguments(&machine, &Channels::below(Utf8Path::new("t"))).join(" ")
     }
 

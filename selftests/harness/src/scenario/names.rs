@@ -124,6 +124,9 @@ fn used(step: &Step) -> Vec<&str> {
         | Step::Mark { .. }
         | Step::KexecLoad { .. }
         | Step::KexecUnload
+        | Step::Kmemleak
+        | Step::LoadModule { .. }
+        | Step::UnloadModule { .. }
         | Step::KexecReboot
         | Step::Run(_) => Vec::new(),
     }

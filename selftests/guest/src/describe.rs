@@ -36,6 +36,10 @@ pub(crate) fn describe(step: &Step) -> String {
         Step::Host { action: HostAction::Tamper(tamper) } => {
             format!("have the host make {} edits to the hand-over", tamper.edits.len())
         }
+        Step::LoadModule { module, params } if params.is_empty() => format!("load module {module}"),
+        Step::LoadModule { module, params } => format!("load module {module} with {params}"),
+        Step::UnloadModule { module } => format!("unload module {module}"),
+        Step::Kmemleak => "look for lost memory".into(),
         Step::OpenCdev { device, fd } => format!("open the vfio cdev of {device} as {fd}"),
         Step::Open { path, fd } => format!("open {path} as {fd}"),
         Step::WriteFd { fd, text } => format!("write {text:?} to {fd}"),

@@ -156,7 +156,7 @@ pub(crate) fn main_of_worker(mut args: impl Iterator<Item = String>) -> Option<R
 }
 
 fn work(plan: &Plan, args: impl Iterator<Item = String>) -> Result<(), Failure> {
-    let runner = Runner::new(plan);
+    let runner = Runner::new(plan, init::this_hop()?);
     for arg in args {
         let (name, number) = arg.split_once('=').ok_or_else(|| Failure::new(format!("argument {arg:?}")))?;
         runner.names.add(name, inherited(number)?);

@@ -22,6 +22,7 @@ use crate::describe::describe;
 use crate::kmsg;
 use crate::steps::Runner;
 use crate::sys;
+use crate::wait;
 
 /// Where events go.
 pub(crate) trait Report {
@@ -41,7 +42,8 @@ pub(crate) fn execute(plan: &Plan, hop: u32, report: &mut impl Report) {
     if let Some(index) = misplaced_jump(&stage.steps) {
         return refuse(hop, &format!("step {index}: kexec-reboot must be the last step of its stage"), report);
     }
-    let runner = Runner::new(plan);
+    wait::be_patient(plan.slowness);
+    let runner = Runner::new(plan, hop);
     for (index, step) in stage.steps.iter().enumerate() {
         let outcome = match step {
             Step::KexecReboot => {

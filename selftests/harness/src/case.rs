@@ -9,6 +9,7 @@ use plan::{
 
 use crate::cmdline::kernel_parameters;
 use crate::error::HarnessError;
+use crate::needs::Needs;
 use crate::scenario::{Case, Kind, ROLES, Scenario, innermost};
 use crate::topology::{BridgeModel, Iommu, Model, PlaceKind, Topologies, Topology};
 use crate::witness::{Limits, Task};
@@ -18,8 +19,8 @@ use crate::witness::{Limits, Task};
 pub struct Job<'a> {
     /// The machine.
     pub topology: &'a Topology,
-    /// Memory instead of the topology's.
-    pub memory: Option<&'a str>,
+    /// Its memory, in QEMU's notation.
+    pub memory: String,
     /// What the guest does.
     pub plan: Plan,
     /// The first kernel's command line.
@@ -51,9 +52,10 @@ impl<'a> Job<'a> {
         case: &'a Case,
         variant: Variant,
         topologies: &'a Topologies,
+        needs: &Needs,
     ) -> Result<Self, HarnessError> {
         let topology = scenario.topology(case, topologies)?;
-        let stages = stages(scenario, case, variant);
+        let mut stages = stages(scenario, case, variant);
         let devices = topology.plan_devices();
         let key = if case.stages.is_some() { "cases" } else { "stages" };
         for name in stages.iter().flat_map(devices_of) {
@@ -78,23 +80,28 @@ impl<'a> Job<'a> {
             return Err(scenario.mistake(("cases", &case.topology), message, "measure without them").into());
         }
         let kunit = if matches!(scenario.kind, Kind::Kunit(_)) { "kunit.enable=1" } else { "" };
-        let append = kernel_parameters(topology.iommu, exact, &[kunit, &scenario.cmdline, &case.cmdline]);
+        let extra = [kunit, &needs.cmdline, &scenario.cmdline, &case.cmdline];
+        let append = kernel_parameters(topology.iommu, exact, &extra);
         let kernels = loaded(&stages);
         let witness = scenario.witness.map(|limits| task(limits, &stages)).transpose().map_err(|fd| {
             let message = format!("case `{}`: which device is `{fd}`, that is to be witnessed?", case.name);
             scenario.mistake((key, fd), message, "open it with `open-cdev` in the same stage")
         })?;
         let tampers = actions(&stages).any(|action| matches!(action, HostAction::Tamper(_)));
-        let plan = Plan { name: scenario.case_id(case), devices, kernels, stages };
-        Ok(Self {
-            topology,
-            memory: scenario.memory.as_deref(),
-            plan,
-            append,
-            exact,
-            shares_memory: tampers || witness.is_some(),
-            witness,
-        })
+        if needs.kmemleak {
+            stages.iter_mut().for_each(look_for_leaks);
+        }
+        let plan = Plan { name: scenario.case_id(case), devices, kernels, slowness: needs.slowness, stages };
+        let memory = needs.memory(scenario.memory.as_ref().unwrap_or(&topology.memory)).to_owned();
+        Ok(Self { topology, memory, plan, append, exact, shares_memory: tampers || witness.is_some(), witness })
+    }
+}
+
+/// Has a stage look for leaks when it has done everything else but the jump.
+fn look_for_leaks(stage: &mut Stage) {
+    let end = stage.steps.len() - usize::from(stage.steps.last() == Some(&Step::KexecReboot));
+    if stage.steps[..end].last() != Some(&Step::Kmemleak) {
+        stage.steps.insert(end, Step::Kmemleak);
     }
 }
 
@@ -267,25 +274,49 @@ stages:
     #[test]
     fn everything_comes_together() {
         let (scenario, topologies) = load(SCENARIO);
-        let job = Job::new(&scenario, &scenario.cases[0], Variant::Stages, &topologies).unwrap();
+        let job = Job::new(&scenario, &scenario.cases[0], Variant::Stages, &topologies, &Needs::default()).unwrap();
         assert_eq!(job.plan.kernels, ["incoming"], "what is not loaded is not packed");
         assert_eq!(job.plan.devices["dut"], ["03.0", "00.0"]);
         assert!(job.append.ends_with("phasectl.hop=0 of-scenario of-case"), "{}", job.append);
-        assert_eq!((job.memory, job.exact), (Some("3G"), false));
+        assert_eq!((job.memory.as_str(), job.exact), ("3G", false));
+    }
+
+    #[test]
+    fn a_machine_has_what_its_kernels_need() {
+        let (scenario, topologies) = load(SCENARIO);
+        let needs = |text: &str| serde_json::from_str::<Needs>(text).unwrap();
+        let job = |scenario: &Scenario, needs: &Needs| {
+            let job = Job::new(scenario, &scenario.cases[0], Variant::Stages, &topologies, needs).unwrap();
+            (job.memory, job.append, job.plan)
+        };
+        let (memory, append, plan) = job(&scenario, &needs(r#"{"memory":"4G","cmdline":"of-kernel","slowness":6}"#));
+        assert_eq!((memory.as_str(), plan.slowness), ("4G", 6));
+        assert!(append.ends_with("phasectl.hop=0 of-kernel of-scenario of-case"), "{append}");
+        let count = |plan: &Plan| plan.stages.iter().map(|stage| stage.steps.len()).collect::<Vec<_>>();
+        assert_eq!(count(&plan), [3, 0]);
+
+        let leaks = needs(r#"{"memory":"2G","kmemleak":true}"#);
+        let (memory, _, plan) = job(&scenario, &leaks);
+        assert_eq!((memory.as_str(), count(&plan)), ("3G", vec![4, 1]));
+        assert_eq!(plan.stages[0].steps[2..], [Step::Kmemleak, Step::KexecReboot]);
+        let (scenario, _) = load(&SCENARIO.replace("steps: []", "steps: [kmemleak]"));
+        assert_eq!(count(&job(&scenario, &leaks).2), [4, 1], "once is enough");
     }
 
     #[test]
     fn kunit_boots_once_with_tests_enabled() {
         let (scenario, topologies) =
             load("title: t\nrows: ['1']\ncases: [{ name: a, topology: none }]\nkunit: { suites: [x] }\n");
-        let job = Job::new(&scenario, &scenario.cases[0], Variant::Stages, &topologies).unwrap();
+        let job = Job::new(&scenario, &scenario.cases[0], Variant::Stages, &topologies, &Needs::default()).unwrap();
         assert!(job.append.contains("kunit.enable=1"));
         assert_eq!(job.plan.stages, [Stage::default()]);
     }
 
     fn error(from: &str, to: &str) -> String {
         let (scenario, topologies) = load(&SCENARIO.replace(from, to));
-        Job::new(&scenario, &scenario.cases[0], Variant::Stages, &topologies).unwrap_err().to_string()
+        Job::new(&scenario, &scenario.cases[0], Variant::Stages, &topologies, &Needs::default())
+            .unwrap_err()
+            .to_string()
     }
 
     #[test]
@@ -319,7 +350,7 @@ stages:
         let elsewhere = |topology: &str, step: &str| {
             let text = SCENARIO.replace("topology: legacy", &format!("topology: {topology}"));
             let (scenario, topologies) = load(&text.replace("{ unbind: { device: dut } }", step));
-            Job::new(&scenario, &scenario.cases[0], Variant::Stages, &topologies)
+            Job::new(&scenario, &scenario.cases[0], Variant::Stages, &topologies, &Needs::default())
                 .map(|job| job.shares_memory)
                 .map_err(|e| e.to_string())
         };
@@ -359,13 +390,13 @@ stages:
             text.replace("{ unbind: { device: dut } }", steps) + "witness: { gap: 7 }\n"
         };
         let (scenario, topologies) = load(&text(&format!("{open}, {receive}")));
-        let job = Job::new(&scenario, &scenario.cases[0], Variant::Stages, &topologies).unwrap();
+        let job = Job::new(&scenario, &scenario.cases[0], Variant::Stages, &topologies, &Needs::default()).unwrap();
         let devices = [("f".to_owned(), "dut".to_owned())].into();
         assert_eq!(job.witness, Some(Task { limits: Limits { gap: 7, ..Limits::default() }, devices, jumps: 1 }));
         assert!(job.shares_memory);
         let (scenario, topologies) =
             load(&text(&format!("{}, {receive}", open.replace("open-cdev: { device: dut", "open: { path: /dev/x"))));
-        insta::assert_snapshot!(Job::new(&scenario, &scenario.cases[0], Variant::Stages, &topologies).unwrap_err(), @r"
+        insta::assert_snapshot!(Job::new(&scenario, &scenario.cases[0], Variant::Stages, &topologies, &Needs::default()).unwrap_err(), @r"
         selftests/scenarios/p/s.yaml:8:41: case `a`: which device is `f`, that is to be witnessed?
           fix: open it with `open-cdev` in the same stage
         ");
@@ -377,7 +408,7 @@ stages:
             |action: &str| SCENARIO.replacen("kexec-reboot]", &format!("kexec-reboot]\n    between: [{action}]"), 1);
         let job = |text: &str| {
             let (scenario, topologies) = load(text);
-            let job = Job::new(&scenario, &scenario.cases[0], Variant::Stages, &topologies);
+            let job = Job::new(&scenario, &scenario.cases[0], Variant::Stages, &topologies, &Needs::default());
             job.map(|job| job.shares_memory).map_err(|error| error.to_string())
         };
         assert_eq!(job(&between("{ tamper: { edits: [{ at: header, offset: 0, width: 4, set: 3 }] } }")), Ok(true));
@@ -393,7 +424,7 @@ stages:
             .replace("topology: legacy", "topology: frames-legacy");
         let baseline = text.split_once("stages:").unwrap().1;
         let (scenario, topologies) = load(&format!("{text}blackout:\n  to: m\n  baseline: {baseline}"));
-        let job = Job::new(&scenario, &scenario.cases[0], Variant::Stages, &topologies);
+        let job = Job::new(&scenario, &scenario.cases[0], Variant::Stages, &topologies, &Needs::default());
         insta::assert_snapshot!(job.unwrap_err(), @r"
         selftests/scenarios/p/s.yaml:4:30: case `a`: frames and host actions disturb what is measured
           fix: measure without them

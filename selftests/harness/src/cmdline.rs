@@ -15,8 +15,8 @@ use crate::topology::{Firmware, Iommu, PlaceKind, Topology};
 pub struct Machine<'a> {
     /// IOMMU, CPUs and devices.
     pub topology: &'a Topology,
-    /// Instead of the topology's memory.
-    pub memory: Option<&'a str>,
+    /// Its memory, in QEMU's notation.
+    pub memory: &'a str,
     /// The first kernel.
     pub kernel: &'a Utf8Path,
     /// The initramfs.
@@ -81,7 +81,7 @@ pub fn arguments(machine: &Machine<'_>, channels: &Channels) -> Vec<String> {
     add("-no-user-config", "");
     add("-no-reboot", "");
     add("-display", "none");
-    let memory = machine.memory.unwrap_or(&topology.memory);
+    let memory = machine.memory;
     if let Some(file) = machine.memory_file {
         add("-object", &format!("memory-backend-file,id=ram,size={memory},mem-path={},share=on", escape(file)));
         add("-M", "q35,kernel-irqchip=split,memory-backend=ram");
@@ -185,8 +185,9 @@ mod tests {
 
     fn line_of(topology: &Topology, exact: bool, memory_file: Option<&Utf8Path>) -> String {
         let (kernel, initrd) = (Utf8Path::new("bz"), Utf8Path::new("a,b"));
+        let memory = &topology.memory;
         let machine =
-            Machine { topology, memory: None, memory_file, kernel, initrd, append: "APPEND", witnessed: false, exact };
+            Machine { topology, memory, memory_file, kernel, initrd, append: "APPEND", witnessed: false, exact };
         arguments(&machine, &Channels::below(Utf8Path::new("t"))).join(" ")
     }
 
@@ -283,7 +284,7 @@ devices:
         let (kernel, initrd) = (Utf8Path::new("bz"), Utf8Path::new("i"));
         let machine = Machine {
             topology: &topology,
-            memory: None,
+            memory: &topology.memory,
             memory_file: None,
             kernel,
             initrd,

@@ -106,6 +106,18 @@ pub enum HarnessError {
         /// What there is.
         known: String,
     },
+    /// A module that a scenario loads is not among those of the kernel that runs then.
+    #[error(
+        "{case} loads the module `{module}`, which its kernel does not have\n  fix: name one of: {known}; `kernels:` names a variant that has modules, such as `current+modules`"
+    )]
+    NoModule {
+        /// The case's id.
+        case: String,
+        /// What it wants.
+        module: String,
+        /// What there is.
+        known: String,
+    },
     /// QEMU cannot be started at all.
     #[error("cannot start {qemu}: {source}; `phasectl setup` installs QEMU")]
     NoQemu {

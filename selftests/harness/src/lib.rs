@@ -30,6 +30,8 @@ pub mod junit;
 pub mod ktap;
 pub mod measure;
 pub mod memory;
+pub mod modules;
+pub mod needs;
 pub mod newc;
 pub mod observe;
 mod physical;

@@ -23,15 +23,17 @@ use crate::cmdline::{Channels, Machine, arguments};
 use crate::error::{HarnessError, io};
 use crate::exact::Twice;
 use crate::filter::Filter;
-use crate::guest::{initramfs, plan_json};
+use crate::guest::{Contents, initramfs, plan_json};
 use crate::ktap;
 use crate::measure;
 use crate::memory::MemoryFile;
+use crate::modules;
+use crate::needs::Needs;
 use crate::observe::Observation;
 use crate::programs;
 use crate::report::{Blackout, CaseResult, Spans, StepResult, Witnessed};
 use crate::rundir::RunDir;
-use crate::scenario::{Case, Kind, Scenario};
+use crate::scenario::{Case, Kind, ROLES, Scenario};
 use crate::symbols::Symbols;
 use crate::topology::Topologies;
 use crate::verdict::{Class, Verdict, judge, unmet};
@@ -48,6 +50,10 @@ pub struct KernelFiles {
     pub bzimage: Utf8PathBuf,
     /// For names in hang reports.
     pub system_map: Option<Utf8PathBuf>,
+    /// The directory of its modules, if it has any.
+    pub modules: Option<Utf8PathBuf>,
+    /// What it asks of the machine.
+    pub needs: Needs,
 }
 
 /// Everything that runs need.
@@ -102,13 +108,9 @@ impl Runner {
         cases.sort_by_key(|(scenario, _)| scenario.witness.is_some());
         for (scenario, case) in &cases {
             for variant in [Variant::Stages, Variant::Baseline] {
-                let job = Job::new(scenario, case, variant, &self.topologies)?;
+                let job = self.job(scenario, case, variant)?;
                 programs::read(&job.plan, self.programs.as_deref())?;
-            }
-        }
-        for (scenario, _) in &cases {
-            for name in scenario.kernel_names() {
-                self.kernel(scenario, name)?;
+                modules::read(&job.plan, |role| self.in_role(scenario, role))?;
             }
         }
         let mut writer = ktap::Writer::new(ktap)?;
@@ -227,26 +229,29 @@ impl Runner {
         variant: Variant,
         log_dir: &Utf8Path,
     ) -> Result<Outcome, HarnessError> {
-        let job = Job::new(scenario, case, variant, &self.topologies)?;
-        let outgoing = self.kernel(scenario, &scenario.kernels.outgoing)?;
-        let incoming = || self.kernel(scenario, &scenario.kernels.incoming);
+        let job = self.job(scenario, case, variant)?;
+        let outgoing = self.in_role(scenario, ROLES[0])?;
+        let incoming = || self.in_role(scenario, ROLES[1]);
         fresh_directory(log_dir)?;
         let run_dir = RunDir::new()?;
         let mut kernels = Vec::new();
         for role in &job.plan.kernels {
-            let files = if role == "outgoing" { outgoing } else { incoming()? };
-            kernels.push((role.clone(), read(&files.bzimage)?));
+            kernels.push((role.clone(), read(&self.in_role(scenario, role)?.bzimage)?));
         }
-        let programs = programs::read(&job.plan, self.programs.as_deref())?;
+        let contents = Contents {
+            plan_bytes: self.plan_bytes(scenario, case)?,
+            kernels,
+            modules: modules::read(&job.plan, |role| self.in_role(scenario, role))?,
+            programs: programs::read(&job.plan, self.programs.as_deref())?,
+        };
         let initrd = run_dir.path().join("initramfs");
-        let archive = initramfs(read(&self.init)?, &job.plan, self.plan_bytes(scenario, case)?, kernels, programs)?;
+        let archive = initramfs(read(&self.init)?, &job.plan, contents)?;
         fs::write(&initrd, archive).map_err(io("write", &initrd))?;
         let channels = Channels::below(run_dir.path());
-        let size = job.memory.unwrap_or(&job.topology.memory);
-        let memory = job.shares_memory.then(|| MemoryFile::new(size, run_dir.path())).transpose()?;
+        let memory = job.shares_memory.then(|| MemoryFile::new(&job.memory, run_dir.path())).transpose()?;
         let machine = Machine {
             topology: job.topology,
-            memory: job.memory,
+            memory: &job.memory,
             memory_file: memory.as_ref().map(MemoryFile::path),
             kernel: &outgoing.bzimage,
             initrd: &initrd,
@@ -265,8 +270,8 @@ impl Runner {
             args: arguments(&machine, &channels),
             channels,
             log_dir,
-            wall: scenario.wall,
-            stall: scenario.stall,
+            wall: scenario.wall * job.plan.slowness,
+            stall: scenario.stall * job.plan.slowness,
             symbols: symbols.collect::<Result<_, _>>()?,
             topology: job.topology,
             memory_file: memory.as_ref().map(|memory| memory.path().to_owned()),
@@ -283,16 +288,26 @@ impl Runner {
     fn plan_bytes(&self, scenario: &Scenario, case: &Case) -> Result<usize, HarnessError> {
         let mut largest = 0;
         for variant in [Variant::Stages, Variant::Baseline] {
-            let job = Job::new(scenario, case, variant, &self.topologies)?;
+            let job = self.job(scenario, case, variant)?;
             largest = largest.max(plan_json(&job.plan)?.len());
         }
         Ok(largest)
     }
 
-    fn kernel(&self, scenario: &Scenario, name: &str) -> Result<&KernelFiles, HarnessError> {
+    fn job<'a>(&'a self, scenario: &'a Scenario, case: &'a Case, variant: Variant) -> Result<Job<'a>, HarnessError> {
+        let mut needs = self.in_role(scenario, ROLES[0])?.needs.clone();
+        if !matches!(scenario.kind, Kind::Kunit(_)) {
+            needs = needs.and(&self.in_role(scenario, ROLES[1])?.needs);
+        }
+        Job::new(scenario, case, variant, &self.topologies, &needs)
+    }
+
+    /// The kernel that a scenario has in a [role](ROLES).
+    fn in_role(&self, scenario: &Scenario, role: &str) -> Result<&KernelFiles, HarnessError> {
+        let name = if role == ROLES[0] { &scenario.kernels.outgoing } else { &scenario.kernels.incoming };
         self.kernels.get(name).ok_or_else(|| HarnessError::NoKernel {
             scenario: scenario.id.clone(),
-            kernel: name.to_owned(),
+            kernel: name.clone(),
             known: self.kernels.keys().map(String::as_str).collect::<Vec<_>>().join(", "),
         })
     }

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use camino::{Utf8Path, Utf8PathBuf};
 use harness::HarnessError;
 use harness::filter::Filter;
+use harness::needs::Needs;
 use harness::report::CaseResult;
 use harness::run::{KernelFiles, Runner};
 use harness::scenario::Scenario;
@@ -78,7 +79,12 @@ impl Lab {
         fs::create_dir_all(&directory).unwrap();
         fs::write(directory.join("session.yaml"), scenario).unwrap();
         let checkout = Utf8Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
-        let kernel = KernelFiles { bzimage: self.path("bzImage"), system_map: Some(self.path("System.map")) };
+        let kernel = KernelFiles {
+            bzimage: self.path("bzImage"),
+            system_map: Some(self.path("System.map")),
+            modules: None,
+            needs: Needs::default(),
+        };
         let runner = Runner {
             qemu: self.path("qemu"),
             init: self.path("init"),

@@ -20,7 +20,7 @@
 //! cases:                          # the same stages, on several machines
 //!   - { name: legacy, topology: legacy }
 //!   - { name: virtio, topology: virtio-net-legacy, rows: ["1.3"] }   # optional: rows, cmdline, stages and expect of its own
-//! kernels: { outgoing: current, incoming: current }   # optional; names that the caller resolves
+//! kernels: { outgoing: current, incoming: current }   # optional; names that the caller resolves, see below
 //! cmdline: "pci=nomsi"            # optional; added to the first kernel's, and inherited
 //! memory: 2G                      # optional; instead of the topology's
 //! stages:
@@ -48,6 +48,12 @@
 //! repeat: 1                       # optional; every repetition must be good
 //! slow: true                      # optional; left out by `phasectl test --quick`, and so by a `cargo ci` that is not `--full`
 //! ```
+//!
+//! A kernel is `current` (what is being tested), `gate-off` (the same with the gates of its phase off), `base` (no patch), or a phase
+//! or patch by its name. `current+modules` is the same kernel configured as a variant, here as `modules`: [`Variants`] has their
+//! names. Others are of the variant that the command line names (`phasectl test --variant debug`), or configured as usual.
+//!
+//! [`Variants`]: crate::needs::Variants
 
 mod check;
 mod names;
@@ -72,7 +78,7 @@ use crate::witness::Limits;
 pub const DIRECTORY: &str = "selftests/scenarios";
 
 /// Names that `kexec-load` may use.
-pub const ROLES: [&str; 2] = ["outgoing", "incoming"];
+pub use plan::ROLES;
 
 /// A scenario that was read and checked.
 #[derive(Clone, Debug)]
@@ -333,6 +339,11 @@ impl Scenario {
         Diagnostic::new(&self.path, message, fix).at(line).column(column)
     }
 
+    /// Whether it names the variant of any of its kernels.
+    pub fn names_variant(&self) -> bool {
+        self.kernel_names().into_iter().any(|name| variant_of(name).1.is_some())
+    }
+
     /// The names of the kernels that it needs.
     pub fn kernel_names(&self) -> Vec<&str> {
         let mut names = vec![self.kernels.outgoing.as_str()];
@@ -351,6 +362,11 @@ impl Scenario {
     pub fn case_id(&self, case: &Case) -> String {
         format!("{}/{}", self.id, case.name)
     }
+}
+
+/// The name of a kernel without its variant, and the variant if it names one: `current+modules`.
+pub fn variant_of(kernel: &str) -> (&str, Option<&str>) {
+    kernel.split_once('+').map_or((kernel, None), |(name, variant)| (name, Some(variant)))
 }
 
 fn read(source: &dyn Source, id: &str) -> stg_core::Result<Scenario> {

@@ -27,7 +27,7 @@ fn plan() -> Plan {
     ];
     let second = vec![Step::RetrieveSession { session: "s".into() }, Step::Mark { name: "m".into() }];
     let stages = vec![Stage { steps: first, between: Vec::new() }, Stage { steps: second, between: Vec::new() }];
-    Plan { name: "t".into(), devices: BTreeMap::new(), kernels: vec!["incoming".into()], stages }
+    Plan { name: "t".into(), devices: BTreeMap::new(), kernels: vec!["incoming".into()], slowness: 1, stages }
 }
 
 fn boot(hop: u32) -> Event {
@@ -203,6 +203,13 @@ fn oops_despite_pass() {
         "BUG: KASAN: use-after-free in x",
         "UBSAN: array-index-out-of-bounds in x",
         "unreferenced object 0xffff (size 8):",
+        "kmemleak: 2 new suspected memory leaks (see /sys/kernel/debug/kmemleak)",
+        "kmemleak: Kernel memory leak detector disabled",
+        "BUG kmalloc-64 (Tainted: G    B): Poison overwritten",
+        "INFO: trying to register non-static key.",
+        "[ BUG: Invalid wait context ]",
+        "WARNING: possible irq lock inversion dependency detected",
+        "rcu: INFO: rcu_preempt self-detected stall on CPU",
         "WARNING: possible circular locking dependency detected",
         "BUG: sleeping function called from invalid context",
     ] {

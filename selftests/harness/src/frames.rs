@@ -6,6 +6,8 @@
 //! it: before the card is plugged in, and while it takes no frames, the numbers stand still. QEMU keeps a few frames for a card
 //! that is not yet up, and delivers them late; so count from those that were sent after the link was up.
 //!
+//! Where DMA is [witnessed](crate::witness), that does the sending.
+//!
 //! What was sent is written to `frames-<device>.csv` among the run's logs: number and time, in ns since QEMU was started.
 
 use std::fs::File;

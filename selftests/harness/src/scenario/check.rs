@@ -205,6 +205,13 @@ pub(super) fn actions(stages: &[Stage], of: &str) -> Result<(), WrongAt> {
             let what = format!("`{of}`: `between` in stage {index}, which no kernel follows");
             return Err(("between".into(), what, "put it into the stage whose kernel jumps".into()));
         }
+        if stage.between.iter().any(|action| matches!(action, HostAction::BusMaster { on: true, .. })) {
+            let what = format!(
+                "`{of}`: `bus-master` on between stages {index} and {}: a device that waits for it has lost its ring when the VM stands still",
+                index + 1
+            );
+            return Err(("between".into(), what, "allow it in a `host` step of the next stage".into()));
+        }
         for edit in stage.between.iter().flat_map(edits) {
             sensible(edit).map_err(|(what, fix)| {
                 ("tamper".to_owned(), format!("`{of}`: tamper between stages {index} and {}: {what}", index + 1), fix)

@@ -377,6 +377,19 @@ fn what_is_done_between_kernels_must_make_sense() {
 }
 
 #[test]
+fn bus_mastering_is_given_back_while_the_vm_runs() {
+    let between = |on: bool| {
+        let action = format!("between: [{{ bus-master: {{ device: dut, on: {on} }} }}]");
+        load(&format!("{HEAD}{}", STAGES.replace("kexec-reboot]", &format!("kexec-reboot]\n    {action}"))))
+    };
+    between(false).unwrap();
+    insta::assert_snapshot!(between(true).unwrap_err(), @r"
+    selftests/scenarios/phase1/s.yaml:6:5: `stages`: `bus-master` on between stages 0 and 1: a device that waits for it has lost its ring when the VM stands still
+      fix: allow it in a `host` step of the next stage
+    ");
+}
+
+#[test]
 fn mistakes_of_all_files_are_reported_together() {
     let good = format!("{HEAD}{STAGES}");
     let files = Files::of(&[

@@ -101,6 +101,9 @@ pub fn supervise(request: &Request<'_>) -> Result<Observation, HarnessError> {
     channels.extend(accept(&listener, &mut qemu, request)?.map(|qmp| (Channel::Qmp, qmp)));
 
     let notebook = observer.as_ref().map(Observer::notebook);
+    if let Some(notebook) = &notebook {
+        notebook.qemu(qemu.id());
+    }
     let mut watch = Watch::new(started, channels, logs, notebook, request.between.len().saturating_sub(1));
     let mut host = Host::new(request);
     let end = wait(request, &mut qemu, &mut watch, &mut host)?;

@@ -46,6 +46,11 @@ impl Qemu {
         Ok(Self { child, path: path.to_owned(), end: None })
     }
 
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// How it ended, if it did.
     pub(crate) fn ended(&mut self) -> Result<Option<End>, HarnessError> {
         if self.end.is_none()

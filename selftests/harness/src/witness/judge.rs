@@ -5,7 +5,7 @@
 use super::{Device, Frame, Landed, Look, Record, What};
 use crate::report::{Crossing, Witnessed};
 
-/// How long nobody may send frames, in nanoseconds.
+/// How long QEMU may run while nobody sends frames, in nanoseconds.
 const BLIND: u64 = 1_000_000_000;
 
 /// The outcome.
@@ -46,14 +46,18 @@ pub(crate) fn judge(record: &Record) -> Finding {
     }
 }
 
-/// A time in which nobody sent anything, if there was one: what is shorter than it would not have been noticed.
+/// A time in which nobody sent anything and QEMU ran, if there was one: what is shorter than it would not have been noticed.
 fn blind(record: &Record, end: u64) -> Option<String> {
     let start = record.devices.iter().filter_map(|device| device.since).min()?;
     let ticks = record.ticks.iter().copied().filter(|tick| (start..=end).contains(tick));
     let times: Vec<u64> = [start].into_iter().chain(ticks).chain([end]).collect();
-    let pause = times.windows(2).find(|pair| pair[1].saturating_sub(pair[0]) > BLIND)?;
-    let ms = (pause[1] - pause[0]) / 1_000_000;
-    Some(format!("nobody sent frames for {ms} ms from {} on, so nothing is known of that time", seconds(pause[0])))
+    let pauses = times.windows(2).map(|pair| (pair[0], pair[1])).filter(|(from, to)| to.saturating_sub(*from) > BLIND);
+    let (from, to, ran) = pauses.map(|(from, to)| (from, to, record.ran(from, to))).find(|(_, _, ran)| *ran > BLIND)?;
+    let [pause, ran] = [to - from, ran].map(|time| time / 1_000_000);
+    let from = seconds(from);
+    Some(format!(
+        "nobody sent frames for {pause} ms from {from} on, and QEMU ran for {ran} ms of it, of which nothing is known"
+    ))
 }
 
 /// One device, up to the end of the count.
@@ -92,12 +96,9 @@ impl<'a> View<'a> {
     }
 
     /// Frames that count, with their numbers.
-    fn frames(&self) -> impl DoubleEndedIterator<Item = (u64, &'a Frame)> {
-        (self.device.first..)
-            .zip(&self.device.frames)
-            .filter(|(_, frame)| frame.sent <= self.end.at)
-            .collect::<Vec<_>>()
-            .into_iter()
+    fn frames(&self) -> impl Iterator<Item = (u64, &'a Frame)> {
+        let end = self.end.at;
+        (self.device.first..).zip(&self.device.frames).filter(move |(_, frame)| frame.sent <= end)
     }
 
     /// Its landing, if that was before the end.

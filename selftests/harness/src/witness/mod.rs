@@ -25,7 +25,7 @@
 //!
 //! - A **gap** is the number of ticks that came back between two looks, in which nothing landed. With a device that works it stays
 //!   below the window and a few, at any load; more than [`Limits::gap`] is an interruption. At 200 frames a second the default of 20 is
-//!   100 ms, in a blackout, when more are sent, 5 ms.
+//!   100 ms, in a blackout, when more are sent, some 3 ms.
 //! - A frame is **late** if a tick that was sent more than [`Limits::late_ms`] after it came back and it had not landed (and that is beyond
 //!   the gap, for one tick can be that late alone, when nobody had time to send any before).
 //! - A frame is **lost** if a later one landed, **damaged** if its descriptor is done and its buffer is not what was sent, and a
@@ -39,19 +39,21 @@
 //!
 //! In the blackout proper, between the line `Starting new kernel` and the next kernel's first, at least [`Limits::arrivals`] frames must
 //! land. Frames are sent faster then (see `pace`), but if nobody ran who could send them, or the blackout was that
-//! short, too few arrived without anybody's fault. And of a second in which no frame was sent nothing is known. Neither is an
-//! interruption: the run is *unwitnessed*, and done again.
+//! short, too few arrived without anybody's fault. And if no frame was sent while QEMU used a second of CPU time, nothing is known of what
+//! it did. Neither is an interruption: the run is *unwitnessed*, and done again.
 //!
 //! The count starts when the guest reports that the ring is set up and the link is up, and ends with the last stage, or with the first
 //! step that fails: what a guest that goes down does to its devices is no matter.
 
 mod judge;
+mod log;
 mod observer;
 mod pace;
 mod record;
 mod ring;
 #[cfg(test)]
 mod tests;
+mod usage;
 
 use std::collections::BTreeMap;
 

@@ -7,8 +7,6 @@
 //! whatever was sent with them had been sent before.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{BufWriter, Write};
 use std::os::unix::net::UnixDatagram;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,7 +20,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::pace::{self, Room};
 use super::ring::{Found, Ring};
-use super::{Device, Frame, Landed, Look, Mark, Record, Task, What};
+use super::usage::cpu_time;
+use super::{Device, Frame, Landed, Look, Mark, Record, Task, What, log};
 use crate::devices::Reference;
 use crate::error::{HarnessError, io};
 use crate::frames::Stream;
@@ -33,12 +32,16 @@ use crate::physical::Memory;
 pub(crate) const WINDOW: usize = 8;
 /// How long a ring may take to be found.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// Time between two notes of QEMU's CPU time, in nanoseconds.
+const ACCOUNT: u64 = 100_000_000;
 /// Time between two looks, at most.
 const LOOK: Duration = Duration::from_millis(1);
 
 /// Something that the thread is told.
 #[derive(Debug)]
 enum Note {
+    /// QEMU runs; its process id.
+    Qemu(u32),
     /// The guest has set up a ring; its header, and the name of the device's fd.
     Ring(String, u64),
     /// The VM has said something.
@@ -53,6 +56,11 @@ pub(crate) struct Notebook {
 }
 
 impl Notebook {
+    /// QEMU runs.
+    pub(crate) fn qemu(&self, process: u32) {
+        let _ = self.notes.send(Note::Qemu(process));
+    }
+
     /// The guest has set up a ring.
     pub(crate) fn ring(&self, fd: &str, header: u64) {
         // A thread that is gone has met an error, which `Observer::finish` tells.
@@ -115,6 +123,7 @@ impl Observer {
             usual: Duration::from_secs(1) / rate,
             due: Instant::now(),
             blackout: false,
+            qemu: None,
             told,
             record,
         };
@@ -140,7 +149,7 @@ impl Observer {
         };
         for device in &record.devices {
             let path = self.log_dir.join(format!("witness-{}.csv", device.name));
-            write(&record, device, &path).map_err(io("write", &path))?;
+            log::write(&record, device, &path).map_err(io("write", &path))?;
         }
         Ok(record)
     }
@@ -182,6 +191,7 @@ struct Work {
     usual: Duration,
     due: Instant,
     blackout: bool,
+    qemu: Option<u32>,
     told: Receiver<Note>,
     record: Record,
 }
@@ -197,6 +207,7 @@ impl Work {
             if last {
                 return Ok(self.record);
             }
+            self.account();
             self.hear()?;
             self.look()?;
             let interval = pace::interval(self.usual, self.blackout, self.tightest()?);
@@ -218,6 +229,7 @@ impl Work {
 
     fn take(&mut self, note: Note) -> Result<(), String> {
         match note {
+            Note::Qemu(process) => self.qemu = Some(process),
             Note::Ring(fd, header) => {
                 let Some(index) = self.fds.get(&fd).copied() else { return Ok(()) };
                 let memory = Arc::new(Memory::open(self.memory.as_deref())?);
@@ -245,6 +257,15 @@ impl Work {
         Ok(())
     }
 
+    /// Notes now and then how much CPU time QEMU has used.
+    fn account(&mut self) {
+        let now = self.now();
+        let due = self.record.used.last().is_none_or(|(at, _)| now.saturating_sub(*at) >= ACCOUNT);
+        if let Some(used) = self.qemu.filter(|_| due).and_then(cpu_time) {
+            self.record.used.push((now, used));
+        }
+    }
+
     /// Takes in the ticks that came back.
     fn hear(&mut self) -> Result<(), String> {
         let mut buffer = [0; 2 * Bytes::LENGTH];
@@ -265,12 +286,18 @@ impl Work {
             let seen = Look { at: nanoseconds(self.started.elapsed()), echoes: self.record.echoes.len() };
             while let Some(found) = ring.look()? {
                 match found {
-                    Found::Frame { sequence, descriptor } => {
+                    Found::Frame { sequence, sent, descriptor } => {
                         // Older ones were under way when the count started.
                         let index = sequence.checked_sub(device.first).and_then(|index| usize::try_from(index).ok());
                         let landed = Landed { missed: *missed, seen, descriptor };
-                        if let Some(frame) = index.and_then(|index| device.frames.get_mut(index)) {
-                            frame.landed = Some(landed);
+                        match index.map(|index| device.frames.get_mut(index)) {
+                            Some(Some(frame)) if frame.sent == sent => frame.landed = Some(landed),
+                            None => {}
+                            Some(_) => {
+                                let what =
+                                    format!("descriptor {descriptor} holds a frame {sequence} that was never sent");
+                                device.faults.push((seen.at, what));
+                            }
                         }
                     }
                     Found::Damaged(what) => device.faults.push((seen.at, what)),
@@ -327,22 +354,6 @@ impl Work {
         }
         Ok(())
     }
-}
-
-/// One line for each frame, for people who look for what went wrong.
-fn write(record: &Record, device: &Device, path: &Utf8Path) -> std::io::Result<()> {
-    let mut file = BufWriter::new(File::create(path)?);
-    writeln!(file, "sequence,sent_ns,landed_ns,missed_ns,descriptor,tick,ticks_back")?;
-    for (sequence, Frame { tick, sent, landed }) in (device.first..).zip(&device.frames) {
-        match landed {
-            Some(Landed { missed, seen, descriptor }) => {
-                let (at, before, back) = (seen.at, missed.at, missed.echoes);
-                writeln!(file, "{sequence},{sent},{at},{before},{descriptor},{tick},{back}")?;
-            }
-            None => writeln!(file, "{sequence},{sent},,,,{tick},{}", record.echoes.len())?,
-        }
-    }
-    file.flush()
 }
 
 fn nanoseconds(time: Duration) -> u64 {

@@ -11,7 +11,7 @@
 use std::time::Duration;
 
 /// How fast frames are sent in a blackout.
-const BURST: Duration = Duration::from_micros(250);
+const BURST: Duration = Duration::from_micros(100);
 /// At a given pace, a ring must last for so long.
 const LASTS: Duration = Duration::from_secs(10);
 /// Descriptors that are never counted on: frames under way, and what the guest gives back in pieces.
@@ -48,10 +48,10 @@ mod tests {
     #[test]
     fn frames_are_many_in_a_blackout_and_few_in_a_full_ring() {
         assert_eq!(interval(USUAL, true, None), Some(USUAL), "nobody would take them");
-        assert_eq!((paced(false, 4095), paced(true, 4095)), (Some(5000), Some(250)));
+        assert_eq!((paced(false, 4095), paced(true, 4095)), (Some(5000), Some(100)));
         assert_eq!(
             (paced(true, 2049), paced(true, 2048)),
-            (Some(250), Some(5000)),
+            (Some(100), Some(5000)),
             "a burst ends with half of the ring"
         );
         assert_eq!(

@@ -15,6 +15,8 @@ pub struct Record {
     pub ticks: Vec<u64>,
     /// When each of them, from the first on, came back.
     pub echoes: Vec<u64>,
+    /// What CPU time QEMU had used at which time, several times a second.
+    pub used: Vec<(u64, u64)>,
     /// What else happened, in order.
     pub marks: Vec<Mark>,
     /// The devices.
@@ -30,6 +32,13 @@ impl Record {
     /// When the last of so many ticks was sent: QEMU has got that far.
     pub fn clock(&self, echoes: usize) -> u64 {
         echoes.checked_sub(1).and_then(|last| self.ticks.get(last)).copied().unwrap_or(0)
+    }
+
+    /// How long QEMU can have run between two times, at most.
+    pub fn ran(&self, from: u64, to: u64) -> u64 {
+        let before = self.used.iter().rfind(|(at, _)| *at <= from).map_or(0, |(_, used)| *used);
+        let after = self.used.iter().find(|(at, _)| *at >= to).or(self.used.last()).map(|(_, used)| *used);
+        after.map_or(to.saturating_sub(from), |after| after.saturating_sub(before))
     }
 
     /// The first mark of this kind.

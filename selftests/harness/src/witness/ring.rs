@@ -48,6 +48,8 @@ pub(super) enum Found {
     Frame {
         /// Its number.
         sequence: u64,
+        /// When it says that it was sent.
+        sent: u64,
         /// Where.
         descriptor: usize,
     },
@@ -128,10 +130,10 @@ impl Ring {
             return Ok(None);
         }
         let found = match self.frame(at)? {
-            Some(Frame { sequence, .. }) if sequence >= self.due => {
+            Some(Frame { sequence, sent }) if sequence >= self.due => {
                 self.due = sequence + 1;
                 self.last[at] = Some(sequence);
-                Found::Frame { sequence, descriptor: at }
+                Found::Frame { sequence, sent, descriptor: at }
             }
             Some(Frame { sequence, .. }) => Found::Damaged(format!(
                 "descriptor {at} is done and its buffer holds frame {sequence}, which was there before"

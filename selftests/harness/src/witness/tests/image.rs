@@ -63,7 +63,12 @@ impl Image {
 
     /// The device writes a frame.
     pub(super) fn land(&mut self, sequence: u64) {
-        self.write(self.head, &Frame { sequence, sent: 1 }.to_bytes());
+        self.receive(Frame { sequence, sent: 1 });
+    }
+
+    /// The device writes this frame.
+    pub(super) fn receive(&mut self, frame: Frame) {
+        self.write(self.head, &frame.to_bytes());
         self.done();
     }
 

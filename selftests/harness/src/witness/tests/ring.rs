@@ -27,7 +27,7 @@ fn look(ring: &mut Ring) -> Vec<String> {
     let mut all = Vec::new();
     while let Some(found) = ring.look().unwrap() {
         all.push(match found {
-            Found::Frame { sequence, descriptor } => format!("{sequence} in {descriptor}"),
+            Found::Frame { sequence, descriptor, .. } => format!("{sequence} in {descriptor}"),
             Found::Damaged(what) => what,
         });
     }

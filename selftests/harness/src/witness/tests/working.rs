@@ -59,12 +59,12 @@ impl Qemu {
                     if kept.is_none()
                         && let Ok(length) = frames.recv(&mut buffer)
                     {
-                        kept = Frame::from_bytes(&buffer[..length]).map(|frame| frame.sequence);
+                        kept = Frame::from_bytes(&buffer[..length]);
                     }
                     if mode != HOLDING
-                        && let Some(sequence) = kept.take()
+                        && let Some(frame) = kept.take()
                     {
-                        image.land(sequence);
+                        image.receive(frame);
                     }
                     if let Ok(length) = ticks.recv(&mut buffer) {
                         progress.store(Frame::from_bytes(&buffer[..length]).unwrap().sent, Ordering::Relaxed);

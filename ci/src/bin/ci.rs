@@ -24,8 +24,8 @@ use stg_env::{Cache, Project, exit};
 #[derive(Debug, Parser)]
 #[command(name = "cargo ci", bin_name = "cargo ci", version)]
 struct Args {
-    /// Also what takes hours: every patch built and tested, gates off, planted faults, repetition, blackouts. Can be interrupted and
-    /// run again: what passed for the same files is not repeated.
+    /// Also what takes hours: every patch built and tested, gates off, planted faults, repetition, a debug kernel, blackouts. Can be
+    /// interrupted and run again: what passed for the same files is not repeated.
     #[arg(long)]
     full: bool,
 

@@ -136,12 +136,16 @@ pub struct PhaseGates<'a> {
 }
 
 /// The fragments of a kernel with these phases: `ci/kernel.config`, and for each phase `phases/<phase>/kernel.config`,
-/// if there is one, and its gates.
+/// if there is one, and its gates. On top of all, for a variant, `ci/variants/<variant>.config`.
 ///
 /// # Errors
 ///
 /// As [`Fragment::read`].
-pub fn project_fragments(root: &Utf8Path, phases: &[PhaseGates<'_>]) -> Result<Vec<Fragment>, BuildError> {
+pub fn project_fragments(
+    root: &Utf8Path,
+    phases: &[PhaseGates<'_>],
+    variant: Option<&str>,
+) -> Result<Vec<Fragment>, BuildError> {
     let mut fragments = vec![Fragment::read(root, "ci/kernel.config", Scope::Always)?];
     for phase in phases {
         let own = format!("phases/{}/kernel.config", phase.phase);
@@ -149,6 +153,9 @@ pub fn project_fragments(root: &Utf8Path, phases: &[PhaseGates<'_>]) -> Result<V
             fragments.push(Fragment::read(root, &own, Scope::Declared)?);
         }
         fragments.push(Fragment::gates(phase.phase, phase.gates, phase.on));
+    }
+    if let Some(variant) = variant {
+        fragments.push(Fragment::read(root, &format!("ci/variants/{variant}.config"), Scope::Always)?);
     }
     Ok(fragments)
 }
@@ -263,7 +270,7 @@ mod tests {
     fn the_projects_own_fragments() {
         let root = Utf8Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
         let gates = ["VFIO_PCI_LIVEUPDATE".to_owned()];
-        let on = project_fragments(root, &[PhaseGates { phase: "phase1", gates: &gates, on: true }]).unwrap();
+        let on = project_fragments(root, &[PhaseGates { phase: "phase1", gates: &gates, on: true }], None).unwrap();
         assert_eq!(on.len(), 3);
         let merged = merge(&on);
         let find = |symbol: &str| merged.iter().find(|one| one.symbol == symbol).unwrap();
@@ -272,7 +279,22 @@ mod tests {
         assert_eq!(find("VFIO_PCI_LIVEUPDATE").to_string(), "CONFIG_VFIO_PCI_LIVEUPDATE=y");
         // No option stands in two files: the second would hide what the first explains.
         assert_eq!(merged.len(), on.iter().map(|fragment| fragment.options().len()).sum::<usize>());
-        let none = project_fragments(root, &[PhaseGates { phase: "phase9", gates: &[], on: true }]).unwrap();
+        let none = project_fragments(root, &[PhaseGates { phase: "phase9", gates: &[], on: true }], None).unwrap();
         assert!(none[1].options().is_empty());
+    }
+
+    #[test]
+    fn a_variant_has_the_last_word() {
+        let root = Utf8Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let vfio = |variant| {
+            let merged = merge(&project_fragments(root, &[], variant).unwrap());
+            merged.into_iter().find(|one| one.symbol == "VFIO_PCI").unwrap()
+        };
+        assert_eq!(vfio(None).to_string(), "CONFIG_VFIO_PCI=y");
+        let modular = vfio(Some("modules"));
+        assert_eq!(modular.to_string(), "CONFIG_VFIO_PCI=m");
+        assert!(modular.origin.starts_with("ci/variants/modules.config:"), "{}", modular.origin);
+        let error = project_fragments(root, &[], Some("no-such")).unwrap_err().to_string();
+        assert!(error.contains("ci/variants/no-such.config"), "{error}");
     }
 }

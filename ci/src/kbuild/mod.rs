@@ -8,9 +8,10 @@
 //!    that is the answer, in milliseconds and without touching anything.
 //! 2. Under a lock, the one worktree is moved to the commit (`worktree`).
 //! 3. `tinyconfig`, the wanted options, `olddefconfig`; every wanted option must have survived ([`config`]).
-//! 4. `make W=1 bzImage` in a build directory shared by all commits with the same basic options and tools, so that it
-//!    compiles what changed between the commits and no more. Kconfig's own dependency tracking covers the options that
-//!    differ (gates, tests); a debug kernel, with other basic options, gets a directory of its own.
+//! 4. `make W=1 bzImage`, and `modules` if an option is wanted as one, in a build directory shared by all commits with the
+//!    same basic options and tools, so that it compiles what changed between the commits and no more. Kconfig's own
+//!    dependency tracking covers the options that differ (gates, tests); a debug kernel, with other basic options, gets a
+//!    directory of its own.
 //! 5. The result goes into the store at once or not at all (`store`).
 //!
 //! A failure is read out of the log (`diagnose`) and each error goes to the patch whose line it is ([`blame`]).
@@ -24,6 +25,7 @@ pub mod error;
 mod interrupted;
 mod kconfig;
 mod make;
+mod modules;
 mod progress;
 mod selftests;
 mod store;
@@ -49,6 +51,7 @@ pub use self::store::{KernelImage, Meta};
 use self::config::{Value, Wanted};
 use self::diagnose::Dirs;
 use self::make::Make;
+use self::modules::Module;
 use self::progress::Progress;
 
 /// Changes whenever this module makes another kernel from the same inputs.
@@ -117,10 +120,11 @@ pub fn build(request: &BuildRequest<'_>) -> Result<KernelImage, BuildError> {
         commit: request.commit.to_owned(),
         tree,
         toolchain: request.tools.id.clone(),
-        left_out: made.left_out,
+        left_out: made.left_out.clone(),
+        modules: made.modules.iter().map(|module| module.name.clone()).collect(),
         seconds: started.elapsed().as_secs(),
     };
-    store::keep(&kernels, &work.out, &made.log, &made.warnings, meta)
+    store::keep(&kernels, &work.out, &made, meta)
 }
 
 /// The key that [`build`] would use, for callers that only ask whether something changed.
@@ -185,6 +189,7 @@ struct Work<'a> {
 /// What make left in the build directory.
 struct Made {
     left_out: Vec<String>,
+    modules: Vec<Module>,
     warnings: Vec<String>,
     log: Utf8PathBuf,
 }
@@ -199,7 +204,8 @@ impl Work<'_> {
         let running = interrupted::Running::begin(&self.out)?;
         let made = self.configure(&make, progress).and_then(|left_out| {
             let jobs = format!("-j{}", self.request.jobs.max(1));
-            let args = [&jobs, "--output-sync=target", "W=1", "bzImage"];
+            let mut args = vec![jobs.as_str(), "--output-sync=target", "W=1", "bzImage"];
+            args.extend(modules::wanted(self.wanted).then_some("modules"));
             self.succeed(&make, &args, progress)?;
             Ok(left_out)
         });
@@ -208,8 +214,10 @@ impl Work<'_> {
             running.done()?;
         }
         let left_out = made?;
+        // A build without modules leaves the list of an earlier one as it is.
+        let modules = if modules::wanted(self.wanted) { modules::built(&self.out)? } else { Vec::new() };
         let warnings = diagnose::warnings(&self.said(&log)?, self.dirs());
-        Ok(Made { left_out, warnings, log })
+        Ok(Made { left_out, modules, warnings, log })
     }
 
     /// Makes the `.config`. It is made beside its place and moved there only if it differs: make compares times, and a

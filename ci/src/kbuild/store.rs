@@ -8,10 +8,14 @@
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
+use super::Made;
 use super::error::BuildError;
 
 /// Beginning of the names of unfinished results; a key cannot begin like that.
 const UNFINISHED: &str = ".unfinished-";
+
+/// The directory of a kernel's modules, beside its image.
+const MODULES: &str = "modules";
 
 /// What is known of a finished kernel, `meta.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +30,9 @@ pub struct Meta {
     pub toolchain: String,
     /// Wanted options that the tree does not declare yet.
     pub left_out: Vec<String>,
+    /// The modules that belong to it, by the names of their files without `.ko`.
+    #[serde(default)]
+    pub modules: Vec<String>,
     /// How long the build took, in seconds.
     pub seconds: u64,
 }
@@ -47,6 +54,8 @@ pub struct KernelImage {
     pub log: Utf8PathBuf,
     /// Its warnings, one a line, sorted.
     pub warnings: Utf8PathBuf,
+    /// The directory of its modules, if it has any.
+    pub modules: Option<Utf8PathBuf>,
     /// How it came about.
     pub meta: Meta,
     /// Whether this call built it; else it was there.
@@ -58,7 +67,12 @@ pub(super) fn find(kernels: &Utf8Path, key: &str) -> Option<KernelImage> {
     let meta: Meta = serde_json::from_slice(&std::fs::read(kernels.join(key).join("meta.json")).ok()?).ok()?;
     let image = image(kernels, meta, false);
     let files = [&image.bzimage, &image.system_map, &image.config, &image.log, &image.warnings];
-    (image.key == key && files.iter().all(|file| file.is_file())).then_some(image)
+    let modules = || image.meta.modules.iter().all(|name| module(&image.dir, name).is_file());
+    (image.key == key && files.iter().all(|file| file.is_file()) && modules()).then_some(image)
+}
+
+fn module(dir: &Utf8Path, name: &str) -> Utf8PathBuf {
+    dir.join(MODULES).join(format!("{name}.ko"))
 }
 
 fn image(kernels: &Utf8Path, meta: Meta, built: bool) -> KernelImage {
@@ -70,6 +84,7 @@ fn image(kernels: &Utf8Path, meta: Meta, built: bool) -> KernelImage {
         config: dir.join("config"),
         log: dir.join("build.log"),
         warnings: dir.join("warnings.txt"),
+        modules: (!meta.modules.is_empty()).then(|| dir.join(MODULES)),
         dir,
         meta,
         built,
@@ -77,26 +92,22 @@ fn image(kernels: &Utf8Path, meta: Meta, built: bool) -> KernelImage {
 }
 
 /// Takes the results out of a build directory into the store.
-pub(super) fn keep(
-    kernels: &Utf8Path,
-    out: &Utf8Path,
-    log: &Utf8Path,
-    warnings: &[String],
-    meta: Meta,
-) -> Result<KernelImage, BuildError> {
+pub(super) fn keep(kernels: &Utf8Path, out: &Utf8Path, made: &Made, meta: Meta) -> Result<KernelImage, BuildError> {
     let unfinished = kernels.join(format!("{UNFINISHED}{}", meta.key));
     remove(&unfinished)?;
-    std::fs::create_dir_all(&unfinished).map_err(BuildError::io("create", &unfinished))?;
+    let modules = unfinished.join(MODULES);
+    std::fs::create_dir_all(&modules).map_err(BuildError::io("create", &modules))?;
     let copies = [
-        (out.join("arch/x86/boot/bzImage"), "bzImage"),
-        (out.join("System.map"), "System.map"),
-        (out.join(".config"), "config"),
-        (log.to_owned(), "build.log"),
+        (out.join("arch/x86/boot/bzImage"), unfinished.join("bzImage")),
+        (out.join("System.map"), unfinished.join("System.map")),
+        (out.join(".config"), unfinished.join("config")),
+        (made.log.clone(), unfinished.join("build.log")),
     ];
-    for (from, to) in copies {
-        std::fs::copy(&from, unfinished.join(to)).map_err(BuildError::io("copy", &from))?;
+    let modules = made.modules.iter().map(|one| (one.file.clone(), module(&unfinished, &one.name)));
+    for (from, to) in copies.into_iter().chain(modules) {
+        std::fs::copy(&from, to).map_err(BuildError::io("copy", &from))?;
     }
-    let lines: String = warnings.iter().map(|line| format!("{line}\n")).collect();
+    let lines: String = made.warnings.iter().map(|line| format!("{line}\n")).collect();
     // Serialising plain strings and numbers cannot fail; if it did, an empty file would be no result.
     let json = serde_json::to_string_pretty(&meta).unwrap_or_default();
     for (name, text) in [("warnings.txt", lines), ("meta.json", json)] {

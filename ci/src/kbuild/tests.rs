@@ -10,13 +10,15 @@ use stg_core::manifest::Identity;
 use super::*;
 
 /// Knows `tinyconfig`, `olddefconfig` (drops what Kconfig does not declare, or declares `depends on NEVER`) and `bzImage`
-/// (compiles a.c: fails on lines with BROKEN, warns on lines with WARN, does not link with MISSING, else the image is its text). Counts its kernels.
+/// (compiles a.c: fails on lines with BROKEN, warns on lines with WARN, does not link with MISSING, else the image is its text)
+/// with `modules` (one, of the same text). Counts its kernels.
 const MAKE: &str = r#"#!/bin/sh
 for arg in "$@"; do
     case $arg in
     O=*) out=${arg#O=} ;;
     KCONFIG_CONFIG=*) config=${arg#KCONFIG_CONFIG=} ;;
     tinyconfig|olddefconfig|bzImage) goal=$arg ;;
+    modules) modules=yes ;;
     esac
 done
 src=$2
@@ -51,6 +53,11 @@ bzImage)
     mkdir -p arch/x86/boot
     cat "$src/a.c" >arch/x86/boot/bzImage
     env | grep -c KCFLAGS >System.map
+    if [ "$modules" ]; then
+        mkdir -p drivers/b
+        cp "$src/a.c" drivers/b/b-mod.ko
+        echo drivers/b/b-mod.o >modules.order
+    fi
     ;;
 esac
 exit 0
@@ -223,6 +230,22 @@ fn gates_share_a_build_directory_and_other_kernels_do_not() {
     assert_eq!(directories(), 1);
     lab.build(&base, &wants(Scope::Always, "CONFIG_A=y\nCONFIG_B=y\n")).unwrap();
     assert_eq!(directories(), 2);
+}
+
+#[test]
+fn modules_are_kept_beside_the_image() {
+    let lab = Lab::new();
+    let base = lab.base();
+    let plain = lab.build(&base, &wants(Scope::Always, "CONFIG_A=y\nCONFIG_B=y\n")).unwrap();
+    assert_eq!((plain.modules, plain.meta.modules), (None, Vec::<String>::new()));
+    let wanted = [wants(Scope::Always, "CONFIG_A=y\nCONFIG_B=y\n"), wants(Scope::Always, "CONFIG_B=m\n")].concat();
+    let modular = lab.build(&base, &wanted).unwrap();
+    let module = modular.modules.unwrap().join("b-mod.ko");
+    assert_eq!((read(&module).as_str(), modular.meta.modules), ("one\n", vec!["b-mod".to_owned()]));
+    // A kernel that has lost one is no kernel.
+    std::fs::remove_file(&module).unwrap();
+    assert!(lab.build(&base, &wanted).unwrap().built && module.is_file());
+    assert!(!lab.build(&base, &wanted).unwrap().built);
 }
 
 #[test]

@@ -4,12 +4,13 @@
 //!
 //! The default run shows that a checkout is sound: formatting, lints, tests, every patch applies and is exported as it
 //! should, the kernel at the end of the stack builds, every scenario but the blackouts passes once. The full run adds what takes
-//! hours: every patch built and tested, gates off, every planted fault noticed, every scenario several times, the
-//! blackouts measured.
+//! hours: every patch built and tested, gates off, every planted fault noticed, every scenario several times and once on a
+//! debug kernel, the blackouts measured.
 //!
 //! Phases and patches are read from the checkout, so the plan grows with it. Everything goes through the `phasectl` built
 //! from this checkout, as a person would call it; only the export is also checked behind its back ([`super::mails`]).
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use anyhow::Context as _;
@@ -28,6 +29,9 @@ use super::process::Call;
 
 /// How often the full run repeats each scenario.
 const REPETITIONS: u32 = 3;
+
+/// The variant of the kernel that looks at itself.
+const DEBUG: &str = "debug";
 
 /// What a plan is made for.
 #[derive(Debug, Clone)]
@@ -58,6 +62,8 @@ pub struct PhaseOutline {
     pub patches: Vec<PatchOutline>,
     /// `phase1/fd-preserve`; those that measure are apart.
     pub scenarios: Vec<String>,
+    /// Those of the scenarios that name no variant of a kernel, so that they run on any.
+    pub any_variant: Vec<String>,
     /// Scenarios that count instructions, which `phasectl test` leaves out and `phasectl blackout` runs.
     pub blackouts: Vec<String>,
     /// Planted faults, with their rows: `1.3-wrong-function`.
@@ -73,17 +79,24 @@ pub struct PatchOutline {
     pub tested: bool,
 }
 
-/// The one thing of a scenario that the plan depends on: whether it has these.
+/// What of a scenario the plan depends on.
 #[derive(Deserialize)]
 struct Head {
     blackout: Option<IgnoredAny>,
     measure: Option<IgnoredAny>,
+    #[serde(default)]
+    kernels: BTreeMap<String, String>,
 }
 
 impl Head {
     /// Whether the scenario counts instructions.
     fn exact(&self) -> bool {
         self.blackout.is_some() || self.measure.is_some()
+    }
+
+    /// Whether the scenario names a variant, as `current+modules` does.
+    fn names_variant(&self) -> bool {
+        self.kernels.values().any(|name| name.contains('+'))
     }
 }
 
@@ -100,11 +113,12 @@ impl Outline {
         let mut all_blackouts = Vec::new();
         let mut phases = Vec::new();
         for phase in &stack.phases {
-            let (mut blackouts, mut scenarios) = (Vec::new(), Vec::new());
+            let (mut blackouts, mut scenarios, mut any_variant) = (Vec::new(), Vec::new(), Vec::new());
             for id in &phase.manifest.scenarios {
                 let path = Utf8PathBuf::from(format!("selftests/scenarios/{id}.yaml"));
                 let (_, head) = yaml::read::<Head>(&disk, &path)?;
                 if head.exact() { &mut blackouts } else { &mut scenarios }.push(id.clone());
+                any_variant.extend((!head.exact() && !head.names_variant()).then(|| id.clone()));
             }
             all_blackouts.extend(blackouts.clone());
             let measures = |test: &String| all_blackouts.iter().any(|id| id == scenario_of(test));
@@ -116,6 +130,7 @@ impl Outline {
                 name: phase.name().to_owned(),
                 patches: phase.patches.iter().map(patch).collect(),
                 scenarios,
+                any_variant,
                 blackouts,
                 faults: faults.iter().filter(|fault| fault.phase == phase.name()).map(Fault::id).collect(),
             });
@@ -238,9 +253,22 @@ impl<'a> Plan<'a> {
             if !phase.blackouts.is_empty() {
                 steps.push(self.blackout(name));
             }
+            if !phase.any_variant.is_empty() {
+                self.debug(phase, steps);
+            }
         }
         if !outline.phases.is_empty() {
             steps.push(self.blackout("harness"));
+        }
+    }
+
+    /// A step for each scenario: a run that was interrupted loses the one that it was at.
+    fn debug(&self, phase: &PhaseOutline, steps: &mut Vec<Step<'a>>) {
+        let (name, kernel) = (&phase.name, format!("{DEBUG}/{}", phase.name));
+        steps.push(self.call(&kernel, &["base"], self.phasectl(&["build", name, "--variant", DEBUG])));
+        for scenario in &phase.any_variant {
+            let call = self.phasectl(&["test", name, "--variant", DEBUG, "--scenario", scenario]);
+            steps.push(self.call(&format!("{DEBUG}/{scenario}"), &[&kernel], call.counted(Counter::Ktap)));
         }
     }
 

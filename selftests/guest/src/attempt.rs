@@ -143,8 +143,14 @@ mod tests {
     }
 
     fn runner() -> Arc<Runner> {
-        let plan = Plan { name: "t".into(), devices: Default::default(), kernels: Vec::new(), stages: Vec::new() };
-        let runner = Runner::new(&plan);
+        let plan = Plan {
+            name: "t".into(),
+            devices: Default::default(),
+            kernels: Vec::new(),
+            slowness: 1,
+            stages: Vec::new(),
+        };
+        let runner = Runner::new(&plan, 0);
         run(&runner, r#"{"memfd":{"fd":"m","bytes":16,"seed":1}}"#).unwrap();
         runner
     }

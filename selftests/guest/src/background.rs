@@ -61,11 +61,11 @@ impl Threads {
 
     /// Waits for one and gives its outcome.
     pub(crate) fn join(&self, name: &str) -> Outcome {
-        match self.take(name)?.recv_timeout(wait::LIMIT) {
+        match self.take(name)?.recv_timeout(wait::scaled(wait::LIMIT)) {
             // The errno stays behind: `fails` belongs around the step and not around the join.
             Ok(outcome) => outcome.map_err(|failure| Failure::new(failure.to_string())),
             Err(RecvTimeoutError::Timeout) => {
-                Err(Failure::new(format!("it still runs after {} s", wait::LIMIT.as_secs())))
+                Err(Failure::new(format!("it still runs after {} s", wait::scaled(wait::LIMIT).as_secs())))
             }
             Err(RecvTimeoutError::Disconnected) => Err(vanished()),
         }

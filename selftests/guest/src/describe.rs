@@ -29,9 +29,17 @@ pub(crate) fn describe(step: &Step) -> String {
         }
         Step::Host { action: HostAction::Plug { device } } => format!("have the host plug {device}"),
         Step::Host { action: HostAction::Unplug { device } } => format!("have the host unplug {device}"),
+        Step::Host { action: HostAction::BusMaster { device, on } } => {
+            format!("have the host switch bus mastering of {device} {}", if *on { "on" } else { "off" })
+        }
+        Step::Host { action: HostAction::Reset { device } } => format!("have the host reset {device}"),
         Step::Host { action: HostAction::Tamper(tamper) } => {
             format!("have the host make {} edits to the hand-over", tamper.edits.len())
         }
+        Step::LoadModule { module, params } if params.is_empty() => format!("load module {module}"),
+        Step::LoadModule { module, params } => format!("load module {module} with {params}"),
+        Step::UnloadModule { module } => format!("unload module {module}"),
+        Step::Kmemleak => "look for lost memory".into(),
         Step::OpenCdev { device, fd } => format!("open the vfio cdev of {device} as {fd}"),
         Step::Open { path, fd } => format!("open {path} as {fd}"),
         Step::WriteFd { fd, text } => format!("write {text:?} to {fd}"),

@@ -85,7 +85,9 @@ impl Runner {
         match gone {
             Some(_) if address.is_empty() => Ok("it was not there".to_owned()),
             Some(((), time)) => Ok(format!("{address} went after {} ms", time.as_millis())),
-            None => Err(Failure::new(format!("{address} is still there after {} s", wait::LIMIT.as_secs()))),
+            None => {
+                Err(Failure::new(format!("{address} is still there after {} s", wait::scaled(wait::LIMIT).as_secs())))
+            }
         }
     }
 

@@ -56,7 +56,7 @@ fn prepare(started: u64) -> Result<(), Failure> {
             return Err(failure);
         }
     }
-    let hop = files::read_trimmed(Path::new("/proc/cmdline")).and_then(|line| cmdline::hop(&line))?;
+    let hop = this_hop()?;
     let opened = Channel::open()?;
     let (channel, _) = CHANNEL.get_or_init(|| (opened, hop));
     let uname = uname();
@@ -106,4 +106,9 @@ fn power_off() -> ! {
     // A kernel that cannot power off panics when its init ends, which `panic=-1` turns into a reset that ends QEMU.
     say(&format!("power off: {refused:?}"));
     std::process::exit(1)
+}
+
+/// How many kernels came before this one.
+pub(crate) fn this_hop() -> Result<u32, Failure> {
+    files::read_trimmed(Path::new("/proc/cmdline")).and_then(|line| cmdline::hop(&line))
 }

@@ -164,7 +164,7 @@ pub(crate) fn main_of_worker(mut args: impl Iterator<Item = String>) -> Option<R
 }
 
 fn work(plan: &Plan, args: impl Iterator<Item = String>) -> Result<(), Failure> {
-    let runner = Runner::new(plan);
+    let runner = Runner::new(plan, init::this_hop()?);
     for arg in args {
         if arg == WITHOUT_RAWIO {
             drop_rawio()?;

@@ -4,7 +4,7 @@
 //!
 //! The order of events is part of the contract with the host:
 //!
-//! 1. a `Step` (or `Mark`) event per step, for a `host` step after a `Host` event, for a good `timed` or `log-span` step after a `Span` event, and `Done`,
+//! 1. a `Step` (or `Mark`) event per step, for a `host` step after a `Host` event, after a new ring's `Ring`, for a good `timed` or `log-span` step after a `Span` event, and `Done`,
 //!    after which the guest powers off; or, where the stage ends with `kexec-reboot`,
 //! 2. the same up to the step before it, then `Done` with `ok`, then `Kexec`, then the jump. Should the call come
 //!    back, a failed `Step` and a second `Done` without `ok` follow.
@@ -22,6 +22,7 @@ use crate::describe::describe;
 use crate::kmsg;
 use crate::steps::Runner;
 use crate::sys;
+use crate::wait;
 
 /// Where events go.
 pub(crate) trait Report {
@@ -41,7 +42,8 @@ pub(crate) fn execute(plan: &Plan, hop: u32, report: &mut impl Report) {
     if let Some(index) = misplaced_jump(&stage.steps) {
         return refuse(hop, &format!("step {index}: kexec-reboot must be the last step of its stage"), report);
     }
-    let runner = Runner::new(plan);
+    wait::be_patient(plan.slowness);
+    let runner = Runner::new(plan, hop);
     for (index, step) in stage.steps.iter().enumerate() {
         let outcome = match step {
             Step::KexecReboot => {
@@ -72,6 +74,9 @@ pub(crate) fn execute(plan: &Plan, hop: u32, report: &mut impl Report) {
             _ => runner.run(step),
         };
         let tsc = sys::tsc();
+        for (fd, header) in runner.rings.announced() {
+            report.emit(Event::Ring { hop, fd, header });
+        }
         if let (Step::Mark { name }, Ok(_)) = (step, &outcome) {
             report.emit(Event::Mark { hop, name: name.clone(), tsc });
             continue;
@@ -113,6 +118,7 @@ mod tests {
                 Event::Kexec { .. } => "kexec".into(),
                 Event::Done { ok, .. } => format!("done {ok}"),
                 Event::Boot { .. } => "boot".into(),
+                Event::Ring { fd, header, .. } => format!("ring {fd} {header:#x}"),
                 Event::Host { action, .. } => format!("host {action:?}"),
                 Event::Span { name, start, end, .. } => format!("span {name} {}", start < end),
             });

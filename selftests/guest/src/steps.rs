@@ -19,10 +19,12 @@ use crate::failure::Failure;
 use crate::files;
 use crate::iommufd;
 use crate::kexec;
+use crate::kmemleak;
 use crate::kmsg;
 use crate::lock::lock;
 use crate::luo::{self, Luo};
 use crate::memfd;
+use crate::modules::{self, Modules};
 use crate::names::Names;
 use crate::process::Processes;
 use crate::program;
@@ -35,6 +37,7 @@ use crate::vfio;
 pub(crate) struct Runner {
     pub(crate) devices: BTreeMap<String, Vec<String>>,
     pub(crate) kernels: Vec<String>,
+    modules: Modules,
     pub(crate) sysfs: Sysfs,
     luo: Mutex<Luo>,
     pub(crate) names: Names,
@@ -46,11 +49,12 @@ pub(crate) struct Runner {
 }
 
 impl Runner {
-    /// Nothing is open yet.
-    pub(crate) fn new(plan: &Plan) -> Arc<Self> {
+    /// For the stage of this hop. Nothing is open yet.
+    pub(crate) fn new(plan: &Plan, hop: u32) -> Arc<Self> {
         Arc::new(Self {
             devices: plan.devices.clone(),
             kernels: plan.kernels.clone(),
+            modules: Modules::of(plan.role(hop)),
             sysfs: Sysfs::mounted(),
             luo: Mutex::default(),
             names: Names::default(),
@@ -76,6 +80,9 @@ impl Runner {
             Step::SysfsConfig(read) => self.config_read(read),
             Step::SysfsConfigWrite(write) => self.config_write(write),
             Step::Host { .. } => Err(Failure::new("only the stage speaks to the host: `host` is no inner step")),
+            Step::LoadModule { module, params } => self.modules.load(module, params),
+            Step::UnloadModule { module } => modules::unload(module).map(silent),
+            Step::Kmemleak => kmemleak::check(),
             Step::OpenCdev { device, fd } => {
                 self.names.free(fd)?;
                 let node = self.sysfs.vfio_cdev(&self.device(device)?)?;
@@ -277,7 +284,7 @@ mod tests {
 
     fn plan() -> Plan {
         let devices = BTreeMap::from([("dut".to_owned(), vec!["1f.7".to_owned(), "1f.7".to_owned()])]);
-        Plan { name: "t".into(), devices, kernels: vec!["b".into()], stages: Vec::new() }
+        Plan { name: "t".into(), devices, kernels: vec!["b".into()], slowness: 1, stages: Vec::new() }
     }
 
     fn run(runner: &Arc<Runner>, json: &str) -> Result<String, String> {
@@ -288,7 +295,7 @@ mod tests {
     #[test]
     fn fails_wants_the_errno_of_the_step_itself() {
         let plan = plan();
-        let runner = Runner::new(&plan);
+        let runner = Runner::new(&plan, 0);
         run(&runner, r#"{"memfd":{"fd":"m","bytes":16,"seed":1}}"#).unwrap();
         // A memfd is no vfio device and says so; that is the one outcome which passes.
         let read = r#"{"read-bar":{"fd":"m","bar":0,"offset":8,"width":4,"check":"alive"}}"#;
@@ -307,7 +314,7 @@ mod tests {
     #[test]
     fn names_of_the_plan_are_checked() {
         let plan = plan();
-        let runner = Runner::new(&plan);
+        let runner = Runner::new(&plan, 0);
         let text = run(&runner, r#"{"unbind":{"device":"dup"}}"#).unwrap_err();
         assert_eq!(text, r#"the plan has no device "dup"; it has: [dut]"#);
         let text = run(&runner, r#"{"write":{"path":"{dup}/x","value":"1"}}"#).unwrap_err();

@@ -8,15 +8,15 @@
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::thread;
 use std::time::Duration;
 
 use crate::failure::Failure;
 use crate::files;
+use crate::wait;
 
 const ROOT_BUS: &str = "devices/pci0000:00";
-const CDEV_POLL: Duration = Duration::from_millis(10);
-const CDEV_POLLS: u32 = 200;
+/// How long devtmpfs may take to make a node.
+const CDEV_LIMIT: Duration = Duration::from_secs(2);
 
 /// The mounted sysfs, `/dev` for the device nodes it speaks of, and `/proc`.
 #[derive(Debug)]
@@ -120,15 +120,13 @@ impl Sysfs {
 
     /// The device node of the vfio device; waits up to 2 s for devtmpfs to make it.
     pub(crate) fn vfio_cdev(&self, device: &Path) -> Result<PathBuf, Failure> {
-        for _ in 0..CDEV_POLLS {
-            if let Some(node) = self.find_cdev(device) {
-                return Ok(node);
-            }
-            thread::sleep(CDEV_POLL);
+        if let Some((node, _)) = wait::until(CDEV_LIMIT, || Ok(self.find_cdev(device)))? {
+            return Ok(node);
         }
         Err(Failure::new(format!(
-            "{}: no vfio cdev after 2 s (driver: {}); is the device bound to vfio-pci and CONFIG_VFIO_DEVICE_CDEV set?",
+            "{}: no vfio cdev after {} s (driver: {}); is the device bound to vfio-pci and CONFIG_VFIO_DEVICE_CDEV set?",
             address(device),
+            wait::scaled(CDEV_LIMIT).as_secs(),
             bound_driver(device).as_deref().unwrap_or("none")
         )))
     }

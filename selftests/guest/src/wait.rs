@@ -2,16 +2,31 @@
 
 //! Waiting for what the kernel, the host or a device does in its own time.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::failure::Failure;
 
-/// How long a step waits. Hot-plug takes seconds under emulation: five for the attention button alone.
+/// How long a step waits on the usual kernel. Hot-plug takes seconds under emulation: five for the attention button alone.
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(10);
 
-/// Asks until the answer is there, and returns it with the time that it took; `None` after `limit`. An error ends the wait.
+/// How many times as long as the usual kernel this one may take, [`Plan::slowness`](plan::Plan::slowness).
+static SLOWNESS: AtomicU32 = AtomicU32::new(1);
+
+/// Multiplies all limits from now on.
+pub(crate) fn be_patient(slowness: u32) {
+    SLOWNESS.store(slowness.max(1), Ordering::Relaxed);
+}
+
+/// A limit on this kernel.
+pub(crate) fn scaled(limit: Duration) -> Duration {
+    limit * SLOWNESS.load(Ordering::Relaxed)
+}
+
+/// Asks until the answer is there, and returns it with the time that it took; `None` after `limit`, as it is on this kernel. An error ends
+/// the wait.
 pub(crate) fn until<T>(
     limit: Duration,
     ask: impl FnMut() -> Result<Option<T>, Failure>,
@@ -32,6 +47,7 @@ fn every<T>(
     limit: Duration,
     mut ask: impl FnMut() -> Result<Option<T>, Failure>,
 ) -> Result<Option<(T, Duration)>, Failure> {
+    let limit = scaled(limit);
     let start = Instant::now();
     loop {
         // Read before asking: what takes long to answer still gets its last chance.

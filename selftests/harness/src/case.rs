@@ -9,16 +9,18 @@ use plan::{
 
 use crate::cmdline::kernel_parameters;
 use crate::error::HarnessError;
+use crate::needs::Needs;
 use crate::scenario::{Case, Kind, ROLES, Scenario, innermost};
 use crate::topology::{BridgeModel, Iommu, Model, PlaceKind, Topologies, Topology};
+use crate::witness::{Limits, Task};
 
 /// One VM to run.
 #[derive(Clone, Debug)]
 pub struct Job<'a> {
     /// The machine.
     pub topology: &'a Topology,
-    /// Memory instead of the topology's.
-    pub memory: Option<&'a str>,
+    /// Its memory, in QEMU's notation.
+    pub memory: String,
     /// What the guest does.
     pub plan: Plan,
     /// The first kernel's command line.
@@ -26,7 +28,9 @@ pub struct Job<'a> {
     /// Whether instructions are counted.
     pub exact: bool,
     /// Whether the host reaches into the guest's memory.
-    pub tampers: bool,
+    pub shares_memory: bool,
+    /// Whose DMA is to be witnessed.
+    pub witness: Option<Task>,
 }
 
 /// Which stages of a scenario are meant.
@@ -48,9 +52,10 @@ impl<'a> Job<'a> {
         case: &'a Case,
         variant: Variant,
         topologies: &'a Topologies,
+        needs: &Needs,
     ) -> Result<Self, HarnessError> {
         let topology = scenario.topology(case, topologies)?;
-        let stages = stages(scenario, case, variant);
+        let mut stages = stages(scenario, case, variant);
         let devices = topology.plan_devices();
         let key = if case.stages.is_some() { "cases" } else { "stages" };
         for name in stages.iter().flat_map(devices_of) {
@@ -63,7 +68,7 @@ impl<'a> Job<'a> {
                 return Err(scenario.mistake((key, name), message, fix).into());
             }
         }
-        let wrong = actions(&stages).find_map(|action| pluggable(topology, action));
+        let wrong = actions(&stages).find_map(|action| unfit(topology, action));
         let wrong = wrong.or_else(|| stages.iter().find_map(|stage| without_frames(topology, stage)));
         if let Some((value, what, fix)) = wrong {
             let message = format!("case `{}` (topology `{}`): {what}", case.name, case.topology);
@@ -75,12 +80,50 @@ impl<'a> Job<'a> {
             return Err(scenario.mistake(("cases", &case.topology), message, "measure without them").into());
         }
         let kunit = if matches!(scenario.kind, Kind::Kunit(_)) { "kunit.enable=1" } else { "" };
-        let append = kernel_parameters(topology.iommu, exact, &[kunit, &scenario.cmdline, &case.cmdline]);
+        let extra = [kunit, &needs.cmdline, &scenario.cmdline, &case.cmdline];
+        let append = kernel_parameters(topology.iommu, exact, &extra);
         let kernels = loaded(&stages);
+        let witness = scenario.witness.map(|limits| task(limits, &stages)).transpose().map_err(|fd| {
+            let message = format!("case `{}`: which device is `{fd}`, that is to be witnessed?", case.name);
+            scenario.mistake((key, fd), message, "open it with `open-cdev` in the same stage")
+        })?;
         let tampers = actions(&stages).any(|action| matches!(action, HostAction::Tamper(_)));
-        let plan = Plan { name: scenario.case_id(case), devices, kernels, stages };
-        Ok(Self { topology, memory: scenario.memory.as_deref(), plan, append, exact, tampers })
+        if needs.kmemleak {
+            stages.iter_mut().for_each(look_for_leaks);
+        }
+        let plan = Plan { name: scenario.case_id(case), devices, kernels, slowness: needs.slowness, stages };
+        let memory = needs.memory(scenario.memory.as_ref().unwrap_or(&topology.memory)).to_owned();
+        Ok(Self { topology, memory, plan, append, exact, shares_memory: tampers || witness.is_some(), witness })
     }
+}
+
+/// Has a stage look for leaks when it has done everything else but the jump.
+fn look_for_leaks(stage: &mut Stage) {
+    let end = stage.steps.len() - usize::from(stage.steps.last() == Some(&Step::KexecReboot));
+    if stage.steps[..end].last() != Some(&Step::Kmemleak) {
+        stage.steps.insert(end, Step::Kmemleak);
+    }
+}
+
+/// The devices that are started in the first stage; an error is an fd of which it is not known what it is.
+fn task(limits: Limits, stages: &[Stage]) -> Result<Task, &str> {
+    let first = stages.first().map_or(&[][..], |stage| &stage.steps);
+    let devices = first.iter().filter_map(|step| match innermost(step) {
+        Step::IgbReceive(IgbReceive { fd, .. }) => Some(match opened(first, fd) {
+            Some(device) => Ok((fd.clone(), device.to_owned())),
+            None => Err(fd.as_str()),
+        }),
+        _ => None,
+    });
+    Ok(Task { limits, devices: devices.collect::<Result<_, _>>()?, jumps: stages.len().saturating_sub(1) })
+}
+
+/// The device behind an fd, if it was opened in the same stage.
+fn opened<'a>(steps: &'a [Step], wanted: &str) -> Option<&'a str> {
+    steps.iter().find_map(|step| match step {
+        Step::OpenCdev { device, fd } if fd == wanted => Some(device.as_str()),
+        _ => None,
+    })
 }
 
 fn stages(scenario: &Scenario, case: &Case, variant: Variant) -> Vec<Stage> {
@@ -155,7 +198,10 @@ fn device(step: &Step) -> Option<&str> {
 
 fn acted_on(action: &HostAction) -> Option<&str> {
     match action {
-        HostAction::Plug { device } | HostAction::Unplug { device } => Some(device),
+        HostAction::Plug { device }
+        | HostAction::Unplug { device }
+        | HostAction::BusMaster { device, .. }
+        | HostAction::Reset { device } => Some(device),
         HostAction::Tamper(_) => None,
     }
 }
@@ -163,9 +209,14 @@ fn acted_on(action: &HostAction) -> Option<&str> {
 /// A value in the scenario's file, what is wrong there, and the remedy.
 type Wrong<'a> = (&'a str, String, &'static str);
 
-fn pluggable<'a>(topology: &Topology, action: &'a HostAction) -> Option<Wrong<'a>> {
+/// An action that cannot be done to what it names.
+fn unfit<'a>(topology: &Topology, action: &'a HostAction) -> Option<Wrong<'a>> {
     let device = acted_on(action)?;
     let place = topology.named(device)?;
+    if matches!(action, HostAction::BusMaster { .. } | HostAction::Reset { .. }) {
+        let what = || format!("`{device}` is a bridge, which does no DMA of its own");
+        return place.bridge().is_some().then(|| (device, what(), "name an endpoint"));
+    }
     if !topology.hotplug {
         let what = format!("`{device}` cannot be plugged or unplugged, as the machine has no hot-plug");
         return Some((device, what, "choose a topology with `hotplug: true` or with something that is not plugged"));
@@ -182,18 +233,12 @@ fn pluggable<'a>(topology: &Topology, action: &'a HostAction) -> Option<Wrong<'a
 
 /// Reception on a card that nobody sends to. Only a device that was opened in the same stage is known.
 fn without_frames<'a>(topology: &Topology, stage: &'a Stage) -> Option<Wrong<'a>> {
-    let opened = |wanted: &str| {
-        stage.steps.iter().find_map(|step| match step {
-            Step::OpenCdev { device, fd } if fd == wanted => topology.named(device),
-            _ => None,
-        })
-    };
     stage.steps.iter().find_map(|step| {
         let fd = match innermost(step) {
             Step::IgbReceive(IgbReceive { fd, .. }) | Step::IgbResume { fd, .. } => fd,
             _ => return None,
         };
-        match opened(fd)?.kind {
+        match topology.named(opened(&stage.steps, fd)?)?.kind {
             PlaceKind::Device { model: Model::Igb, frames: Some(_) } => None,
             _ => Some((fd.as_str(), format!("`{fd}` is no igb with frames"), "give it `frames` in the topology")),
         }
@@ -229,25 +274,49 @@ stages:
     #[test]
     fn everything_comes_together() {
         let (scenario, topologies) = load(SCENARIO);
-        let job = Job::new(&scenario, &scenario.cases[0], Variant::Stages, &topologies).unwrap();
+        let job = Job::new(&scenario, &scenario.cases[0], Variant::Stages, &topologies, &Needs::default()).unwrap();
         assert_eq!(job.plan.kernels, ["incoming"], "what is not loaded is not packed");
         assert_eq!(job.plan.devices["dut"], ["03.0", "00.0"]);
         assert!(job.append.ends_with("phasectl.hop=0 of-scenario of-case"), "{}", job.append);
-        assert_eq!((job.memory, job.exact), (Some("3G"), false));
+        assert_eq!((job.memory.as_str(), job.exact), ("3G", false));
+    }
+
+    #[test]
+    fn a_machine_has_what_its_kernels_need() {
+        let (scenario, topologies) = load(SCENARIO);
+        let needs = |text: &str| serde_json::from_str::<Needs>(text).unwrap();
+        let job = |scenario: &Scenario, needs: &Needs| {
+            let job = Job::new(scenario, &scenario.cases[0], Variant::Stages, &topologies, needs).unwrap();
+            (job.memory, job.append, job.plan)
+        };
+        let (memory, append, plan) = job(&scenario, &needs(r#"{"memory":"4G","cmdline":"of-kernel","slowness":6}"#));
+        assert_eq!((memory.as_str(), plan.slowness), ("4G", 6));
+        assert!(append.ends_with("phasectl.hop=0 of-kernel of-scenario of-case"), "{append}");
+        let count = |plan: &Plan| plan.stages.iter().map(|stage| stage.steps.len()).collect::<Vec<_>>();
+        assert_eq!(count(&plan), [3, 0]);
+
+        let leaks = needs(r#"{"memory":"2G","kmemleak":true}"#);
+        let (memory, _, plan) = job(&scenario, &leaks);
+        assert_eq!((memory.as_str(), count(&plan)), ("3G", vec![4, 1]));
+        assert_eq!(plan.stages[0].steps[2..], [Step::Kmemleak, Step::KexecReboot]);
+        let (scenario, _) = load(&SCENARIO.replace("steps: []", "steps: [kmemleak]"));
+        assert_eq!(count(&job(&scenario, &leaks).2), [4, 1], "once is enough");
     }
 
     #[test]
     fn kunit_boots_once_with_tests_enabled() {
         let (scenario, topologies) =
             load("title: t\nrows: ['1']\ncases: [{ name: a, topology: none }]\nkunit: { suites: [x] }\n");
-        let job = Job::new(&scenario, &scenario.cases[0], Variant::Stages, &topologies).unwrap();
+        let job = Job::new(&scenario, &scenario.cases[0], Variant::Stages, &topologies, &Needs::default()).unwrap();
         assert!(job.append.contains("kunit.enable=1"));
         assert_eq!(job.plan.stages, [Stage::default()]);
     }
 
     fn error(from: &str, to: &str) -> String {
         let (scenario, topologies) = load(&SCENARIO.replace(from, to));
-        Job::new(&scenario, &scenario.cases[0], Variant::Stages, &topologies).unwrap_err().to_string()
+        Job::new(&scenario, &scenario.cases[0], Variant::Stages, &topologies, &Needs::default())
+            .unwrap_err()
+            .to_string()
     }
 
     #[test]
@@ -263,7 +332,7 @@ stages:
         ");
         insta::assert_snapshot!(error("topology: legacy", "topology: legasy"), @r"
         selftests/scenarios/p/s.yaml:4:30: case `a`: there is no topology `legasy`
-          fix: name one of selftests/topologies.yaml: first-stage, frames-legacy, frames-none, hotplug-legacy, hotplug-none, igb8-first-stage, igb8-legacy, igb8-none, igb8-scalable, legacy, many-1, many-32, many-8, nested-legacy, nested-scalable, none, one-cpu-legacy, scalable, virtio-net-first-stage, virtio-net-legacy, virtio-net-none, virtio-net-scalable
+          fix: name one of selftests/topologies.yaml: first-stage, frames-legacy, frames-none, frames8-none, functions-legacy, hotplug-legacy, hotplug-none, igb2-legacy, igb2-none, igb8-first-stage, igb8-legacy, igb8-none, igb8-scalable, legacy, many-1, many-32, many-8, nested-legacy, nested-scalable, none, one-cpu-legacy, scalable, shared-legacy, virtio-net-first-stage, virtio-net-legacy, virtio-net-none, virtio-net-scalable
         ");
     }
 
@@ -281,8 +350,8 @@ stages:
         let elsewhere = |topology: &str, step: &str| {
             let text = SCENARIO.replace("topology: legacy", &format!("topology: {topology}"));
             let (scenario, topologies) = load(&text.replace("{ unbind: { device: dut } }", step));
-            Job::new(&scenario, &scenario.cases[0], Variant::Stages, &topologies)
-                .map(|job| job.tampers)
+            Job::new(&scenario, &scenario.cases[0], Variant::Stages, &topologies, &Needs::default())
+                .map(|job| job.shares_memory)
                 .map_err(|e| e.to_string())
         };
         assert_eq!(elsewhere("hotplug-legacy", "{ host: { do: { plug: { device: late } } } }"), Ok(false));
@@ -295,6 +364,15 @@ stages:
           fix: unplug bridges on a machine without IOMMU
         ");
         assert_eq!(elsewhere("hotplug-none", "{ host: { do: { unplug: { device: conv } } } }"), Ok(false));
+        assert_eq!(
+            elsewhere("none", "{ host: { do: { reset: { device: dut } } } }"),
+            Ok(false),
+            "that needs no hot-plug"
+        );
+        insta::assert_snapshot!(elsewhere("none", "{ host: { do: { bus-master: { device: dut-port, on: false } } } }").unwrap_err(), @r"
+        selftests/scenarios/p/s.yaml:8:51: case `a` (topology `none`): `dut-port` is a bridge, which does no DMA of its own
+          fix: name an endpoint
+        ");
         let receive = "{ open-cdev: { device: dut, fd: f } }, { memfd: { fd: m, bytes: 1, seed: 1 } }, { igb-receive: { fd: f, memory: m } }";
         assert_eq!(elsewhere("frames-none", receive), Ok(false));
         insta::assert_snapshot!(elsewhere("none", receive).unwrap_err(), @r"
@@ -304,13 +382,34 @@ stages:
     }
 
     #[test]
+    fn what_is_witnessed() {
+        let open = "{ open-cdev: { device: dut, fd: f } }, { memfd: { fd: m, bytes: 1, seed: 1 } }";
+        let receive = "{ background: { name: t, step: { igb-receive: { fd: f, memory: m } } } }";
+        let text = |steps: &str| {
+            let text = SCENARIO.replace("topology: legacy", "topology: frames-none");
+            text.replace("{ unbind: { device: dut } }", steps) + "witness: { gap: 7 }\n"
+        };
+        let (scenario, topologies) = load(&text(&format!("{open}, {receive}")));
+        let job = Job::new(&scenario, &scenario.cases[0], Variant::Stages, &topologies, &Needs::default()).unwrap();
+        let devices = [("f".to_owned(), "dut".to_owned())].into();
+        assert_eq!(job.witness, Some(Task { limits: Limits { gap: 7, ..Limits::default() }, devices, jumps: 1 }));
+        assert!(job.shares_memory);
+        let (scenario, topologies) =
+            load(&text(&format!("{}, {receive}", open.replace("open-cdev: { device: dut", "open: { path: /dev/x"))));
+        insta::assert_snapshot!(Job::new(&scenario, &scenario.cases[0], Variant::Stages, &topologies, &Needs::default()).unwrap_err(), @r"
+        selftests/scenarios/p/s.yaml:8:41: case `a`: which device is `f`, that is to be witnessed?
+          fix: open it with `open-cdev` in the same stage
+        ");
+    }
+
+    #[test]
     fn what_is_done_between_two_kernels() {
         let between =
             |action: &str| SCENARIO.replacen("kexec-reboot]", &format!("kexec-reboot]\n    between: [{action}]"), 1);
         let job = |text: &str| {
             let (scenario, topologies) = load(text);
-            let job = Job::new(&scenario, &scenario.cases[0], Variant::Stages, &topologies);
-            job.map(|job| job.tampers).map_err(|error| error.to_string())
+            let job = Job::new(&scenario, &scenario.cases[0], Variant::Stages, &topologies, &Needs::default());
+            job.map(|job| job.shares_memory).map_err(|error| error.to_string())
         };
         assert_eq!(job(&between("{ tamper: { edits: [{ at: header, offset: 0, width: 4, set: 3 }] } }")), Ok(true));
         let late = between("{ plug: { device: late } }");
@@ -325,7 +424,7 @@ stages:
             .replace("topology: legacy", "topology: frames-legacy");
         let baseline = text.split_once("stages:").unwrap().1;
         let (scenario, topologies) = load(&format!("{text}blackout:\n  to: m\n  baseline: {baseline}"));
-        let job = Job::new(&scenario, &scenario.cases[0], Variant::Stages, &topologies);
+        let job = Job::new(&scenario, &scenario.cases[0], Variant::Stages, &topologies, &Needs::default());
         insta::assert_snapshot!(job.unwrap_err(), @r"
         selftests/scenarios/p/s.yaml:4:30: case `a`: frames and host actions disturb what is measured
           fix: measure without them

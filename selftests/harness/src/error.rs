@@ -69,6 +69,14 @@ pub enum HarnessError {
         /// The directory of the run's logs.
         logs: Utf8PathBuf,
     },
+    /// DMA was to be witnessed, and the witness saw nothing.
+    #[error("the DMA of the VM could not be witnessed: {why} (see qemu.log and events.jsonl in {logs})")]
+    Witness {
+        /// Why not.
+        why: String,
+        /// The directory of the run's logs.
+        logs: Utf8PathBuf,
+    },
     /// The control socket cannot lie in the system's temporary directory.
     #[error("{path} is too long for the paths of unix sockets\n  fix: set TMPDIR to a directory with a short path")]
     TempDir {
@@ -95,6 +103,18 @@ pub enum HarnessError {
         case: String,
         /// What it wants.
         program: String,
+        /// What there is.
+        known: String,
+    },
+    /// A module that a scenario loads is not among those of the kernel that runs then.
+    #[error(
+        "{case} loads the module `{module}`, which its kernel does not have\n  fix: name one of: {known}; `kernels:` names a variant that has modules, such as `current+modules`"
+    )]
+    NoModule {
+        /// The case's id.
+        case: String,
+        /// What it wants.
+        module: String,
         /// What there is.
         known: String,
     },

@@ -10,7 +10,7 @@ use std::process::Command;
 use std::{env, fs};
 
 use camino::{Utf8Path, Utf8PathBuf};
-use plan::{KERNEL_DIR, PLAN_PATH, PROGRAM_DIR, Plan};
+use plan::{KERNEL_DIR, MODULE_DIR, PLAN_PATH, PROGRAM_DIR, Plan};
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 
@@ -75,17 +75,23 @@ fn cargo_home() -> Option<String> {
     env::var("CARGO_HOME").ok().or_else(|| Some(format!("{}/.cargo", env::var("HOME").ok()?)))
 }
 
-/// Packs the initramfs: init, the plan, the kernels and programs by name, and the directories that init mounts on.
-///
-/// The plan is filled up with blanks to `plan_bytes`, so that two plans that are measured against each other give
-/// initramfs of one size.
-pub fn initramfs(
-    init: Vec<u8>,
-    plan: &Plan,
-    plan_bytes: usize,
-    kernels: Vec<(String, Vec<u8>)>,
-    programs: Vec<(String, Vec<u8>)>,
-) -> Result<Vec<u8>, HarnessError> {
+/// What an initramfs holds beside init and the plan; files come with their names.
+#[derive(Debug, Default)]
+pub struct Contents {
+    /// The plan is filled up with blanks to so many bytes, so that two plans that are measured against each other give initramfs of
+    /// one size.
+    pub plan_bytes: usize,
+    /// The kernels that are loaded.
+    pub kernels: Vec<(String, Vec<u8>)>,
+    /// Modules, below the role of their kernel.
+    pub modules: Vec<(String, Vec<u8>)>,
+    /// The programs that stages run.
+    pub programs: Vec<(String, Vec<u8>)>,
+}
+
+/// Packs the initramfs: init, the plan, the contents, and the directories that init mounts on.
+pub fn initramfs(init: Vec<u8>, plan: &Plan, contents: Contents) -> Result<Vec<u8>, HarnessError> {
+    let Contents { plan_bytes, kernels, modules, programs } = contents;
     let mut json = plan_json(plan)?;
     json.resize(json.len().max(plan_bytes), b' ');
     let mut archive = Archive::new();
@@ -97,6 +103,9 @@ pub fn initramfs(
     archive.file("/init", 0o755, init).file(PLAN_PATH, 0o644, json);
     for (name, content) in kernels {
         archive.file(&format!("{KERNEL_DIR}/{name}"), 0o644, content);
+    }
+    for (name, content) in modules {
+        archive.file(&format!("{MODULE_DIR}/{name}"), 0o644, content);
     }
     for (name, content) in programs {
         archive.file(&format!("{PROGRAM_DIR}/{name}"), 0o755, content);
@@ -132,25 +141,20 @@ mod tests {
 
     #[test]
     fn the_initramfs_is_reproducible_and_complete() {
-        let plan =
-            Plan { name: "x".into(), devices: BTreeMap::new(), kernels: vec!["incoming".into()], stages: vec![] };
-        let pack = |size| {
-            initramfs(
-                b"elf".to_vec(),
-                &plan,
-                size,
-                vec![("incoming".into(), b"bz".to_vec())],
-                vec![("t".into(), b"elf".to_vec())],
-            )
-            .unwrap()
+        let kernels = vec!["incoming".into()];
+        let plan = Plan { name: "x".into(), devices: BTreeMap::new(), kernels, slowness: 1, stages: vec![] };
+        let pack = |plan_bytes| {
+            let file = |name: &str| vec![(name.to_owned(), b"elf".to_vec())];
+            let (kernels, modules, programs) = (file("incoming"), file("incoming/b.ko"), file("t"));
+            initramfs(b"elf".to_vec(), &plan, Contents { plan_bytes, kernels, modules, programs }).unwrap()
         };
         assert_eq!(pack(0), pack(0));
         assert!(pack(4096).len() > pack(0).len() + 3900);
         let text = String::from_utf8_lossy(&pack(0)).into_owned();
-        for name in
-            ["dev/console\0", "init\0", "kernels/incoming\0", "plan.json\0", "proc\0", "programs/t\0", "sys\0", "tmp\0"]
-        {
-            assert!(text.contains(name), "{name}");
+        let names =
+            ["dev/console", "init", "kernels/incoming", "modules/incoming/b.ko", "plan.json", "proc", "programs/t"];
+        for name in names.into_iter().chain(["sys", "tmp"]) {
+            assert!(text.contains(&format!("{name}\0")), "{name}");
         }
     }
 }

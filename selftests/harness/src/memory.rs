@@ -42,8 +42,8 @@ impl MemoryFile {
     }
 }
 
-/// QEMU's notation: without a letter, MiB.
-fn bytes(size: &str) -> Option<u64> {
+/// A size in QEMU's notation: without a letter, MiB.
+pub(crate) fn bytes(size: &str) -> Option<u64> {
     let digits = size.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
     let shift = match &size[digits.len()..] {
         "K" | "k" => 10,

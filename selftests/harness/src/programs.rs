@@ -66,7 +66,8 @@ mod tests {
 
     fn plan(scenario: &Scenario) -> Plan {
         let Kind::Handover(stages) = &scenario.kind else { panic!("no hand-over") };
-        Plan { name: "p/s/a".into(), devices: Default::default(), kernels: Vec::new(), stages: stages.clone() }
+        let (devices, stages) = (Default::default(), stages.clone());
+        Plan { name: "p/s/a".into(), devices, kernels: Vec::new(), slowness: 1, stages }
     }
 
     #[test]

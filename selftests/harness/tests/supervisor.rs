@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use camino::{Utf8Path, Utf8PathBuf};
 use harness::HarnessError;
 use harness::filter::Filter;
+use harness::needs::Needs;
 use harness::report::CaseResult;
 use harness::run::{KernelFiles, Runner};
 use harness::scenario::Scenario;
@@ -78,7 +79,12 @@ impl Lab {
         fs::create_dir_all(&directory).unwrap();
         fs::write(directory.join("session.yaml"), scenario).unwrap();
         let checkout = Utf8Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
-        let kernel = KernelFiles { bzimage: self.path("bzImage"), system_map: Some(self.path("System.map")) };
+        let kernel = KernelFiles {
+            bzimage: self.path("bzImage"),
+            system_map: Some(self.path("System.map")),
+            modules: None,
+            needs: Needs::default(),
+        };
         let runner = Runner {
             qemu: self.path("qemu"),
             init: self.path("init"),
@@ -239,6 +245,34 @@ fn stage2_failure() {
 fn oops_despite_pass() {
     let script = both("[    1.0] WARNING: CPU: 0 PID: 1 at drivers/pci/x.c:1 x+0x1\n");
     assert_eq!(verdict(&then(script, end("guest-shutdown"))).verdict, Class::OopsDespitePass);
+}
+
+const WITNESSED: &str = "\
+title: a device goes on
+rows: ['9.9']
+cases: [{ name: legacy, topology: frames-none }]
+witness: {}
+stages:
+  - steps:
+      - open-cdev: { device: dut, fd: dut }
+      - memfd: { fd: ring, bytes: 4096, seed: 1 }
+      - igb-receive: { fd: dut, memory: ring }
+      - kexec-reboot
+  - steps: []
+";
+
+#[test]
+fn unwitnessed() {
+    // All goes well, but nobody ever says where the ring is.
+    let steps = (0..3).map(|index| step(0, index, true)).collect();
+    let first =
+        [vec![console(A), boot(0)], steps, vec![done(0, true), say(&Event::Kexec { hop: 0, tsc: 3 }), console(JUMPS)]];
+    let script = then([first.concat(), vec![console(B), boot(1), done(1, true)]].concat(), end("guest-shutdown"));
+    let lab = Lab::new(&script);
+    let (result, _) = lab.try_run(WITNESSED).unwrap();
+    assert_eq!(result.verdict, Class::Unwitnessed);
+    assert_eq!(result.reason, "no ring of dut was ever set up");
+    assert_eq!(result.unwitnessed, vec![result.reason.clone(); 2], "it was run three times");
 }
 
 #[test]

@@ -21,6 +21,7 @@ mod interrupt;
 mod nesting;
 mod process;
 mod program;
+pub mod ring;
 mod stage;
 mod step;
 mod usage;
@@ -47,3 +48,9 @@ pub const PLAN_PATH: &str = "/plan.json";
 
 /// Directory in the initramfs that holds the kernels which stages may load, one file per name in [`Plan::kernels`].
 pub const KERNEL_DIR: &str = "/kernels";
+
+/// Directory in the initramfs that holds the modules of the kernels: a directory for each of [`ROLES`] that has any.
+pub const MODULE_DIR: &str = "/modules";
+
+/// What the kernels of a run are called: the one that boots first, and the one that takes over.
+pub const ROLES: [&str; 2] = ["outgoing", "incoming"];

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::ROLES;
 use crate::each;
 use crate::host::HostAction;
 use crate::step::Step;
@@ -22,8 +23,31 @@ pub struct Plan {
     pub devices: BTreeMap<String, Vec<String>>,
     /// Names of the kernels in [`KERNEL_DIR`](crate::KERNEL_DIR).
     pub kernels: Vec<String>,
+    /// All time limits of the guest are multiplied by this.
+    #[serde(default = "usual")]
+    pub slowness: u32,
     /// Stage 0 runs in the first kernel, stage N after the Nth kexec.
     pub stages: Vec<Stage>,
+}
+
+fn usual() -> u32 {
+    1
+}
+
+impl Plan {
+    /// Which of [`ROLES`] the kernel of this hop has: later ones are what the stage before loaded last.
+    pub fn role(&self, hop: u32) -> &str {
+        let before = usize::try_from(hop).ok().and_then(|hop| self.stages.get(hop.checked_sub(1)?));
+        let mut loaded = before.into_iter().flat_map(|stage| &stage.steps).filter_map(|step| match step {
+            Step::KexecLoad { kernel, .. } => Some(kernel.as_str()),
+            Step::Timed { step, .. } => match &**step {
+                Step::KexecLoad { kernel, .. } => Some(kernel),
+                _ => None,
+            },
+            _ => None,
+        });
+        loaded.next_back().unwrap_or(ROLES[0])
+    }
 }
 
 /// What one kernel of the run does.
@@ -52,5 +76,23 @@ impl TryFrom<RawStage> for Stage {
 
     fn try_from(RawStage { steps, between }: RawStage) -> Result<Self, String> {
         Ok(Self { steps: each::expand(steps)?, between })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kernel_has_the_role_in_which_it_was_loaded() {
+        let load = |role: &str| format!(r#"{{"kexec-load":{{"kernel":"{role}"}}}}"#);
+        let failed = format!(r#"{{"fails":{{"errno":"EIO","step":{}}}}}"#, load("outgoing"));
+        let timed = format!(r#"{{"timed":{{"name":"t","step":{}}}}}"#, load("outgoing"));
+        let stages = [format!("{},{failed}", load("incoming")), format!("{},{timed}", load("incoming")), String::new()];
+        let stages = stages.map(|steps| format!(r#"{{"steps":[{steps}]}}"#)).join(",");
+        let text = format!(r#"{{"name":"t","devices":{{}},"kernels":[],"stages":[{stages}]}}"#);
+        let plan: Plan = serde_json::from_str(&text).expect("parses");
+        assert_eq!([0, 1, 2, 3].map(|hop| plan.role(hop)), ["outgoing", "incoming", "outgoing", "outgoing"]);
+        assert_eq!(plan.slowness, 1);
     }
 }

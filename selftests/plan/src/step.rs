@@ -64,6 +64,22 @@ pub enum Step {
         #[serde(rename = "do")]
         action: HostAction,
     },
+    /// Loads a module of this kernel, after those that it needs and that are not there yet. Refused for one that is loaded (`EEXIST`).
+    LoadModule {
+        /// Its file's name without `.ko`: `vfio-pci`.
+        module: String,
+        /// Its parameters: `enable_sriov=1 disable_denylist=1`.
+        #[serde(default)]
+        params: String,
+    },
+    /// Unloads a module and nothing else. Refused with `EAGAIN` while anything uses it, another module among others.
+    UnloadModule {
+        /// Its file's name without `.ko`.
+        module: String,
+    },
+    /// Looks for memory that the kernel has lost, with kmemleak; it takes some seconds, as only what is older counts. The kernel must be one
+    /// that has it, such as variant `debug`.
+    Kmemleak,
     /// Opens the device's vfio cdev. Nothing is bound to an iommufd yet.
     OpenCdev {
         /// Device name.

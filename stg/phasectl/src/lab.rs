@@ -10,7 +10,9 @@ use std::collections::BTreeMap;
 
 use camino::Utf8PathBuf;
 use ci::kbuild::{self, BuildRequest, GitBlame, KernelImage, SelftestsRequest, Tools};
+use harness::HarnessError;
 use harness::guest::build_init;
+use harness::needs::{Needs, Variants};
 use harness::programs;
 use harness::run::{KernelFiles, Runner};
 use harness::scenario::Scenario;
@@ -22,7 +24,7 @@ use stg_env::toolchain::{Qemu, Toolchain};
 use stg_env::{Cache, LockGuard, Project, setup};
 
 use crate::app::{App, base_or_fetch};
-use crate::kernels::Which;
+use crate::kernels::{Made, Which};
 
 /// What builds a kernel: the machine must have it.
 pub(crate) const BUILD: &[Group] = &[Group::Tool, Group::Build];
@@ -36,6 +38,7 @@ pub(crate) struct Lab {
     pub(crate) disk: Disk,
     pub(crate) stack: Stack,
     pub(crate) base: Base,
+    variants: Variants,
     tools: Tools,
 }
 
@@ -52,11 +55,12 @@ impl Lab {
     /// Sets everything up for `groups`. `stack` is what [`App::disk`] holds.
     pub(crate) fn open(app: &App, stack: Stack, groups: &[Group]) -> anyhow::Result<Self> {
         let (cache, project) = (app.cache()?, app.project()?);
+        let disk = Disk::new(project.root());
+        let variants = Variants::load(&disk)?;
         setup::ensure(&cache, groups)?;
         let base = base_or_fetch(&cache, &stack)?;
         let tools = Tools::from(&Toolchain::detect(&cache)?);
-        let disk = Disk::new(project.root());
-        Ok(Self { cache, project, disk, stack, base, tools })
+        Ok(Self { cache, project, disk, stack, base, variants, tools })
     }
 
     /// The commits up to a target.
@@ -65,7 +69,12 @@ impl Lab {
     }
 
     /// A kernel, built if need be.
+    ///
+    /// # Errors
+    ///
+    /// Also if nobody knows its variant.
     pub(crate) fn kernel(&self, which: &Which) -> anyhow::Result<KernelImage> {
+        self.needs(which)?;
         self.kernel_with(which, None)
     }
 
@@ -86,11 +95,16 @@ impl Lab {
         })?)
     }
 
+    /// What a kernel asks of the machine. Asked before it is built: a variant that nobody knows is a slip of the pen.
+    fn needs(&self, which: &Which) -> Result<Needs, HarnessError> {
+        which.variant.as_deref().map_or(Ok(Needs::default()), |variant| self.variants.needs(variant))
+    }
+
     /// The commit of a kernel, and all of its patches by commit and name.
     fn commit(&self, which: &Which, extra: Option<&Extra>) -> anyhow::Result<(String, Vec<(String, String)>)> {
-        let assembled = match which {
-            Which::At(target) | Which::GateOff(target) => self.assemble(target)?,
-            Which::Base => Assembled { base: self.base.clone(), patches: Vec::new() },
+        let assembled = match &which.made {
+            Made::At(target) | Made::GateOff(target) => self.assemble(target)?,
+            Made::Base => Assembled { base: self.base.clone(), patches: Vec::new() },
         };
         let mut patches: Vec<(String, String)> =
             assembled.patches.iter().map(|patch| (patch.commit.to_string(), patch.id())).collect();
@@ -105,7 +119,7 @@ impl Lab {
         if !programs::wanted(scenarios) {
             return Ok(None);
         }
-        let which = Which::At(target.clone());
+        let which = Which::from(Made::At(target.clone()));
         let (commit, patches) = self.commit(&which, None)?;
         let blame = GitBlame::new(&self.base.repo, &self.base.commit, &commit, &patches, Some(self.project.root()))?;
         Ok(Some(kbuild::selftests(&SelftestsRequest {
@@ -119,20 +133,28 @@ impl Lab {
         })?))
     }
 
-    /// The kernels that scenarios name, `current` being `current`.
+    /// The kernels that scenarios name, `current` being `current`; those of no variant of their own are of `variant`.
     pub(crate) fn kernels(
         &self,
         scenarios: &[Scenario],
         current: &Target,
+        variant: Option<&str>,
     ) -> anyhow::Result<BTreeMap<String, KernelFiles>> {
         let mut kernels = BTreeMap::new();
         for name in scenarios.iter().flat_map(Scenario::kernel_names) {
             if !kernels.contains_key(name) {
-                let which = Which::named(name, current, &self.stack)?;
-                kernels.insert(name.to_owned(), files(&self.kernel(&which)?));
+                let which = Which::named(name, current, &self.stack, variant)?;
+                kernels.insert(name.to_owned(), self.files(&which, None)?);
             }
         }
         Ok(kernels)
+    }
+
+    /// The files of a kernel as the harness wants them, built if need be.
+    pub(crate) fn files(&self, which: &Which, extra: Option<&Extra>) -> anyhow::Result<KernelFiles> {
+        let needs = self.needs(which)?;
+        let image = self.kernel_with(which, extra)?;
+        Ok(KernelFiles { bzimage: image.bzimage, system_map: Some(image.system_map), modules: image.modules, needs })
     }
 
     /// What runs scenarios. The guest's init is built; the kernels and programs are given.
@@ -167,9 +189,4 @@ impl Lab {
             }
         }
     }
-}
-
-/// The files of a kernel, as the harness wants them.
-pub(crate) fn files(image: &KernelImage) -> KernelFiles {
-    KernelFiles { bzimage: image.bzimage.clone(), system_map: Some(image.system_map.clone()) }
 }

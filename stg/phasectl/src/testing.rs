@@ -57,7 +57,7 @@ const STAGES: &str = "stages:
   - steps: [{ retrieve-session: { session: s } }, { mark: { name: usable } }]
 ";
 
-const FILES: [(&str, &str); 12] = [
+const FILES: [(&str, &str); 14] = [
     (
         "phases/base.yaml",
         "release: \"7.3\"
@@ -102,6 +102,8 @@ series:
     ("phases/phase2/cover.md", "Two.\n"),
     ("phases/phase2/d.patch", "Subject: d\nAdds: d.c\n\nD.\n"),
     ("ci/kernel.config", "CONFIG_PCI=y\n"),
+    ("ci/variants/modules.config", "CONFIG_PCI=m\n"),
+    ("selftests/variants.yaml", "modules: {}\n"),
     ("phases/phase1/kernel.config", "CONFIG_ONE_KUNIT_TEST=y\n"),
     ("selftests/topologies.yaml", "none: { iommu: none, devices: [] }\n"),
 ];

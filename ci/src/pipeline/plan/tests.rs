@@ -21,7 +21,8 @@ fn outline() -> Outline {
             PatchOutline { id: format!("{name}/one"), tested: false },
             PatchOutline { id: format!("{name}/two"), tested: true },
         ],
-        scenarios: vec![format!("{name}/fd")],
+        scenarios: vec![format!("{name}/fd"), format!("{name}/modules")],
+        any_variant: vec![format!("{name}/fd")],
         blackouts: faults.iter().map(|_| format!("{name}/blackout")).collect(),
         faults: faults.iter().map(|&fault| fault.to_owned()).collect(),
     };
@@ -73,9 +74,15 @@ fn the_full_run_adds_to_it() {
     gate-off/phase1 [base]: phasectl build phase1 --gate-off
     faults/1.1-leak [kernel]: phasectl faults phase1 --fault 1.1-leak
     repeat/phase1/fd [kernel]: phasectl test phase1 --scenario phase1/fd --repeat 3
+    repeat/phase1/modules [kernel]: phasectl test phase1 --scenario phase1/modules --repeat 3
     blackout/phase1 [kernel]: phasectl blackout phase1
+    debug/phase1 [base]: phasectl build phase1 --variant debug
+    debug/phase1/fd [debug/phase1]: phasectl test phase1 --variant debug --scenario phase1/fd
     gate-off/phase2 [base]: phasectl build phase2 --gate-off
     repeat/phase2/fd [kernel]: phasectl test phase2 --scenario phase2/fd --repeat 3
+    repeat/phase2/modules [kernel]: phasectl test phase2 --scenario phase2/modules --repeat 3
+    debug/phase2 [base]: phasectl build phase2 --variant debug
+    debug/phase2/fd [debug/phase2]: phasectl test phase2 --variant debug --scenario phase2/fd
     blackout/harness [kernel]: phasectl blackout harness
     ");
 }
@@ -113,12 +120,25 @@ fn blackouts_are_known_by_their_file() {
 }
 
 #[test]
+fn variants_are_known_by_their_kernels() {
+    let guard = tempfile::tempdir().unwrap();
+    let root = Utf8Path::from_path(guard.path()).unwrap();
+    let read = |text: &str| {
+        std::fs::write(root.join("x.yaml"), text).unwrap();
+        yaml::read::<Head>(&Disk::new(root), "x.yaml".into()).unwrap().1.names_variant()
+    };
+    assert!(read("title: x\nkernels: { incoming: current+modules }\n"));
+    assert!(!read("title: x+y\nkernels: { incoming: gate-off }\n"));
+    assert!(!read("title: x\n"));
+}
+
+#[test]
 fn this_checkout_has_a_plan() {
     let root = Utf8Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
     let outline = Outline::read(root).unwrap();
     assert!(!outline.phases.is_empty() && outline.phases.iter().all(|phase| !phase.patches.is_empty()), "{outline:?}");
     let phase1 = outline.phases.iter().find(|phase| phase.name == "phase1").unwrap();
-    assert_eq!(phase1.blackouts, ["phase1/blackout", "phase1/pci-cost", "phase1/pci-scan-cost"]);
+    assert_eq!(phase1.blackouts, ["phase1/blackout", "phase1/pci-cost", "phase1/pci-scan-cost", "phase1/vfio-cost", "phase1/blackout-devices"]);
     assert!(phase1.blackouts.iter().all(|id| !phase1.scenarios.contains(id)), "{phase1:?}");
     assert!(phase1.patches.iter().any(|patch| patch.tested) && !phase1.patches.iter().all(|patch| patch.tested));
     let files = root.join("selftests/faults").read_dir_utf8().unwrap().map(|entry| entry.unwrap().into_path());

@@ -4,9 +4,10 @@
 
 use plan::{Attempt, Change, Edit, FailEach, FailNth, HostAction, InProcess, Stage, Step, Value};
 
-use super::{Case, File, Kind, Limit, ROLES, innermost};
+use super::{Case, Expect, File, Kind, Limit, ROLES, innermost};
 use crate::blackout::INIT;
 use crate::tamper;
+use crate::verdict::Class;
 
 /// What is wrong, and the remedy.
 pub(super) type Wrong = (String, String);
@@ -32,6 +33,12 @@ pub(super) fn common(file: &File) -> Result<(), Wrong> {
         }
         if case.rows.as_ref().unwrap_or(&file.rows).is_empty() {
             return wrong(format!("case `{}` shows no row: `rows` is empty", case.name), "name the rows that it shows");
+        }
+    }
+    let expectations = file.cases.iter().filter_map(|case| case.expect.as_ref()).chain([&file.expect]);
+    for Expect { verdict, reason, .. } in expectations {
+        if reason.is_some() && *verdict == Class::Pass {
+            return wrong("`expect` has a `reason`, and `pass` has none", "take it out, or name the `verdict`");
         }
     }
     if file.wall == 0 || file.stall == 0 || file.repeat == 0 {
@@ -92,6 +99,34 @@ pub(super) fn kind(scenario: &Kind, cases: &[Case]) -> Result<(), Wrong> {
                 );
                 return wrong(message, "take them out");
             }
+        }
+    }
+    Ok(())
+}
+
+/// What is witnessed starts in the first stage, on its own, and is not started anew.
+pub(super) fn witness(scenario: &Kind, cases: &[Case]) -> Result<(), Wrong> {
+    let Kind::Handover(own) = scenario else {
+        return wrong(
+            "`witness` disturbs what is measured, and KUnit has no devices",
+            "make a hand-over scenario of it",
+        );
+    };
+    let starts = |stage: &Stage| stage.steps.iter().any(|step| matches!(innermost(step), Step::IgbReceive(_)));
+    for case in cases {
+        let stages = case.stages.as_ref().unwrap_or(own);
+        let name = &case.name;
+        if !stages.first().is_some_and(starts) {
+            return wrong(
+                format!("case `{name}`: there is a `witness`, and nothing to be witnessed in the first stage"),
+                "start a device there with `igb-receive`",
+            );
+        }
+        if stages.iter().skip(1).any(starts) {
+            return wrong(
+                format!("case `{name}`: there is a `witness`, and an `igb-receive` after the first stage"),
+                "go on with `igb-resume`: a ring that is set up anew is an interruption",
+            );
         }
     }
     Ok(())
@@ -186,7 +221,7 @@ pub(super) fn actions(stages: &[Stage], of: &str) -> Result<(), WrongAt> {
 fn edits(action: &HostAction) -> &[Edit] {
     match action {
         HostAction::Tamper(tamper) => &tamper.edits,
-        HostAction::Plug { .. } | HostAction::Unplug { .. } => &[],
+        _ => &[],
     }
 }
 

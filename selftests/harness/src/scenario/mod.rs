@@ -19,8 +19,8 @@
 //! rows: ["1.2", "1.3"]            # requirement ids
 //! cases:                          # the same stages, on several machines
 //!   - { name: legacy, topology: legacy }
-//!   - { name: virtio, topology: virtio-net-legacy, rows: ["1.3"] }   # optional: rows, cmdline, stages of its own
-//! kernels: { outgoing: current, incoming: current }   # optional; names that the caller resolves
+//!   - { name: virtio, topology: virtio-net-legacy, rows: ["1.3"] }   # optional: rows, cmdline, stages and expect of its own
+//! kernels: { outgoing: current, incoming: current }   # optional; names that the caller resolves, see below
 //! cmdline: "pci=nomsi"            # optional; added to the first kernel's, and inherited
 //! memory: 2G                      # optional; instead of the topology's
 //! stages:
@@ -30,12 +30,16 @@
 //!       - kexec-reboot
 //!     between:                    # optional; what the host does after this kernel's jump, while the VM stands still
 //!       - plug: { device: late }
+//!       - reset: { device: dut }
 //!       - tamper: { edits: [{ at: header, offset: 0, width: 4, set: 3 }] }
 //!   - steps:
 //!       - retrieve-session: { session: s }
 //!       - host: { do: { unplug: { device: late } } }   # what the host does while the guest goes on
-//! expect:                         # optional
+//! witness: { arrivals: 50, late-ms: 250, gap: 20 }   # optional, as is each of the three: see `crate::witness`. The devices that `igb-receive` starts in the
+//!                                 # first stage must write to memory from then on until the last stage is over
+//! expect:                         # optional; a case may have one of its own
 //!   verdict: pass                 # any class; the case is good if it ends like that
+//!   reason: "lost frame"          # part of the verdict's reason, if it must not be `pass`
 //!   console: [{ hop: 1, text: "KHO: found" }]  # must appear; without `hop`, in any kernel's output
 //!   forbid: [{ text: "reset" }]   # must not appear
 //!   allow: ["WARNING: harmless"]  # complaints that are expected
@@ -44,6 +48,12 @@
 //! repeat: 1                       # optional; every repetition must be good
 //! slow: true                      # optional; left out by `phasectl test --quick`, and so by a `cargo ci` that is not `--full`
 //! ```
+//!
+//! A kernel is `current` (what is being tested), `gate-off` (the same with the gates of its phase off), `base` (no patch), or a phase
+//! or patch by its name. `current+modules` is the same kernel configured as a variant, here as `modules`: [`Variants`] has their
+//! names. Others are of the variant that the command line names (`phasectl test --variant debug`), or configured as usual.
+//!
+//! [`Variants`]: crate::needs::Variants
 
 mod check;
 mod names;
@@ -62,12 +72,13 @@ use stg_core::{Diagnostic, Source};
 use crate::error::HarnessError;
 use crate::topology::{self, Topologies, Topology};
 use crate::verdict::Class;
+use crate::witness::Limits;
 
 /// Where the scenarios are, relative to the project root.
 pub const DIRECTORY: &str = "selftests/scenarios";
 
 /// Names that `kexec-load` may use.
-pub const ROLES: [&str; 2] = ["outgoing", "incoming"];
+pub use plan::ROLES;
 
 /// A scenario that was read and checked.
 #[derive(Clone, Debug)]
@@ -91,8 +102,10 @@ pub struct Scenario {
     pub memory: Option<String>,
     /// What happens.
     pub kind: Kind,
-    /// What must hold.
-    pub expect: Expect,
+    /// What must hold, but for cases that say so themselves; see [`Scenario::expect`].
+    expect: Expect,
+    /// What DMA is held to, if it is to be witnessed.
+    pub witness: Option<Limits>,
     /// When to give up.
     pub wall: Duration,
     /// How much silence is a hang.
@@ -172,6 +185,9 @@ pub struct Case {
     /// Stages instead of the scenario's.
     #[serde(default, with = "serde_yaml::with::singleton_map_recursive")]
     pub stages: Option<Vec<Stage>>,
+    /// What must hold, instead of the scenario's.
+    #[serde(default)]
+    pub expect: Option<Expect>,
 }
 
 /// Names of the kernels, which the caller resolves to files.
@@ -193,6 +209,9 @@ pub struct Expect {
     /// How it must end.
     #[serde(default)]
     pub verdict: Class,
+    /// Part of the reason why it ended so.
+    #[serde(default)]
+    pub reason: Option<String>,
     /// Must appear on the console.
     #[serde(default)]
     pub console: Vec<Text>,
@@ -235,6 +254,8 @@ struct File {
     blackout: Option<Blackout>,
     #[serde(default)]
     measure: Option<Measure>,
+    #[serde(default)]
+    witness: Option<Limits>,
     #[serde(default)]
     expect: Expect,
     #[serde(default = "default_wall")]
@@ -318,6 +339,11 @@ impl Scenario {
         Diagnostic::new(&self.path, message, fix).at(line).column(column)
     }
 
+    /// Whether it names the variant of any of its kernels.
+    pub fn names_variant(&self) -> bool {
+        self.kernel_names().into_iter().any(|name| variant_of(name).1.is_some())
+    }
+
     /// The names of the kernels that it needs.
     pub fn kernel_names(&self) -> Vec<&str> {
         let mut names = vec![self.kernels.outgoing.as_str()];
@@ -327,10 +353,20 @@ impl Scenario {
         names
     }
 
+    /// What must hold in a case.
+    pub fn expect<'a>(&'a self, case: &'a Case) -> &'a Expect {
+        case.expect.as_ref().unwrap_or(&self.expect)
+    }
+
     /// `<phase>/<name>/<case>`.
     pub fn case_id(&self, case: &Case) -> String {
         format!("{}/{}", self.id, case.name)
     }
+}
+
+/// The name of a kernel without its variant, and the variant if it names one: `current+modules`.
+pub fn variant_of(kernel: &str) -> (&str, Option<&str>) {
+    kernel.split_once('+').map_or((kernel, None), |(name, variant)| (name, Some(variant)))
 }
 
 fn read(source: &dyn Source, id: &str) -> stg_core::Result<Scenario> {
@@ -354,6 +390,9 @@ fn read(source: &dyn Source, id: &str) -> stg_core::Result<Scenario> {
         (_, _, Some(_), Some(_)) => return wrong("`blackout` does not go with `measure`", "make two scenarios of it"),
     };
     check::kind(&kind, &file.cases).map_err(complain)?;
+    if file.witness.is_some() {
+        check::witness(&kind, &file.cases).map_err(complain)?;
+    }
     check_names(&kind, &file.cases).map_err(|(key, (name, message, fix))| {
         let (line, column) = locate(&text, key, &name);
         Diagnostic::new(&path, message, fix).at(line).column(column)
@@ -370,6 +409,7 @@ fn read(source: &dyn Source, id: &str) -> stg_core::Result<Scenario> {
         memory: file.memory,
         kind,
         expect: file.expect,
+        witness: file.witness,
         wall: Duration::from_secs(file.wall),
         stall: Duration::from_secs(file.stall),
         repeat: file.repeat,

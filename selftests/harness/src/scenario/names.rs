@@ -238,6 +238,9 @@ fn used(step: &Step) -> Vec<&str> {
         | Step::LoadNoKernel
         | Step::KexecContend
         | Step::KexecUnload
+        | Step::Kmemleak
+        | Step::LoadModule { .. }
+        | Step::UnloadModule { .. }
         | Step::KexecReboot
         | Step::Process(_)
         | Step::In(_)

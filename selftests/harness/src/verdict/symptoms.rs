@@ -10,21 +10,27 @@ const PANIC: &str = "Kernel panic - not syncing";
 /// Starts of complaints that end in a panic (with `oops=panic`, all of them do).
 const OOPSES: [&str; 5] = ["BUG: ", "Oops: ", "kernel BUG at", "general protection fault", "KASAN: "];
 
-/// Complaints after which a kernel goes on. kmemleak speaks of unreferenced objects, lockdep of the others.
-const COMPLAINTS: [&str; 12] = [
+/// Complaints after which a kernel goes on. What warns by `WARN` is among the first; kmemleak speaks of unreferenced objects and of
+/// not working any more, lockdep of the next ones.
+const COMPLAINTS: [&str; 14] = [
     "WARNING: ",
     "UBSAN: ",
     "unreferenced object",
     "new suspected memory leaks",
+    "Kernel memory leak detector disabled",
     "possible circular locking dependency",
     "possible recursive locking",
     "inconsistent lock state",
     "suspicious RCU usage",
+    "trying to register non-static key",
     "sleeping function called from invalid context",
     "blocked for more than",
-    "detected stalls on CPUs",
+    "detected stall",
     "refcount_t: ",
 ];
+
+/// How a complaint of the slab allocator starts, with the name of a cache behind it.
+const SLAB: &str = "BUG ";
 
 /// Words that only live update uses. A panic while taking over has one of them in its message or its call trace.
 const LIVE_UPDATE: [&str; 9] =
@@ -60,8 +66,8 @@ impl<'a> Death<'a> {
 /// The first line that complains and is not allowed to.
 pub(crate) fn complaint<'a>(hop: &'a Hop, allow: &[String]) -> Option<&'a Line> {
     hop.lines.iter().find(|line| {
-        COMPLAINTS.iter().chain(&OOPSES).chain([&PANIC]).any(|complaint| line.text.contains(complaint))
-            && !allow.iter().any(|allowed| line.text.contains(allowed.as_str()))
+        let complains = COMPLAINTS.iter().chain(&OOPSES).chain([&PANIC]).any(|complaint| line.text.contains(complaint));
+        (complains || line.text.starts_with(SLAB)) && !allow.iter().any(|allowed| line.text.contains(allowed.as_str()))
     })
 }
 

@@ -94,7 +94,7 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
     let budget = budgets.and_then(|budgets| budgets.get(BUDGET)).copied();
 
     let lab = Lab::open(app, stack, TEST)?;
-    let kernels = lab.kernels(&scenarios, &subject.target)?;
+    let kernels = lab.kernels(&scenarios, &subject.target, None)?;
     let (logs, _lock) = lab.results("blackout", None)?;
     let runner = lab.runner(kernels, lab.programs(&scenarios, &subject.target)?, logs)?;
     let mut views = Vec::new();

@@ -10,7 +10,7 @@ use stg_core::Stack;
 use stg_env::exit;
 
 use crate::app::App;
-use crate::kernels::Which;
+use crate::kernels::{Made, Which};
 use crate::lab::{BUILD, Lab};
 use crate::output;
 
@@ -27,6 +27,10 @@ pub(crate) struct Args {
     #[arg(long)]
     gate_off: bool,
 
+    /// Configure it as this variant (selftests/variants.yaml).
+    #[arg(long, value_name = "NAME")]
+    variant: Option<String>,
+
     /// Report as JSON.
     #[arg(long)]
     json: bool,
@@ -41,6 +45,8 @@ struct View<'a> {
     config: &'a str,
     log: &'a str,
     warnings: &'a str,
+    /// Their directory; none if there are no modules.
+    modules: Option<&'a str>,
     #[serde(flatten)]
     meta: &'a ci::kbuild::Meta,
 }
@@ -48,7 +54,8 @@ struct View<'a> {
 pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result<i32> {
     let stack = Stack::load(&app.disk()?)?;
     let target = stack.target(&args.target)?;
-    let which = if args.gate_off { Which::GateOff(target) } else { Which::At(target) };
+    let made = if args.gate_off { Made::GateOff(target) } else { Made::At(target) };
+    let which = Which { made, variant: args.variant.clone() };
     let lab = Lab::open(app, stack, BUILD)?;
     let image = lab.kernel(&which)?;
     if args.json {
@@ -59,6 +66,9 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
         writeln!(out, "kernel   {}\nconfig   {}\nlog      {}", image.bzimage, image.config, image.log)?;
         // Not how many: that depends on what was compiled before, and most are the base's own.
         writeln!(out, "warnings {}", image.warnings)?;
+        if let Some(modules) = &image.modules {
+            writeln!(out, "modules  {modules}")?;
+        }
         if !image.meta.left_out.is_empty() {
             writeln!(out, "not there yet: {}", image.meta.left_out.join(", "))?;
         }
@@ -75,6 +85,7 @@ fn view<'a>(which: &Which, image: &'a KernelImage) -> View<'a> {
         config: image.config.as_str(),
         log: image.log.as_str(),
         warnings: image.warnings.as_str(),
+        modules: image.modules.as_deref().map(camino::Utf8Path::as_str),
         meta: &image.meta,
     }
 }

@@ -9,6 +9,7 @@ use ci::kbuild::BuildError;
 use harness::filter::Filter;
 use harness::ktap::{Status, Test, Writer};
 use harness::run::{KernelFiles, Runner};
+use harness::scenario::variant_of;
 use harness::verdict::Class;
 use serde::Serialize;
 use stg_core::{Error, Stack, Target};
@@ -18,7 +19,7 @@ use crate::app::App;
 use crate::failure::Failure;
 use crate::fault::{self, Fault};
 use crate::kernels::Which;
-use crate::lab::{Extra, Lab, TEST, files};
+use crate::lab::{Extra, Lab, TEST};
 use crate::text::listing;
 use crate::{output, rows, scenarios};
 
@@ -107,7 +108,7 @@ struct Bench<'a> {
     target: Target,
     assembled: stg_core::Assembled,
     runner: Runner,
-    /// The kernels that scenarios name beside `current`.
+    /// The kernels that scenarios name beside those that have the fault.
     others: BTreeMap<String, KernelFiles>,
     _lock: Option<stg_env::LockGuard>,
 }
@@ -118,9 +119,9 @@ impl<'a> Bench<'a> {
         let assembled = lab.assemble(&target)?;
         let mut others = BTreeMap::new();
         let named = faults.iter().flat_map(|fault| fault.scenario.kernel_names());
-        for name in named.filter(|name| *name != "current") {
+        for name in named.filter(|name| !is_current(name)) {
             if !others.contains_key(name) {
-                others.insert(name.to_owned(), files(&lab.kernel(&Which::named(name, &target, &lab.stack)?)?));
+                others.insert(name.to_owned(), lab.files(&Which::named(name, &target, &lab.stack, None)?, None)?);
             }
         }
         let (logs, lock) = lab.results("faults", None)?;
@@ -150,20 +151,22 @@ impl<'a> Bench<'a> {
             commit,
             label: format!("{} with fault {}", crate::kernels::target_label(&self.target), mistake.name),
         };
-        let image = match self.lab.kernel_with(&Which::At(self.target.clone()), Some(&extra)) {
-            Ok(image) => image,
-            Err(error) => match error.downcast_ref() {
-                Some(BuildError::Compile { .. } | BuildError::Config(_)) => {
-                    let noticed = fault.expect == Class::BuildFailure;
-                    let reason = format!("does not build\n{error}");
-                    return Ok(outcome(Some(Class::BuildFailure), noticed, reason));
-                }
-                _ => return Err(error),
-            },
-        };
         let mut runner = self.runner.clone();
         runner.kernels = self.others.clone();
-        runner.kernels.insert("current".to_owned(), files(&image));
+        for name in fault.scenario.kernel_names().into_iter().filter(|name| is_current(name)) {
+            let which = Which::named(name, &self.target, &self.lab.stack, None)?;
+            match self.lab.files(&which, Some(&extra)) {
+                Ok(files) => drop(runner.kernels.insert(name.to_owned(), files)),
+                Err(error) => match error.downcast_ref() {
+                    Some(BuildError::Compile { .. } | BuildError::Config(_)) => {
+                        let noticed = fault.expect == Class::BuildFailure;
+                        let reason = format!("does not build\n{error}");
+                        return Ok(outcome(Some(Class::BuildFailure), noticed, reason));
+                    }
+                    _ => return Err(error),
+                },
+            }
+        }
         runner.out_dir.push(mistake.id());
         let filter = Filter::new([mistake.scenario.clone()]);
         let results = runner.run(std::slice::from_ref(&fault.scenario), &filter, &mut std::io::sink())?;
@@ -177,6 +180,11 @@ impl<'a> Bench<'a> {
         });
         Ok(outcome(verdict, other.is_none() && verdict.is_some(), reason))
     }
+}
+
+/// Whether a scenario calls the kernel so that has the fault: of any variant.
+fn is_current(name: &str) -> bool {
+    variant_of(name).0 == "current"
 }
 
 /// Prints KTAP as the outcomes come; silent if there will be JSON.

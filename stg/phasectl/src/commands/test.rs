@@ -12,6 +12,7 @@ use stg_core::Stack;
 use stg_env::exit;
 
 use crate::app::App;
+use crate::failure::Failure;
 use crate::lab::{Lab, TEST};
 use crate::scenarios::{Subject, select};
 
@@ -32,6 +33,11 @@ pub(crate) struct Args {
     /// Leave out the scenarios that say they are slow.
     #[arg(long)]
     quick: bool,
+
+    /// Run them on kernels that are configured as this variant (selftests/variants.yaml). Scenarios that name variants of their own
+    /// are left out.
+    #[arg(long, value_name = "NAME")]
+    variant: Option<String>,
 
     /// Write the results to FILE as JSON.
     #[arg(long, value_name = "FILE")]
@@ -56,12 +62,19 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
     let subject = Subject::parse(&args.target, &stack)?;
     let mut selection = select(&disk, &stack, &subject, &args.scenarios)?;
     selection.scenarios.retain(|scenario| !(args.quick && scenario.slow));
+    if args.variant.is_some() {
+        selection.scenarios.retain(|scenario| !scenario.names_variant());
+        if selection.scenarios.is_empty() {
+            let message = "every scenario that was asked for names a variant of its own";
+            return Err(Failure::untestable(message, "run it without --variant").into());
+        }
+    }
     for scenario in &mut selection.scenarios {
         scenario.repeat = args.repeat.unwrap_or(scenario.repeat);
     }
 
     let lab = Lab::open(app, stack, TEST)?;
-    let kernels = lab.kernels(&selection.scenarios, &subject.target)?;
+    let kernels = lab.kernels(&selection.scenarios, &subject.target, args.variant.as_deref())?;
     let (logs, _lock) = lab.results("test", args.out.as_ref())?;
     let runner = lab.runner(kernels, lab.programs(&selection.scenarios, &subject.target)?, logs)?;
     let results = runner.run(&selection.scenarios, &selection.filter, out)?;

@@ -138,7 +138,10 @@ fn this_checkout_has_a_plan() {
     let outline = Outline::read(root).unwrap();
     assert!(!outline.phases.is_empty() && outline.phases.iter().all(|phase| !phase.patches.is_empty()), "{outline:?}");
     let phase1 = outline.phases.iter().find(|phase| phase.name == "phase1").unwrap();
-    assert_eq!(phase1.blackouts, ["phase1/blackout", "phase1/pci-cost", "phase1/pci-scan-cost", "phase1/vfio-cost", "phase1/blackout-devices"]);
+    assert_eq!(
+        phase1.blackouts,
+        ["phase1/blackout", "phase1/pci-cost", "phase1/pci-scan-cost", "phase1/vfio-cost", "phase1/blackout-devices"]
+    );
     assert!(phase1.blackouts.iter().all(|id| !phase1.scenarios.contains(id)), "{phase1:?}");
     assert!(phase1.patches.iter().any(|patch| patch.tested) && !phase1.patches.iter().all(|patch| patch.tested));
     let files = root.join("selftests/faults").read_dir_utf8().unwrap().map(|entry| entry.unwrap().into_path());

@@ -133,10 +133,11 @@ pub(crate) fn describe(step: &Step) -> String {
         }
         Step::LoadNoKernel => "load a file that is no kernel".into(),
         Step::KexecContend => "reboot into the next kernel while another thread fails to load one".into(),
-        Step::Process(Process { name, with }) => match with.as_slice() {
-            [] => format!("start process {name}"),
-            with => format!("start process {name} with {}", with.join(", ")),
-        },
+        Step::Process(Process { name, with, without_rawio }) => {
+            let with = if with.is_empty() { String::new() } else { format!(" with {}", with.join(", ")) };
+            let without = if *without_rawio { " without CAP_SYS_RAWIO" } else { "" };
+            format!("start process {name}{with}{without}")
+        }
         Step::In(InProcess { process, step }) => format!("in process {process}: {}", describe(step)),
         Step::Kill { process } => format!("kill process {process}"),
         Step::Together { steps } => {

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex};
 
 use plan::{Plan, Step};
 use rustix::io::{Errno, FdFlags};
+use rustix::thread::CapabilitySet;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
@@ -22,8 +23,9 @@ use crate::init;
 use crate::lock::lock;
 use crate::steps::Runner;
 
-/// First argument of such a process; the others are `NAME=FD`, what it finds open.
+/// First argument of such a process; the others are `NAME=FD`, what it finds open, or [`WITHOUT_RAWIO`].
 const WORKER: &str = "--worker";
+const WITHOUT_RAWIO: &str = "--without-rawio";
 const SELF: &str = "/proc/self/exe";
 
 /// What a step came to.
@@ -82,13 +84,19 @@ struct Line {
 
 impl Processes {
     /// Starts one that has these files open as well.
-    pub(crate) fn start(&self, name: &str, with: &[(&str, Arc<OwnedFd>)]) -> Result<String, Failure> {
+    pub(crate) fn start(
+        &self,
+        name: &str,
+        with: &[(&str, Arc<OwnedFd>)],
+        without_rawio: bool,
+    ) -> Result<String, Failure> {
         let mut running = lock(&self.running);
         if running.contains_key(name) {
             return Err(Failure::new(format!("a process is called {name:?} already; kill it first")));
         }
         let mut command = Command::new(SELF);
         command.arg(WORKER).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+        command.args(without_rawio.then_some(WITHOUT_RAWIO));
         // Copies that survive an exec. Whatever else is started before they are gone inherits them too, but steps that start
         // something are not executed at the same time.
         let mut lent = Vec::new();
@@ -158,11 +166,24 @@ pub(crate) fn main_of_worker(mut args: impl Iterator<Item = String>) -> Option<R
 fn work(plan: &Plan, args: impl Iterator<Item = String>) -> Result<(), Failure> {
     let runner = Runner::new(plan, init::this_hop()?);
     for arg in args {
+        if arg == WITHOUT_RAWIO {
+            drop_rawio()?;
+            continue;
+        }
         let (name, number) = arg.split_once('=').ok_or_else(|| Failure::new(format!("argument {arg:?}")))?;
         runner.names.add(name, inherited(number)?);
     }
     serve(std::io::stdin().lock(), std::io::stdout().lock(), |step| runner.run(step))
         .map_err(|error| Failure::new(format!("serve: {}", explain(&error))))
+}
+
+/// Gives a privilege up, for good.
+fn drop_rawio() -> Result<(), Failure> {
+    let failed = |errno| Failure::setup("dropping CAP_SYS_RAWIO", errno);
+    let mut sets = rustix::thread::capabilities(None).map_err(failed)?;
+    sets.effective.remove(CapabilitySet::SYS_RAWIO);
+    sets.permitted.remove(CapabilitySet::SYS_RAWIO);
+    rustix::thread::set_capabilities(None, sets).map_err(failed)
 }
 
 /// An fd that the parent left open for us.

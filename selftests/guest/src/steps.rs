@@ -245,7 +245,7 @@ impl Runner {
 
     fn process(&self, process: &Process) -> Result<String, Failure> {
         let with = process.with.iter().map(|name| Ok((name.as_str(), self.names.get(name)?)));
-        self.processes.start(&process.name, &with.collect::<Result<Vec<_>, Failure>>()?)
+        self.processes.start(&process.name, &with.collect::<Result<Vec<_>, Failure>>()?, process.without_rawio)
     }
 
     fn fails(self: &Arc<Self>, want: &str, step: &Step) -> Result<String, Failure> {

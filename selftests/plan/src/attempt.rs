@@ -57,9 +57,16 @@ pub struct FailEach {
     /// What the last try, in which nothing failed, must fail with; it must succeed, if not given.
     #[serde(default)]
     pub last: Option<String>,
+    /// So many allocations must have failed the step, or nothing was shown.
+    #[serde(default = "one")]
+    pub at_least: u64,
     /// The step.
     pub step: Box<Step>,
     /// Executed after a try that succeeded although an allocation failed.
     #[serde(default)]
     pub undo: Vec<Step>,
+}
+
+fn one() -> u64 {
+    1
 }

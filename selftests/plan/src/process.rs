@@ -26,6 +26,9 @@ pub struct Process {
     /// Files and sessions of init that it has open as well, as if it had inherited them.
     #[serde(default)]
     pub with: Vec<String>,
+    /// Whether it lacks `CAP_SYS_RAWIO`, without which nobody may use a device that no IOMMU translates for.
+    #[serde(default)]
+    pub without_rawio: bool,
 }
 
 /// A step of another process.

@@ -66,7 +66,7 @@ impl<'a> State<'a> {
                 self.process(process)?;
                 self.step(step, Some(process))
             }
-            Step::Process(Process { name, with }) => {
+            Step::Process(Process { name, with, .. }) => {
                 self.uses(with.iter().map(String::as_str), INIT)?;
                 if !self.processes.insert(name) {
                     let what = self.at(&format!("two processes that run are called `{name}`"));

@@ -88,7 +88,7 @@ fn vanished() -> Failure {
 pub(crate) fn refused(step: &Step) -> Option<&'static str> {
     match step {
         Step::Fails { step, .. } => refused(step),
-        Step::Host { .. } | Step::Mark { .. } | Step::Timed { .. } | Step::LogSpan { .. } => {
+        Step::Host { .. } | Step::Mark { .. } | Step::Timed { .. } | Step::LogSpan { .. } | Step::Growth { .. } => {
             Some("it speaks to the host, which only the stage does")
         }
         Step::KexecReboot => Some("the stage announces the jump"),

@@ -30,6 +30,7 @@ mod kmsg;
 mod lock;
 mod luo;
 mod memfd;
+mod meminfo;
 mod memory;
 mod modules;
 mod names;

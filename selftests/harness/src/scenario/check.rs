@@ -4,8 +4,9 @@
 
 use plan::{Change, Edit, HostAction, Stage, Step, Value};
 
-use super::{Case, File, Kind, Limit, ROLES, innermost};
+use super::{Case, Expect, File, Kind, Limit, ROLES, innermost};
 use crate::blackout::INIT;
+use crate::growth;
 use crate::tamper;
 
 /// What is wrong, and the remedy.
@@ -92,6 +93,25 @@ pub(super) fn kind(scenario: &Kind, cases: &[Case]) -> Result<(), Wrong> {
                 );
                 return wrong(message, "take them out");
             }
+        }
+    }
+    Ok(())
+}
+
+/// Memory is told often enough to be judged, and judged where it is told.
+pub(super) fn growth(kind: &Kind, cases: &[Case], expect: &Expect) -> Result<(), Wrong> {
+    let Kind::Handover(stages) = kind else { return Ok(()) };
+    let told =
+        |stages: &[Stage]| stages.iter().flat_map(|stage| &stage.steps).any(|step| matches!(step, Step::Growth { .. }));
+    for stages in cases.iter().filter_map(|case| case.stages.as_ref()).chain([stages]) {
+        if expect.growth.is_empty() && told(stages) {
+            return wrong("a `growth` step, and nothing to judge it by", "say how much in `expect.growth`");
+        }
+        if !expect.growth.is_empty()
+            && let Some(what) = growth::rare(stages)
+        {
+            let fix = format!("make the chain longer: {} kernels after the first at least", growth::LEAST);
+            return wrong(format!("`expect.growth`: {what}"), fix);
         }
     }
     Ok(())
@@ -230,6 +250,7 @@ fn misplaced(step: &Step) -> Result<(), (String, Wrong)> {
             Step::Host { .. }
             | Step::Mark { .. }
             | Step::LogSpan { .. }
+            | Step::Growth { .. }
             | Step::KexecReboot
             | Step::Background { .. } => {
                 wrong(format!("span `{name}` of a step that cannot be timed"), "make it a step of its own")
@@ -242,7 +263,8 @@ fn misplaced(step: &Step) -> Result<(), (String, Wrong)> {
             | Step::Background { .. }
             | Step::Sleep { .. }
             | Step::Mark { .. }
-            | Step::LogSpan { .. } => {
+            | Step::LogSpan { .. }
+            | Step::Growth { .. } => {
                 wrong("a step in `fails` that cannot fail", "take it out of `fails`").map_err(at(errno))
             }
             _ => misplaced(step),
@@ -251,6 +273,7 @@ fn misplaced(step: &Step) -> Result<(), (String, Wrong)> {
             Step::Host { .. }
             | Step::Mark { .. }
             | Step::LogSpan { .. }
+            | Step::Growth { .. }
             | Step::KexecReboot
             | Step::Running { .. }
             | Step::Join { .. } => {

@@ -124,6 +124,7 @@ fn used(step: &Step) -> Vec<&str> {
         | Step::Mark { .. }
         | Step::KexecLoad { .. }
         | Step::KexecUnload
+        | Step::Growth { .. }
         | Step::Kmemleak
         | Step::LoadModule { .. }
         | Step::UnloadModule { .. }

@@ -11,7 +11,7 @@
 //! 4. The machine reset without a panic.
 //! 5. A step failed. If the failing kernel says that it took nothing over, then that is why.
 //! 6. Some kernel, or the end of the last stage, was never reported: nothing passes that did not reach its last kernel.
-//! 7. KUnit suites did not run or pass; then, the console lacks what must be there.
+//! 7. KUnit suites did not run or pass; then, the console lacks what must be there; then, memory became less from kernel to kernel.
 //! 8. Everything passed, and yet a kernel complained.
 
 mod class;
@@ -28,6 +28,7 @@ pub use class::Class;
 
 use crate::case::step;
 use crate::console::JUMP;
+use crate::growth;
 use crate::ktap;
 use crate::observe::{End, Observation};
 use crate::qmp;
@@ -59,6 +60,7 @@ pub fn judge(plan: &Plan, suites: &[String], expect: &Expect, seen: &Observation
         .or_else(|| unreached(plan, suites, seen))
         .or_else(|| kunit(suites, seen))
         .or_else(|| unmet(expect, seen).map(|(hop, what)| Verdict::new(stage(hop), what)))
+        .or_else(|| growth::grown(&expect.growth, seen).map(|what| Verdict::new(stage(seen.last_hop()), what)))
         .or_else(|| complained(expect, seen))
         .unwrap_or_else(|| Verdict::new(Class::Pass, ""))
 }

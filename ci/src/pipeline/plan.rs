@@ -86,8 +86,23 @@ struct Head {
     measure: Option<IgnoredAny>,
     #[serde(default)]
     kernels: BTreeMap<String, String>,
+    #[serde(flatten)]
+    judged: Judged,
+    #[serde(default)]
+    cases: Vec<Judged>,
+}
+
+/// By what a scenario, or a case of it, is judged.
+#[derive(Deserialize)]
+struct Judged {
     #[serde(default)]
     expect: BTreeMap<String, IgnoredAny>,
+}
+
+impl Judged {
+    fn growth(&self) -> bool {
+        self.expect.contains_key("growth")
+    }
 }
 
 impl Head {
@@ -98,7 +113,8 @@ impl Head {
 
     /// Whether kernels of any variant do: the scenario names none, as `current+modules` does, and judges no memory.
     fn any_variant(&self) -> bool {
-        !self.exact() && !self.expect.contains_key("growth") && !self.kernels.values().any(|name| name.contains('+'))
+        let growth = self.judged.growth() || self.cases.iter().any(Judged::growth);
+        !self.exact() && !growth && !self.kernels.values().any(|name| name.contains('+'))
     }
 }
 

@@ -86,8 +86,10 @@ fn vanished() -> Failure {
 
 /// Why a step cannot run in the background, if so.
 pub(crate) fn refused(step: &Step) -> Option<&'static str> {
+    if let Some(why) = step.inner().into_iter().find_map(refused) {
+        return Some(why);
+    }
     match step {
-        Step::Fails { step, .. } => refused(step),
         Step::Host { .. } | Step::Mark { .. } | Step::Timed { .. } | Step::LogSpan { .. } | Step::Growth { .. } => {
             Some("it speaks to the host, which only the stage does")
         }

@@ -6,17 +6,18 @@
 //! memfd. Should translation end while the device still masters the bus, it finds a ring at the same addresses and writes frames
 //! there. So the canary holds a ring that is as good as the real one, and a checksum of every page:
 //!
-//! - pages 0 to n: as in the memfd that it stands in for (see [`crate::ring`]): the ring's pages hold descriptors, all others what the
+//! - pages 0 to n: as in the memfd that it stands in for (see [`plan::ring`]): the ring's pages hold descriptors, all others what the
 //!   `memfd` step put there;
 //! - the last page or pages are the seal: a magic word, the number of pages before, and a checksum of each.
 //!
 //! The device knows no address in the seal, unless it makes one up.
 
+use plan::ring::BUFFER;
 use plan::{Frame, fnv1a};
 
 use crate::failure::Failure;
 use crate::memory::{Memory, PAGE};
-use crate::ring::{BUFFER, Layout};
+use crate::ring::Layout;
 
 const MAGIC: u64 = u64::from_le_bytes(*b"phsctlCA");
 const WORDS: usize = PAGE / 8;

@@ -8,7 +8,7 @@ use crate::failure::Failure;
 
 /// The most that an x86 kernel takes: `COMMAND_LINE_SIZE - 1` of `arch/x86/include/asm/setup.h`, which
 /// `kexec_file_load` refuses to exceed. Checked here as well because its only answer is `EINVAL`.
-const LIMIT: usize = 2047;
+pub(crate) const LIMIT: usize = 2047;
 
 /// How many kexecs came before, from this boot's command line; none without the parameter.
 pub(crate) fn hop(line: &str) -> Result<u32, Failure> {

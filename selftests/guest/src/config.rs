@@ -16,7 +16,8 @@ use crate::value;
 
 const CAPABILITY_LIST: u64 = 0x34;
 const EXTENDED: u64 = 0x100;
-const SIZE: u64 = 0x1000;
+/// Bytes of config space; what a device does not have reads as zero.
+pub(crate) const SIZE: u64 = 0x1000;
 
 /// The open config space of a device.
 #[derive(Debug)]
@@ -60,6 +61,21 @@ impl Config {
             )));
         }
         Ok(Field { at, width })
+    }
+
+    /// Reads everything.
+    pub(crate) fn all(&self) -> Result<[u8; SIZE as usize], Failure> {
+        let mut bytes = [0; SIZE as usize];
+        let mut done = 0;
+        while done < bytes.len() {
+            match rustix::io::pread(self.fd(), &mut bytes[done..], done as u64) {
+                // A conventional device has 256 bytes.
+                Ok(0) => break,
+                Ok(n) => done += n,
+                Err(errno) => return Err(Failure::setup("read of config space", errno)),
+            }
+        }
+        Ok(bytes)
     }
 
     /// Reads a field.

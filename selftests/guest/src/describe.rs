@@ -2,7 +2,11 @@
 
 //! Steps in words, for the report.
 
-use plan::{BarRead, Check, ConfigRead, ConfigWrite, HostAction, IgbReceive, IgbReceived, Iova, IovaName, Step};
+use plan::{
+    Attempt, BarRead, BarWrite, Check, CheckConfig, ConfigRead, ConfigWrite, DmaBuf, Exercise, FailEach, FailNth,
+    HostAction, IgbReceive, IgbReceived, InProcess, Iova, IovaName, IrqKind, IrqQuiet, MapDmaBuf, Process,
+    ResourceRead, ResourceWrite, SetIrqs, Step,
+};
 
 /// What a step does, on one line.
 pub(crate) fn describe(step: &Step) -> String {
@@ -25,6 +29,10 @@ pub(crate) fn describe(step: &Step) -> String {
         }
         Step::Host { action: HostAction::Plug { device } } => format!("have the host plug {device}"),
         Step::Host { action: HostAction::Unplug { device } } => format!("have the host unplug {device}"),
+        Step::Host { action: HostAction::BusMaster { device, on } } => {
+            format!("have the host switch bus mastering of {device} {}", if *on { "on" } else { "off" })
+        }
+        Step::Host { action: HostAction::Reset { device } } => format!("have the host reset {device}"),
         Step::Host { action: HostAction::Tamper(tamper) } => {
             format!("have the host make {} edits to the hand-over", tamper.edits.len())
         }
@@ -84,12 +92,79 @@ pub(crate) fn describe(step: &Step) -> String {
         }
         Step::KexecUnload => "unload the next kernel".into(),
         Step::KexecReboot => "reboot into the next kernel".into(),
+        Step::WriteBar(write) => format!("write {:#x} to BAR {} of {}", write.value, write.bar, describe_write(write)),
+        Step::WriteConfig(write) => format!("write {:#x} to config space of {}", write.value, describe_write(write)),
+        Step::ReadResource(ResourceRead { device, bar, offset, width, check }) => {
+            format!("read BAR {bar} of {device} at {offset:#x} through sysfs, {width} bytes, {}", describe_check(check))
+        }
+        Step::WriteResource(ResourceWrite { device, bar, offset, width, value }) => {
+            format!("write {value:#x} to BAR {bar} of {device} at {offset:#x} through sysfs, {width} bytes")
+        }
+        Step::SaveConfig { device, fd } => format!("save config space of {device} as {fd}"),
+        Step::CheckConfig(CheckConfig { device, saved, except }) => match except.len() {
+            0 => format!("compare config space of {device} with {saved}"),
+            n => format!("compare config space of {device} with {saved} but for {n} fields"),
+        },
+        Step::BindIommufdUnwritable { fd, iommufd } => {
+            format!("bind {fd} to iommufd {iommufd} with an argument that cannot be written")
+        }
+        Step::SetVfToken { fd } => format!("set the token for the virtual functions of {fd}"),
+        Step::BindVf { fd, iommufd } => format!("bind virtual function {fd} to iommufd {iommufd} with the token"),
+        Step::OpenGroup { device, fd } => format!("open the group of {device} as {fd}"),
+        Step::SetContainer { group, iommufd } => format!("make iommufd {iommufd} the container of group {group}"),
+        Step::GroupDevice { group, device, fd } => format!("open {device} through group {group} as {fd}"),
+        Step::Reset { fd } => format!("reset {fd}"),
+        Step::HotReset { fd } => format!("hot-reset what {fd} shares a bus or slot with"),
+        Step::Eventfd { fd } => format!("create eventfd {fd}"),
+        Step::SetIrqs(SetIrqs { fd, kind, eventfds }) => match eventfds.as_slice() {
+            [] => format!("switch {} of {fd} off", describe_kind(*kind)),
+            all => format!("have {} of {fd} signal {}", describe_kind(*kind), all.join(", ")),
+        },
+        Step::UnmaskIntx { fd } => format!("unmask INTx of {fd}"),
+        Step::Signalled { fd } => format!("wait for a signal of {fd}"),
+        Step::NotSignalled { fd } => format!("check that {fd} is not signalled"),
+        Step::IrqQuiet(IrqQuiet { device, .. }) => format!("check that the interrupt line of {device} is quiet"),
+        Step::Exercise(Exercise { fd, bar, offset, ms, .. }) => {
+            format!("use {fd}, BAR {bar} at {offset:#x}, for {ms} ms")
+        }
+        Step::DmaBuf(DmaBuf { fd, bar, buffer, .. }) => format!("export BAR {bar} of {fd} as dma-buf {buffer}"),
+        Step::MapDmaBuf(MapDmaBuf { fd, buffer, iova, .. }) => format!("map dma-buf {buffer} for {fd} at {iova:#x}"),
+        Step::UnmapDmaBuf(MapDmaBuf { fd, buffer, iova, .. }) => {
+            format!("unmap dma-buf {buffer} for {fd} at {iova:#x}")
+        }
+        Step::LoadNoKernel => "load a file that is no kernel".into(),
+        Step::KexecContend => "reboot into the next kernel while another thread fails to load one".into(),
+        Step::Process(Process { name, with }) => match with.as_slice() {
+            [] => format!("start process {name}"),
+            with => format!("start process {name} with {}", with.join(", ")),
+        },
+        Step::In(InProcess { process, step }) => format!("in process {process}: {}", describe(step)),
+        Step::Kill { process } => format!("kill process {process}"),
+        Step::Together { steps } => {
+            let steps: Vec<_> = steps.iter().map(describe).collect();
+            format!("at once: {}", steps.join(", and: "))
+        }
+        Step::Attempt(Attempt { step, errno, .. }) => format!("{}, which may fail with {errno}", describe(step)),
+        Step::FailNth(FailNth { nth, step, .. }) => format!("{}, with allocation {nth} failing", describe(step)),
+        Step::FailEach(FailEach { step, .. }) => format!("{}, with each allocation failing in turn", describe(step)),
         Step::Run(run) => run.args.iter().fold(format!("run {}", run.program), |text, arg| format!("{text} {arg}")),
     }
 }
 
 fn describe_read(BarRead { fd, offset, width, check, .. }: &BarRead) -> String {
     format!("{fd} at {offset:#x}, {width} bytes, {}", describe_check(check))
+}
+
+fn describe_write(BarWrite { fd, offset, width, .. }: &BarWrite) -> String {
+    format!("{fd} at {offset:#x}, {width} bytes")
+}
+
+fn describe_kind(kind: IrqKind) -> &'static str {
+    match kind {
+        IrqKind::Intx => "INTx",
+        IrqKind::Msi => "MSI",
+        IrqKind::Msix => "MSI-X",
+    }
 }
 
 fn describe_check(check: &Check) -> String {

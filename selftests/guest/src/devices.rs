@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
-use plan::{BarRead, ConfigRead, ConfigWrite};
+use plan::{BarRead, BarWrite, ConfigRead, ConfigWrite};
 
 use crate::config::{Config, Field};
 use crate::failure::Failure;
@@ -21,9 +21,14 @@ use crate::wait;
 const SETTLE: Duration = Duration::from_millis(100);
 
 impl Runner {
-    /// The sysfs directory of a device of the plan.
+    /// The sysfs directory of a device of the plan, or of a virtual function of one.
     pub(crate) fn device(&self, name: &str) -> Result<PathBuf, Failure> {
-        self.sysfs.device(self.place(name)?)
+        match plan::virtual_function(name) {
+            Some((physical, number)) if !self.devices.contains_key(name) => {
+                self.sysfs.virtual_function(&self.sysfs.device(self.place(physical)?)?, number)
+            }
+            _ => self.sysfs.device(self.place(name)?),
+        }
     }
 
     fn place(&self, name: &str) -> Result<&[String], Failure> {
@@ -139,6 +144,12 @@ impl Runner {
     pub(crate) fn read(&self, read: &BarRead, region: u32) -> Result<String, Failure> {
         let value = vfio::read(self.names.get(&read.fd)?.as_fd(), region, read.offset, read.width)?;
         value::check(value, read.width, &read.check)
+    }
+
+    /// `write-bar` and `write-config`.
+    pub(crate) fn write(&self, write: &BarWrite, region: u32) -> Result<String, Failure> {
+        vfio::write(self.names.get(&write.fd)?.as_fd(), region, write.offset, write.width, write.value)?;
+        Ok(String::new())
     }
 
     /// `same-device`.

@@ -35,6 +35,16 @@ impl Failure {
         Self { text: format!("{what}: {}", errno::name(errno)), errno: None }
     }
 
+    /// What another process said about a step of its own.
+    pub(crate) fn passed_on(text: String, errno: Option<Errno>) -> Self {
+        Self { text, errno }
+    }
+
+    /// The same, with the circumstances before it.
+    pub(crate) fn within(self, what: &str) -> Self {
+        Self { text: format!("{what}: {}", self.text), errno: self.errno }
+    }
+
     /// The errno of the step's own kernel call, if that is what failed.
     pub(crate) fn errno(&self) -> Option<Errno> {
         self.errno

@@ -56,7 +56,7 @@ fn prepare(started: u64) -> Result<(), Failure> {
             return Err(failure);
         }
     }
-    let hop = files::read_trimmed(Path::new("/proc/cmdline")).and_then(|line| cmdline::hop(&line))?;
+    let hop = this_hop()?;
     let opened = Channel::open()?;
     let (channel, _) = CHANNEL.get_or_init(|| (opened, hop));
     let uname = uname();
@@ -81,7 +81,8 @@ fn mount(target: &str, kind: &str) -> Result<(), Failure> {
     }
 }
 
-fn read_plan() -> Result<Plan, Failure> {
+/// The plan of this run.
+pub(crate) fn read_plan() -> Result<Plan, Failure> {
     let text = fs::read_to_string(PLAN_PATH)
         .map_err(|error| Failure::new(format!("read {PLAN_PATH}: {}", files::explain(&error))))?;
     serde_json::from_str(&text).map_err(|error| Failure::new(format!("{PLAN_PATH}: {error}")))
@@ -105,4 +106,9 @@ fn power_off() -> ! {
     // A kernel that cannot power off panics when its init ends, which `panic=-1` turns into a reset that ends QEMU.
     say(&format!("power off: {refused:?}"));
     std::process::exit(1)
+}
+
+/// How many kernels came before this one.
+pub(crate) fn this_hop() -> Result<u32, Failure> {
+    files::read_trimmed(Path::new("/proc/cmdline")).and_then(|line| cmdline::hop(&line))
 }

@@ -7,7 +7,8 @@
 //! structure becomes usable there by the one-line promise of [`Argument`].
 
 use std::ffi::c_void;
-use std::os::fd::BorrowedFd;
+use std::marker::PhantomData;
+use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd};
 
 use rustix::io::Errno;
 use rustix::ioctl::{Ioctl, IoctlOutput, Opcode};
@@ -28,7 +29,19 @@ pub(crate) unsafe trait Argument {
 /// Makes the call; results are in `argument` afterwards.
 pub(crate) fn call<A: Argument>(fd: BorrowedFd<'_>, argument: &mut A) -> Result<(), Errno> {
     // SAFETY: `Argument` promises that the structure is the one which this command takes.
-    unsafe { rustix::ioctl::ioctl(fd, InOut(argument)) }
+    unsafe { rustix::ioctl::ioctl(fd, InOut(argument)) }.map(|_| ())
+}
+
+/// Makes a call whose result is a new fd.
+///
+/// # Safety
+///
+/// The command must be one that installs an fd and returns its number.
+pub(crate) unsafe fn call_for_fd<A: Argument>(fd: BorrowedFd<'_>, argument: &mut A) -> Result<OwnedFd, Errno> {
+    // SAFETY: `Argument` promises that the structure is the one which this command takes.
+    let number = unsafe { rustix::ioctl::ioctl(fd, InOut(argument)) }?;
+    // SAFETY: The caller promises that this is a new fd, which nobody else knows of.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
 /// The size of a structure, as its first word wants it.
@@ -42,7 +55,7 @@ struct InOut<'a, A>(&'a mut A);
 // SAFETY: The pointer is to a live, exclusively borrowed structure of the kind which the command takes (promised by
 // `Argument`), the call is declared as mutating, and no output but the structure itself is read.
 unsafe impl<A: Argument> Ioctl for InOut<'_, A> {
-    type Output = ();
+    type Output = IoctlOutput;
 
     const IS_MUTATING: bool = true;
 
@@ -52,6 +65,39 @@ unsafe impl<A: Argument> Ioctl for InOut<'_, A> {
 
     fn as_ptr(&mut self) -> *mut c_void {
         std::ptr::from_mut(self.0).cast()
+    }
+
+    unsafe fn output_from_ptr(output: IoctlOutput, _: *mut c_void) -> rustix::io::Result<IoctlOutput> {
+        Ok(output)
+    }
+}
+
+/// The same with an argument that lies anywhere, and may not even be writable.
+pub(crate) struct Raw<A> {
+    argument: *mut c_void,
+    _command: PhantomData<A>,
+}
+
+impl<A> Raw<A> {
+    /// `argument` must point to an `A` for as long as the call takes.
+    pub(crate) fn new(argument: *mut c_void) -> Self {
+        Self { argument, _command: PhantomData }
+    }
+}
+
+// SAFETY: The call is declared as mutating, and no output is read. What the pointer points to is the promise of whoever makes the
+// call, which is unsafe.
+unsafe impl<A: Argument> Ioctl for Raw<A> {
+    type Output = ();
+
+    const IS_MUTATING: bool = true;
+
+    fn opcode(&self) -> Opcode {
+        A::OPCODE
+    }
+
+    fn as_ptr(&mut self) -> *mut c_void {
+        self.argument
     }
 
     unsafe fn output_from_ptr(_: IoctlOutput, _: *mut c_void) -> rustix::io::Result<()> {

@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
 
+use plan::ring::DESCRIPTOR;
 use plan::{IgbReceive, IgbReceived, Iova, IovaName};
 
 use crate::canary;
@@ -110,9 +111,12 @@ impl Runner {
         };
         let start = addresses[layout.first_page()];
         let descriptors = layout.descriptors();
-        let ring = self.rings.set(memory, Ring::create(mapped, layout, &addresses));
-        let link = device.start(start, descriptors, descriptors * 16)?;
+        // Whatever had to move for the device has moved by now.
+        let physical = mapped.physical()?;
+        let ring = self.rings.set(memory, Ring::create(mapped, layout, &addresses, &physical));
+        let link = device.start(start, descriptors, descriptors * DESCRIPTOR)?;
         settle(&device, &ring)?;
+        self.rings.announce(fd, physical[0]);
         if *refill {
             self.rings.refill(fd, device, ring)?;
         }

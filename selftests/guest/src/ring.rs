@@ -2,55 +2,17 @@
 
 //! A receive ring of an igb in a memfd, with the frames that landed and a count of them.
 //!
-//! The memfd describes itself, so the next kernel and the host can read it:
-//!
-//! - Page 0 is the header, an array of words (8 bytes, little-endian); see [`word`].
-//! - The descriptors are in pages that the device sees one behind the other. Which pages of the memfd those are depends on the
-//!   addresses: at physical ones, any run that happens to be contiguous will do. The header lists them.
-//! - All other pages, in ascending order, hold the buffers, four to a page; descriptor i uses buffer i. The last word of each
-//!   buffer is the address at which the device sees the buffer: a frame is much shorter.
-//!
-//! Descriptors have the advanced format with one buffer (82576 datasheet, 7.1.5): the address of the buffer and a zero word. The
-//! device overwrites both, with `DD` (bit 0 of the second word) for "done", so the address is written anew before
-//! a descriptor is used again. (The legacy format would leave it in place, but QEMU's igb does not know that one.)
+//! How it is laid out is said in [`plan::ring`]. (The device's legacy format of descriptors would leave the address of a buffer in place,
+//! but QEMU's igb does not know that one.)
 
 use plan::Frame;
+use plan::ring::{BUFFER, DESCRIPTOR, DONE, MAGIC, MAX_RING_PAGES, NEXT_BUFFER, OWN_ADDRESS, STATUS, word};
 
 use crate::failure::Failure;
 use crate::memory::{Memory, PAGE};
 
-/// Bytes of a buffer: the smallest that the device knows.
-pub(crate) const BUFFER: usize = 1024;
-/// Where in a buffer its address is.
-const OWN_ADDRESS: usize = BUFFER - 8;
-const DESCRIPTOR: usize = 16;
 /// Descriptors in a page; a ring is a whole number of pages.
 pub(crate) const PER_PAGE: usize = PAGE / DESCRIPTOR;
-const MAX_RING_PAGES: usize = 16;
-const DONE: u64 = 1 << 0;
-const MAGIC: u64 = u64::from_le_bytes(*b"phsctlRX");
-
-/// Indices of the header's words.
-pub(crate) mod word {
-    /// `phsctlRX`.
-    pub(crate) const MAGIC: usize = 0;
-    /// Number of descriptors.
-    pub(crate) const DESCRIPTORS: usize = 1;
-    /// Frames that landed and were seen, damaged ones included.
-    pub(crate) const LANDED: usize = 2;
-    /// Of those, how many were not as they were sent, or out of order.
-    pub(crate) const DAMAGED: usize = 3;
-    /// How many sequence numbers were left out.
-    pub(crate) const MISSING: usize = 4;
-    /// The first sequence number, if there is one.
-    pub(crate) const FIRST: usize = 5;
-    /// The next sequence number that is due; 0 before the first.
-    pub(crate) const DUE: usize = 6;
-    /// The descriptor that is used next.
-    pub(crate) const NEXT: usize = 7;
-    /// From here on, the pages of the memfd that hold the descriptors, in order.
-    pub(crate) const PAGES: usize = 16;
-}
 
 /// What has landed so far.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -146,7 +108,7 @@ impl Layout {
     fn free(&self, memory: &Memory, index: usize) {
         let at = self.descriptor(index);
         memory.write(at, memory.read(self.buffer(index) + OWN_ADDRESS));
-        memory.write(at + 8, 0);
+        memory.write(at + STATUS, 0);
     }
 }
 
@@ -158,19 +120,35 @@ pub(crate) struct Ring {
 }
 
 impl Ring {
-    /// Lays a new one out. What the memfd held is lost.
-    pub(crate) fn create(memory: Memory, layout: Layout, addresses: &[u64]) -> Self {
+    /// Lays a new one out. What the memfd held is lost. `addresses` are those at which the device sees its pages, `physical` is for the host.
+    pub(crate) fn create(memory: Memory, layout: Layout, addresses: &[u64], physical: &[u64]) -> Self {
         for at in (0..memory.pages() * PAGE).step_by(8) {
             memory.write(at, 0);
         }
         layout.write_ring(&memory, addresses);
         let ring = Self { memory, layout };
-        for (page, index) in ring.layout.ring.iter().zip(word::PAGES..) {
-            ring.set(index, *page as u64);
+        for (page, index) in ring.layout.ring.iter().zip(0..) {
+            ring.set(word::PAGES + index, *page as u64);
+            ring.set(word::PHYSICAL + index, physical[*page]);
         }
+        ring.link(physical);
+        ring.set(word::HEADER, physical[0]);
         ring.set(word::DESCRIPTORS, ring.layout.descriptors() as u64);
         ring.set(word::MAGIC, MAGIC);
         ring
+    }
+
+    /// Tells the host where the buffers are.
+    fn link(&self, physical: &[u64]) {
+        let descriptors = self.layout.descriptors();
+        let place = |index: usize| {
+            let at = self.layout.buffer(index % descriptors);
+            physical[at / PAGE] + (at % PAGE) as u64
+        };
+        self.set(word::FIRST_BUFFER, place(0));
+        for index in 0..descriptors {
+            self.memory.write(self.layout.buffer(index) + NEXT_BUFFER, place(index + 1));
+        }
     }
 
     /// Reads the header of one that was laid out earlier, perhaps by another kernel.
@@ -230,7 +208,7 @@ impl Ring {
     pub(crate) fn reap(&mut self) {
         for _ in 0..self.layout.descriptors() {
             let next = self.next();
-            if self.memory.read(self.layout.descriptor(next) + 8) & DONE == 0 {
+            if self.memory.read(self.layout.descriptor(next) + STATUS) & DONE == 0 {
                 return;
             }
             let frame = Frame::from_bytes(&self.memory.copy::<{ Frame::LENGTH }>(self.layout.buffer(next)));
@@ -285,6 +263,11 @@ mod tests {
         addresses
     }
 
+    /// What the host sees differs from what the device sees.
+    fn physical(pages: usize) -> Vec<u64> {
+        (0..pages as u64).map(|page| 0x80_0000 - page * 0x1000).collect()
+    }
+
     /// What a device does with the descriptor at `index`.
     fn land(memory: &Memory, layout: &Layout, index: usize, bytes: &[u8]) {
         for (chunk, at) in bytes.chunks_exact(8).zip((layout.buffer(index)..).step_by(8)) {
@@ -310,11 +293,15 @@ mod tests {
     fn a_ring_is_found_again_in_its_memfd() {
         let (fd, mapped) = memory(131);
         let layout = Layout::choose(&addresses(131), 512).unwrap();
-        let ring = Ring::create(mapped, layout.clone(), &addresses(131));
+        let ring = Ring::create(mapped, layout.clone(), &addresses(131), &physical(131));
         assert_eq!(ring.memory.read(3 * PAGE), 0x10_0000 + 2 * 0x3000, "buffer 0 is at the start of page 2");
         assert_eq!(ring.memory.read(3 * PAGE + 16), 0x10_0000 + 2 * 0x3000 + 1024);
         let again = Ring::load(Memory::map(fd.as_fd()).unwrap()).unwrap();
         assert_eq!(again.layout, layout);
+        let host = [word::HEADER, word::PHYSICAL, word::PHYSICAL + 1, word::FIRST_BUFFER].map(|index| ring.get(index));
+        assert_eq!(host, [0x80_0000, 0x7f_d000, 0x7f_f000, 0x7f_e000], "pages 0, 3, 1 and 2");
+        let next = |buffer: usize| ring.memory.read(layout.buffer(buffer) + NEXT_BUFFER);
+        assert_eq!([next(0), next(3), next(511)], [0x7f_e400, 0x7f_c000, 0x7f_e000]);
         ring.set(word::PAGES, 131);
         assert!(Ring::load(Memory::map(fd.as_fd()).unwrap()).unwrap_err().to_string().contains("damaged"));
         let (_fd, other) = memory(131);
@@ -326,7 +313,7 @@ mod tests {
         let (fd, mapped) = memory(66);
         let device = Memory::map(fd.as_fd()).unwrap();
         let layout = Layout::choose(&addresses(66), 256).unwrap();
-        let mut ring = Ring::create(mapped, layout.clone(), &addresses(66));
+        let mut ring = Ring::create(mapped, layout.clone(), &addresses(66), &physical(66));
         let frame = |sequence| Frame { sequence, sent: 1 }.to_bytes();
         for (index, sequence) in [(0, 7), (1, 8), (2, 11), (3, 10)] {
             land(&device, &layout, index, &frame(sequence));

@@ -32,6 +32,8 @@ type Shared = Arc<Mutex<Ring>>;
 pub(crate) struct Rings {
     rings: Mutex<BTreeMap<String, Shared>>,
     refills: Mutex<BTreeMap<String, Refill>>,
+    /// Those that the host was not yet told of: the device's fd and the header's physical address.
+    untold: Mutex<Vec<(String, u64)>>,
 }
 
 #[derive(Debug)]
@@ -58,6 +60,16 @@ impl Rings {
         let ring = Arc::new(Mutex::new(ring));
         lock(&self.rings).insert(memory.to_owned(), ring.clone());
         ring
+    }
+
+    /// Takes note that a device receives into a new ring.
+    pub(crate) fn announce(&self, fd: &str, header: u64) {
+        lock(&self.untold).push((fd.to_owned(), header));
+    }
+
+    /// What was announced since this was last asked.
+    pub(crate) fn announced(&self) -> Vec<(String, u64)> {
+        std::mem::take(&mut lock(&self.untold))
     }
 
     /// Starts the thread for a device.

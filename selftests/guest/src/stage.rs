@@ -4,7 +4,7 @@
 //!
 //! The order of events is part of the contract with the host:
 //!
-//! 1. a `Step` (or `Mark`) event per step, for a `host` step after a `Host` event, for a good `timed` or `log-span` step after a `Span` event,
+//! 1. a `Step` (or `Mark`) event per step, for a `host` step after a `Host` event, after a new ring's `Ring`, for a good `timed` or `log-span` step after a `Span` event,
 //!    for a `growth` step after a `Memory` event, and `Done`,
 //!    after which the guest powers off; or, where the stage ends with `kexec-reboot`,
 //! 2. the same up to the step before it, then `Done` with `ok`, then `Kexec`, then the jump. Should the call come
@@ -81,6 +81,9 @@ pub(crate) fn execute(plan: &Plan, hop: u32, report: &mut impl Report) {
             _ => runner.run(step),
         };
         let tsc = sys::tsc();
+        for (fd, header) in runner.rings.announced() {
+            report.emit(Event::Ring { hop, fd, header });
+        }
         if let (Step::Mark { name }, Ok(_)) = (step, &outcome) {
             report.emit(Event::Mark { hop, name: name.clone(), tsc });
             continue;
@@ -122,6 +125,7 @@ mod tests {
                 Event::Kexec { .. } => "kexec".into(),
                 Event::Done { ok, .. } => format!("done {ok}"),
                 Event::Boot { .. } => "boot".into(),
+                Event::Ring { fd, header, .. } => format!("ring {fd} {header:#x}"),
                 Event::Host { action, .. } => format!("host {action:?}"),
                 Event::Span { name, start, end, .. } => format!("span {name} {}", start < end),
                 Event::Memory { name, kib, .. } => format!("memory {name} {}", kib.len()),

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use plan::{Plan, Step};
+use plan::{Plan, Process, Step};
 use rustix::fs::OFlags;
 use rustix::system::RebootCommand;
 
@@ -26,6 +26,7 @@ use crate::luo::{self, Luo};
 use crate::memfd;
 use crate::modules::{self, Modules};
 use crate::names::Names;
+use crate::process::Processes;
 use crate::program;
 use crate::rings::Rings;
 use crate::sysfs::{self, Sysfs};
@@ -35,7 +36,7 @@ use crate::vfio;
 #[derive(Debug)]
 pub(crate) struct Runner {
     pub(crate) devices: BTreeMap<String, Vec<String>>,
-    kernels: Vec<String>,
+    pub(crate) kernels: Vec<String>,
     modules: Modules,
     pub(crate) sysfs: Sysfs,
     luo: Mutex<Luo>,
@@ -44,6 +45,7 @@ pub(crate) struct Runner {
     spaces: Mutex<BTreeMap<String, u32>>,
     pub(crate) rings: Rings,
     threads: Threads,
+    processes: Processes,
 }
 
 impl Runner {
@@ -59,6 +61,7 @@ impl Runner {
             spaces: Mutex::default(),
             rings: Rings::default(),
             threads: Threads::default(),
+            processes: Processes::default(),
         })
     }
 
@@ -181,6 +184,41 @@ impl Runner {
                 Ok(()) => Err(Failure::new("reboot(LINUX_REBOOT_CMD_KEXEC) came back without an error")),
                 Err(errno) => Err(Failure::call("reboot(LINUX_REBOOT_CMD_KEXEC)", errno)),
             },
+            Step::WriteBar(write) => self.write(write, write.bar),
+            Step::WriteConfig(write) => self.write(write, vfio::CONFIG_REGION),
+            Step::ReadResource(read) => self.read_resource(read),
+            Step::WriteResource(write) => self.write_resource(write),
+            Step::SaveConfig { device, fd } => self.save_config(device, fd),
+            Step::CheckConfig(check) => self.check_config(check),
+            Step::BindIommufdUnwritable { fd, iommufd } => {
+                vfio::bind_unwritable(self.names.get(fd)?.as_fd(), self.names.get(iommufd)?.as_fd()).map(silent)
+            }
+            Step::SetVfToken { fd } => self.set_vf_token(fd),
+            Step::BindVf { fd, iommufd } => self.bind_vf(fd, iommufd),
+            Step::OpenGroup { device, fd } => self.open_group(device, fd),
+            Step::SetContainer { group, iommufd } => self.set_container(group, iommufd),
+            Step::GroupDevice { group, device, fd } => self.group_device(group, device, fd),
+            Step::Reset { fd } => self.reset(fd),
+            Step::HotReset { fd } => self.hot_reset(fd),
+            Step::Eventfd { fd } => self.eventfd(fd),
+            Step::SetIrqs(set) => self.set_irqs(set),
+            Step::UnmaskIntx { fd } => self.unmask_intx(fd),
+            Step::Signalled { fd } => self.signalled(fd),
+            Step::NotSignalled { fd } => self.not_signalled(fd),
+            Step::IrqQuiet(quiet) => self.irq_quiet(quiet),
+            Step::Exercise(exercise) => self.exercise(exercise),
+            Step::DmaBuf(export) => self.dma_buf(export),
+            Step::MapDmaBuf(map) => self.map_dma_buf(map),
+            Step::UnmapDmaBuf(map) => self.unmap_dma_buf(map),
+            Step::LoadNoKernel => kexec::load_bad().map(silent),
+            Step::KexecContend => self.contend(),
+            Step::Process(process) => self.process(process),
+            Step::In(inside) => self.processes.run(&inside.process, &inside.step),
+            Step::Kill { process } => self.processes.kill(process),
+            Step::Together { steps } => self.together(steps),
+            Step::Attempt(attempt) => self.attempt(attempt),
+            Step::FailNth(fail) => self.fail_nth(fail),
+            Step::FailEach(fail) => self.fail_each(fail),
         }
     }
 
@@ -203,6 +241,11 @@ impl Runner {
         }
         let (runner, step) = (self.clone(), step.clone());
         self.threads.start(name, move || runner.run(&step))
+    }
+
+    fn process(&self, process: &Process) -> Result<String, Failure> {
+        let with = process.with.iter().map(|name| Ok((name.as_str(), self.names.get(name)?)));
+        self.processes.start(&process.name, &with.collect::<Result<Vec<_>, Failure>>()?)
     }
 
     fn fails(self: &Arc<Self>, want: &str, step: &Step) -> Result<String, Failure> {

@@ -44,6 +44,17 @@ impl Sysfs {
         Ok(dir)
     }
 
+    /// The directory of a virtual function, by its number.
+    pub(crate) fn virtual_function(&self, physical: &Path, number: u32) -> Result<PathBuf, Failure> {
+        let link = physical.join(format!("virtfn{number}"));
+        let target = fs::read_link(&link).map_err(|error| {
+            Failure::new(format!("{}: no virtual function {number}: {}", address(physical), files::explain(&error)))
+        })?;
+        let name = target.file_name().ok_or_else(|| Failure::new(format!("{} leads nowhere", link.display())))?;
+        // It sits beside the physical one, on the same bus or on one that has no bridge of its own.
+        Ok(physical.with_file_name(name))
+    }
+
     /// The same, but a device that is not there, or whose bridge is not, is no error.
     pub(crate) fn find(&self, path: &[String]) -> Result<Option<PathBuf>, Failure> {
         let mut dir = self.root.join(ROOT_BUS);
@@ -252,6 +263,16 @@ mod tests {
             find(&["03.0", "00.0"]).unwrap() && !find(&["03.0", "01.0"]).unwrap() && !find(&["05.0", "00.0"]).unwrap()
         );
         assert!(find(&["04.0", "00.0"]).unwrap_err().to_string().contains("more than one"), "two are not none");
+    }
+
+    #[test]
+    fn a_virtual_function_is_found_through_its_physical_one() {
+        let (_dir, sysfs) = tree();
+        let physical = sysfs.device(&path(&["03.0", "00.0"])).unwrap();
+        symlink("../0000:01:10.0", physical.join("virtfn0")).unwrap();
+        assert_eq!(sysfs.virtual_function(&physical, 0).unwrap(), sysfs.device(&path(&["03.0", "10.0"])).unwrap());
+        let text = sysfs.virtual_function(&physical, 1).unwrap_err().to_string();
+        assert_eq!(text, "0000:01:00.0: no virtual function 1: ENOENT");
     }
 
     #[test]

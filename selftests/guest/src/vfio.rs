@@ -6,40 +6,54 @@
 //! tells for a region, so they take the same path as a VMM's: they fail where the driver blocks access, and read all ones
 //! where the device is gone.
 
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::path::{Path, PathBuf};
 
 use rustix::ioctl::{Opcode, opcode};
+use rustix::mm::{MapFlags, MprotectFlags, ProtFlags};
 
 use crate::failure::Failure;
 use crate::files;
 use crate::ioctl::{self, Argument};
+use crate::memory::PAGE;
 
-const TYPE: u8 = b';';
-const BASE: u8 = 100;
+pub(crate) const TYPE: u8 = b';';
+pub(crate) const BASE: u8 = 100;
 /// `VFIO_PCI_CONFIG_REGION_INDEX`; the BARs are regions 0 to 5 and the expansion ROM is 6.
 pub(crate) const CONFIG_REGION: u32 = 7;
 
 /// `struct vfio_region_info`.
 #[repr(C)]
 #[derive(Default)]
-struct RegionInfo {
+pub(crate) struct RegionInfo {
     argsz: u32,
     flags: u32,
     index: u32,
     cap_offset: u32,
-    size: u64,
-    offset: u64,
+    /// Size in bytes.
+    pub(crate) size: u64,
+    /// Where the region starts in the file.
+    pub(crate) offset: u64,
 }
+
+/// `VFIO_DEVICE_BIND_FLAG_TOKEN`.
+pub(crate) const BIND_TOKEN: u32 = 1 << 0;
 
 /// `struct vfio_device_bind_iommufd`.
 #[repr(C)]
-struct BindIommufd {
+pub(crate) struct BindIommufd {
     argsz: u32,
     flags: u32,
     iommufd: i32,
     out_devid: u32,
     token_uuid_ptr: u64,
+}
+
+impl BindIommufd {
+    /// The address is that of a token, if there is one.
+    pub(crate) fn new(iommufd: RawFd, flags: u32, token_uuid_ptr: u64) -> Self {
+        Self { argsz: ioctl::size::<Self>(), flags, iommufd, out_devid: 0, token_uuid_ptr }
+    }
 }
 
 /// `struct vfio_device_attach_iommufd_pt`.
@@ -57,8 +71,7 @@ unsafe impl Argument for RegionInfo {
     const NAME: &'static str = "VFIO_DEVICE_GET_REGION_INFO";
 }
 
-// SAFETY: As above; `token_uuid_ptr` is only followed with VFIO_DEVICE_BIND_FLAG_TOKEN, which `bind` does not set, and then
-// only read.
+// SAFETY: As above; `token_uuid_ptr` is only followed with VFIO_DEVICE_BIND_FLAG_TOKEN, and then only read.
 unsafe impl Argument for BindIommufd {
     const OPCODE: Opcode = opcode::none(TYPE, BASE + 18);
     const NAME: &'static str = "VFIO_DEVICE_BIND_IOMMUFD";
@@ -72,15 +85,33 @@ unsafe impl Argument for AttachIommufdPt {
 
 /// Binds the device to an iommufd and returns the id of this bond.
 pub(crate) fn bind(device: BorrowedFd<'_>, iommufd: BorrowedFd<'_>) -> Result<u32, Failure> {
-    let mut argument = BindIommufd {
-        argsz: ioctl::size::<BindIommufd>(),
-        flags: 0,
-        iommufd: iommufd.as_raw_fd(),
-        out_devid: 0,
-        token_uuid_ptr: 0,
-    };
+    let mut argument = BindIommufd::new(iommufd.as_raw_fd(), 0, 0);
     ioctl::call(device, &mut argument).map_err(|errno| Failure::call(BindIommufd::NAME, errno))?;
     Ok(argument.out_devid)
+}
+
+/// Binds the device to an iommufd with an argument in memory that may not be written. The kernel writes the id of the bond last, when the
+/// device is open: it must close it again.
+pub(crate) fn bind_unwritable(device: BorrowedFd<'_>, iommufd: BorrowedFd<'_>) -> Result<(), Failure> {
+    let setup = |what: &'static str| move |errno| Failure::setup(what, errno);
+    let protection = ProtFlags::READ | ProtFlags::WRITE;
+    // SAFETY: The kernel chooses a place where nothing is.
+    let page = unsafe { rustix::mm::mmap_anonymous(std::ptr::null_mut(), PAGE, protection, MapFlags::PRIVATE) }
+        .map_err(setup("mmap"))?;
+    let argument = BindIommufd::new(iommufd.as_raw_fd(), 0, 0);
+    // SAFETY: The page is ours, writable, aligned and large enough.
+    unsafe { page.cast::<BindIommufd>().write(argument) };
+    // SAFETY: The page is ours, and no reference into it exists.
+    let result =
+        unsafe { rustix::mm::mprotect(page, PAGE, MprotectFlags::READ) }.map_err(setup("mprotect")).and_then(|()| {
+            // SAFETY: The pointer is to a structure of the kind that this command takes; a write to it faults in the kernel, which
+            // reports that.
+            unsafe { rustix::ioctl::ioctl(device, ioctl::Raw::<BindIommufd>::new(page)) }
+                .map_err(|errno| Failure::call(BindIommufd::NAME, errno))
+        });
+    // SAFETY: The mapping is ours and nothing points into it any more. A failure leaves it mapped, which harms nobody.
+    let _ = unsafe { rustix::mm::munmap(page, PAGE) };
+    result
 }
 
 /// Attaches the bound device to an I/O address space and returns the id of the page table the kernel chose for it.
@@ -124,7 +155,8 @@ fn part(bytes: &mut [u8; 8], width: u32) -> Result<&mut [u8], Failure> {
     }
 }
 
-fn region_info(device: BorrowedFd<'_>, region: u32) -> Result<RegionInfo, Failure> {
+/// Where a region is in the file, and how large.
+pub(crate) fn region_info(device: BorrowedFd<'_>, region: u32) -> Result<RegionInfo, Failure> {
     let mut info = RegionInfo { argsz: ioctl::size::<RegionInfo>(), index: region, ..RegionInfo::default() };
     ioctl::call(device, &mut info)
         .map_err(|errno| Failure::call(format!("{} of region {region}", RegionInfo::NAME), errno))?;

@@ -29,6 +29,22 @@ pub(crate) fn scaled(limit: Duration) -> Duration {
 /// the wait.
 pub(crate) fn until<T>(
     limit: Duration,
+    ask: impl FnMut() -> Result<Option<T>, Failure>,
+) -> Result<Option<(T, Duration)>, Failure> {
+    every(POLL, limit, ask)
+}
+
+/// The same without a pause, for what may be over soon.
+pub(crate) fn until_at_once<T>(
+    limit: Duration,
+    ask: impl FnMut() -> Result<Option<T>, Failure>,
+) -> Result<Option<(T, Duration)>, Failure> {
+    every(Duration::ZERO, limit, ask)
+}
+
+fn every<T>(
+    pause: Duration,
+    limit: Duration,
     mut ask: impl FnMut() -> Result<Option<T>, Failure>,
 ) -> Result<Option<(T, Duration)>, Failure> {
     let limit = scaled(limit);
@@ -42,7 +58,7 @@ pub(crate) fn until<T>(
         if waited >= limit {
             return Ok(None);
         }
-        thread::sleep(POLL);
+        thread::sleep(pause);
     }
 }
 

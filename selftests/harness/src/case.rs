@@ -2,13 +2,17 @@
 
 //! A case made concrete: a scenario and one of its machines become a plan for the guest and a machine to start.
 
-use plan::{ConfigRead, ConfigWrite, HostAction, IgbReceive, Plan, Stage, Step};
+use plan::{
+    CheckConfig, ConfigRead, ConfigWrite, HostAction, IgbReceive, IrqQuiet, Plan, ResourceRead, ResourceWrite, Stage,
+    Step,
+};
 
 use crate::cmdline::kernel_parameters;
 use crate::error::HarnessError;
 use crate::needs::Needs;
 use crate::scenario::{Case, Kind, ROLES, Scenario, innermost};
 use crate::topology::{BridgeModel, Iommu, Model, PlaceKind, Topologies, Topology};
+use crate::witness::{Limits, Task};
 
 /// One VM to run.
 #[derive(Clone, Debug)]
@@ -24,7 +28,9 @@ pub struct Job<'a> {
     /// Whether instructions are counted.
     pub exact: bool,
     /// Whether the host reaches into the guest's memory.
-    pub tampers: bool,
+    pub shares_memory: bool,
+    /// Whose DMA is to be witnessed.
+    pub witness: Option<Task>,
 }
 
 /// Which stages of a scenario are meant.
@@ -53,14 +59,16 @@ impl<'a> Job<'a> {
         let devices = topology.plan_devices();
         let key = if case.stages.is_some() { "cases" } else { "stages" };
         for name in stages.iter().flat_map(devices_of) {
-            if !devices.contains_key(name) {
+            // Virtual functions come and go with the guest's wishes; the physical one must be there.
+            let physical = plan::virtual_function(name).map_or(name, |(physical, _)| physical);
+            if !devices.contains_key(name) && !devices.contains_key(physical) {
                 let message = format!("case `{}`: topology `{}` has no device `{name}`", case.name, case.topology);
                 let known: Vec<_> = devices.keys().map(String::as_str).collect();
                 let fix = format!("name one that it has: {}", known.join(", "));
                 return Err(scenario.mistake((key, name), message, fix).into());
             }
         }
-        let wrong = actions(&stages).find_map(|action| pluggable(topology, action));
+        let wrong = actions(&stages).find_map(|action| unfit(topology, action));
         let wrong = wrong.or_else(|| stages.iter().find_map(|stage| without_frames(topology, stage)));
         if let Some((value, what, fix)) = wrong {
             let message = format!("case `{}` (topology `{}`): {what}", case.name, case.topology);
@@ -75,13 +83,17 @@ impl<'a> Job<'a> {
         let extra = [kunit, &needs.cmdline, &scenario.cmdline, &case.cmdline];
         let append = kernel_parameters(topology.iommu, exact, &extra);
         let kernels = loaded(&stages);
+        let witness = scenario.witness.map(|limits| task(limits, &stages)).transpose().map_err(|fd| {
+            let message = format!("case `{}`: which device is `{fd}`, that is to be witnessed?", case.name);
+            scenario.mistake((key, fd), message, "open it with `open-cdev` in the same stage")
+        })?;
         let tampers = actions(&stages).any(|action| matches!(action, HostAction::Tamper(_)));
         if needs.kmemleak {
             stages.iter_mut().for_each(look_for_leaks);
         }
         let plan = Plan { name: scenario.case_id(case), devices, kernels, slowness: needs.slowness, stages };
         let memory = needs.memory(scenario.memory.as_ref().unwrap_or(&topology.memory)).to_owned();
-        Ok(Self { topology, memory, plan, append, exact, tampers })
+        Ok(Self { topology, memory, plan, append, exact, shares_memory: tampers || witness.is_some(), witness })
     }
 }
 
@@ -91,6 +103,27 @@ fn look_for_leaks(stage: &mut Stage) {
     if stage.steps[..end].last() != Some(&Step::Kmemleak) {
         stage.steps.insert(end, Step::Kmemleak);
     }
+}
+
+/// The devices that are started in the first stage; an error is an fd of which it is not known what it is.
+fn task(limits: Limits, stages: &[Stage]) -> Result<Task, &str> {
+    let first = stages.first().map_or(&[][..], |stage| &stage.steps);
+    let devices = first.iter().filter_map(|step| match innermost(step) {
+        Step::IgbReceive(IgbReceive { fd, .. }) => Some(match opened(first, fd) {
+            Some(device) => Ok((fd.clone(), device.to_owned())),
+            None => Err(fd.as_str()),
+        }),
+        _ => None,
+    });
+    Ok(Task { limits, devices: devices.collect::<Result<_, _>>()?, jumps: stages.len().saturating_sub(1) })
+}
+
+/// The device behind an fd, if it was opened in the same stage.
+fn opened<'a>(steps: &'a [Step], wanted: &str) -> Option<&'a str> {
+    steps.iter().find_map(|step| match step {
+        Step::OpenCdev { device, fd } if fd == wanted => Some(device.as_str()),
+        _ => None,
+    })
 }
 
 fn stages(scenario: &Scenario, case: &Case, variant: Variant) -> Vec<Stage> {
@@ -109,7 +142,8 @@ fn loaded(stages: &[Stage]) -> Vec<String> {
         stages
             .iter()
             .flat_map(|stage| &stage.steps)
-            .any(|step| matches!(innermost(step), Step::KexecLoad { kernel, .. } if kernel == role))
+            .flat_map(Step::all)
+            .any(|step| matches!(step, Step::KexecLoad { kernel, .. } if kernel == role))
     };
     ROLES.into_iter().filter(|role| loads(role)).map(str::to_owned).collect()
 }
@@ -127,17 +161,18 @@ fn actions(stages: &[Stage]) -> impl Iterator<Item = &HostAction> {
 
 /// The devices that a stage names.
 fn devices_of(stage: &Stage) -> impl Iterator<Item = &str> {
-    let programs = stage.steps.iter().filter_map(|step| match innermost(step) {
+    let steps = || stage.steps.iter().flat_map(Step::all);
+    let programs = steps().filter_map(|step| match step {
         Step::Run(program) => Some(program.devices()),
         _ => None,
     });
-    let named = stage.steps.iter().filter_map(device).chain(programs.flatten());
+    let named = steps().filter_map(device).chain(programs.flatten());
     named.chain(stage.between.iter().filter_map(acted_on))
 }
 
-/// The device that a step names, if it does.
+/// The device that a step itself names, if it does.
 fn device(step: &Step) -> Option<&str> {
-    match innermost(step) {
+    match step {
         Step::Bind { device, .. }
         | Step::Unbind { device }
         | Step::WaitFor { device }
@@ -147,16 +182,26 @@ fn device(step: &Step) -> Option<&str> {
         | Step::SysfsConfig(ConfigRead { device, .. })
         | Step::SysfsConfigWrite(ConfigWrite { device, .. })
         | Step::OpenCdev { device, .. }
+        | Step::ReadResource(ResourceRead { device, .. })
+        | Step::WriteResource(ResourceWrite { device, .. })
+        | Step::SaveConfig { device, .. }
+        | Step::CheckConfig(CheckConfig { device, .. })
+        | Step::OpenGroup { device, .. }
+        | Step::GroupDevice { device, .. }
+        | Step::IrqQuiet(IrqQuiet { device, .. })
         | Step::SameDevice { device, .. } => Some(device),
         Step::Host { action } => acted_on(action),
-        Step::Write { path, .. } => Some(path.split_once('{')?.1.split_once('}')?.0),
+        Step::Read { path, .. } | Step::Write { path, .. } => Some(path.split_once('{')?.1.split_once('}')?.0),
         _ => None,
     }
 }
 
 fn acted_on(action: &HostAction) -> Option<&str> {
     match action {
-        HostAction::Plug { device } | HostAction::Unplug { device } => Some(device),
+        HostAction::Plug { device }
+        | HostAction::Unplug { device }
+        | HostAction::BusMaster { device, .. }
+        | HostAction::Reset { device } => Some(device),
         HostAction::Tamper(_) => None,
     }
 }
@@ -164,9 +209,14 @@ fn acted_on(action: &HostAction) -> Option<&str> {
 /// A value in the scenario's file, what is wrong there, and the remedy.
 type Wrong<'a> = (&'a str, String, &'static str);
 
-fn pluggable<'a>(topology: &Topology, action: &'a HostAction) -> Option<Wrong<'a>> {
+/// An action that cannot be done to what it names.
+fn unfit<'a>(topology: &Topology, action: &'a HostAction) -> Option<Wrong<'a>> {
     let device = acted_on(action)?;
     let place = topology.named(device)?;
+    if matches!(action, HostAction::BusMaster { .. } | HostAction::Reset { .. }) {
+        let what = || format!("`{device}` is a bridge, which does no DMA of its own");
+        return place.bridge().is_some().then(|| (device, what(), "name an endpoint"));
+    }
     if !topology.hotplug {
         let what = format!("`{device}` cannot be plugged or unplugged, as the machine has no hot-plug");
         return Some((device, what, "choose a topology with `hotplug: true` or with something that is not plugged"));
@@ -183,18 +233,12 @@ fn pluggable<'a>(topology: &Topology, action: &'a HostAction) -> Option<Wrong<'a
 
 /// Reception on a card that nobody sends to. Only a device that was opened in the same stage is known.
 fn without_frames<'a>(topology: &Topology, stage: &'a Stage) -> Option<Wrong<'a>> {
-    let opened = |wanted: &str| {
-        stage.steps.iter().find_map(|step| match step {
-            Step::OpenCdev { device, fd } if fd == wanted => topology.named(device),
-            _ => None,
-        })
-    };
     stage.steps.iter().find_map(|step| {
         let fd = match innermost(step) {
             Step::IgbReceive(IgbReceive { fd, .. }) | Step::IgbResume { fd, .. } => fd,
             _ => return None,
         };
-        match opened(fd)?.kind {
+        match topology.named(opened(&stage.steps, fd)?)?.kind {
             PlaceKind::Device { model: Model::Igb, frames: Some(_) } => None,
             _ => Some((fd.as_str(), format!("`{fd}` is no igb with frames"), "give it `frames` in the topology")),
         }
@@ -288,7 +332,7 @@ stages:
         ");
         insta::assert_snapshot!(error("topology: legacy", "topology: legasy"), @r"
         selftests/scenarios/p/s.yaml:4:30: case `a`: there is no topology `legasy`
-          fix: name one of selftests/topologies.yaml: first-stage, frames-legacy, frames-none, hotplug-legacy, hotplug-none, igb8-first-stage, igb8-legacy, igb8-none, igb8-scalable, legacy, many-1, many-32, many-8, nested-legacy, nested-scalable, none, one-cpu-legacy, scalable, virtio-net-first-stage, virtio-net-legacy, virtio-net-none, virtio-net-scalable
+          fix: name one of selftests/topologies.yaml: first-stage, frames-legacy, frames-none, frames8-none, functions-legacy, hotplug-legacy, hotplug-none, igb2-legacy, igb2-none, igb8-first-stage, igb8-legacy, igb8-none, igb8-scalable, legacy, many-1, many-32, many-8, nested-legacy, nested-scalable, none, one-cpu-legacy, scalable, shared-legacy, virtio-net-first-stage, virtio-net-legacy, virtio-net-none, virtio-net-scalable
         ");
     }
 
@@ -307,7 +351,7 @@ stages:
             let text = SCENARIO.replace("topology: legacy", &format!("topology: {topology}"));
             let (scenario, topologies) = load(&text.replace("{ unbind: { device: dut } }", step));
             Job::new(&scenario, &scenario.cases[0], Variant::Stages, &topologies, &Needs::default())
-                .map(|job| job.tampers)
+                .map(|job| job.shares_memory)
                 .map_err(|e| e.to_string())
         };
         assert_eq!(elsewhere("hotplug-legacy", "{ host: { do: { plug: { device: late } } } }"), Ok(false));
@@ -320,11 +364,41 @@ stages:
           fix: unplug bridges on a machine without IOMMU
         ");
         assert_eq!(elsewhere("hotplug-none", "{ host: { do: { unplug: { device: conv } } } }"), Ok(false));
+        assert_eq!(
+            elsewhere("none", "{ host: { do: { reset: { device: dut } } } }"),
+            Ok(false),
+            "that needs no hot-plug"
+        );
+        insta::assert_snapshot!(elsewhere("none", "{ host: { do: { bus-master: { device: dut-port, on: false } } } }").unwrap_err(), @r"
+        selftests/scenarios/p/s.yaml:8:51: case `a` (topology `none`): `dut-port` is a bridge, which does no DMA of its own
+          fix: name an endpoint
+        ");
         let receive = "{ open-cdev: { device: dut, fd: f } }, { memfd: { fd: m, bytes: 1, seed: 1 } }, { igb-receive: { fd: f, memory: m } }";
         assert_eq!(elsewhere("frames-none", receive), Ok(false));
         insta::assert_snapshot!(elsewhere("none", receive).unwrap_err(), @r"
         selftests/scenarios/p/s.yaml:8:45: case `a` (topology `none`): `f` is no igb with frames
           fix: give it `frames` in the topology
+        ");
+    }
+
+    #[test]
+    fn what_is_witnessed() {
+        let open = "{ open-cdev: { device: dut, fd: f } }, { memfd: { fd: m, bytes: 1, seed: 1 } }";
+        let receive = "{ background: { name: t, step: { igb-receive: { fd: f, memory: m } } } }";
+        let text = |steps: &str| {
+            let text = SCENARIO.replace("topology: legacy", "topology: frames-none");
+            text.replace("{ unbind: { device: dut } }", steps) + "witness: { gap: 7 }\n"
+        };
+        let (scenario, topologies) = load(&text(&format!("{open}, {receive}")));
+        let job = Job::new(&scenario, &scenario.cases[0], Variant::Stages, &topologies, &Needs::default()).unwrap();
+        let devices = [("f".to_owned(), "dut".to_owned())].into();
+        assert_eq!(job.witness, Some(Task { limits: Limits { gap: 7, ..Limits::default() }, devices, jumps: 1 }));
+        assert!(job.shares_memory);
+        let (scenario, topologies) =
+            load(&text(&format!("{}, {receive}", open.replace("open-cdev: { device: dut", "open: { path: /dev/x"))));
+        insta::assert_snapshot!(Job::new(&scenario, &scenario.cases[0], Variant::Stages, &topologies, &Needs::default()).unwrap_err(), @r"
+        selftests/scenarios/p/s.yaml:8:41: case `a`: which device is `f`, that is to be witnessed?
+          fix: open it with `open-cdev` in the same stage
         ");
     }
 
@@ -335,7 +409,7 @@ stages:
         let job = |text: &str| {
             let (scenario, topologies) = load(text);
             let job = Job::new(&scenario, &scenario.cases[0], Variant::Stages, &topologies, &Needs::default());
-            job.map(|job| job.tampers).map_err(|error| error.to_string())
+            job.map(|job| job.shares_memory).map_err(|error| error.to_string())
         };
         assert_eq!(job(&between("{ tamper: { edits: [{ at: header, offset: 0, width: 4, set: 3 }] } }")), Ok(true));
         let late = between("{ plug: { device: late } }");

@@ -7,7 +7,7 @@
 use camino::{Utf8Path, Utf8PathBuf};
 use plan::HOP_PARAM;
 
-use crate::devices::{Added, Netdev, escape};
+use crate::devices::{Added, Netdev, Reference, escape};
 use crate::topology::{Firmware, Iommu, PlaceKind, Topology};
 
 /// A machine to start.
@@ -25,6 +25,8 @@ pub struct Machine<'a> {
     pub append: &'a str,
     /// A file that is to be the guest's memory, so that we can reach into it; it is created.
     pub memory_file: Option<&'a Utf8Path>,
+    /// Whether DMA is witnessed, for which QEMU has a network backend that sends back what it gets.
+    pub witnessed: bool,
     /// Count instructions instead of time: one CPU, one tick per instruction, and two runs give the same numbers.
     pub exact: bool,
 }
@@ -113,6 +115,11 @@ pub fn arguments(machine: &Machine<'_>, channels: &Channels) -> Vec<String> {
         // PCIe hot-plug, as on servers, and not QEMU's own by ACPI.
         add("-global", "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off");
     }
+    if machine.witnessed {
+        for argument in Reference::of(&channels.frames).arguments() {
+            add("-netdev", &argument);
+        }
+    }
     // Before the devices that it serves.
     if let Some(iommu) = iommu_device(topology.iommu) {
         add("-device", &iommu);
@@ -179,7 +186,8 @@ mod tests {
     fn line_of(topology: &Topology, exact: bool, memory_file: Option<&Utf8Path>) -> String {
         let (kernel, initrd) = (Utf8Path::new("bz"), Utf8Path::new("a,b"));
         let memory = &topology.memory;
-        let machine = Machine { topology, memory, memory_file, kernel, initrd, append: "APPEND", exact };
+        let machine =
+            Machine { topology, memory, memory_file, kernel, initrd, append: "APPEND", witnessed: false, exact };
         arguments(&machine, &Channels::below(Utf8Path::new("t"))).join(" ")
     }
 
@@ -268,6 +276,32 @@ devices:
         assert!(line.contains("-object memory-backend-file,id=ram,size=1G,mem-path=m,,m,share=on -M q35,kernel-irqchip=split,memory-backend=ram "), "{line}");
         let plugged: Vec<_> = topology.subtree("conv").into_iter().map(|place| Added::of(place).qmp()).collect();
         insta::assert_snapshot!(serde_json::to_string(&plugged).unwrap(), @r#"[{"bus":"hp","driver":"pcie-pci-bridge","id":"conv"},{"addr":"01.0","bus":"conv","driver":"igb","id":"late","netdev":"late-net","romfile":""}]"#);
+    }
+
+    #[test]
+    fn a_witness_has_a_reference() {
+        let topology = topology("iommu: none\ndevices: [{ id: dut, model: igb, frames: { rate: 200 } }]");
+        let (kernel, initrd) = (Utf8Path::new("bz"), Utf8Path::new("i"));
+        let machine = Machine {
+            topology: &topology,
+            memory: &topology.memory,
+            memory_file: None,
+            kernel,
+            initrd,
+            append: "APPEND",
+            witnessed: true,
+            exact: false,
+        };
+        let line = arguments(&machine, &Channels::below(Utf8Path::new("t"))).join(" ");
+        insta::assert_snapshot!(line.split_once("mode=control ").unwrap().1.replace(" -", "\n-"), @r"
+        -netdev dgram,id=reference,local.type=unix,local.path=t/q-reference,remote.type=unix,remote.path=t/h-reference
+        -netdev hubport,id=reference-hub,hubid=0,netdev=reference
+        -netdev dgram,id=echo,local.type=unix,local.path=t/q-echo,remote.type=unix,remote.path=t/h-echo
+        -netdev hubport,id=echo-hub,hubid=0,netdev=echo
+        -device pcie-root-port,id=port0,bus=pcie.0,addr=03.0,chassis=1,slot=1
+        -netdev dgram,id=dut-net,local.type=unix,local.path=t/q-dut,remote.type=unix,remote.path=t/h-dut
+        -device igb,romfile=,id=dut,bus=port0,netdev=dut-net
+        ");
     }
 
     #[test]

@@ -114,6 +114,42 @@ impl Netdev {
     }
 }
 
+/// The network backend without a device, which sends back what it gets: the [witness](crate::witness)' reference.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Reference {
+    /// The unix socket that QEMU binds.
+    pub to: Utf8PathBuf,
+    /// The unix socket that we send from.
+    pub from: Utf8PathBuf,
+    /// The unix socket where we get it back.
+    pub echo: Utf8PathBuf,
+    /// The other one that QEMU binds; nobody sends to it.
+    back: Utf8PathBuf,
+}
+
+impl Reference {
+    /// With its sockets in a directory.
+    pub fn of(directory: &Utf8Path) -> Self {
+        let [to, from, echo, back] =
+            ["q-reference", "h-reference", "h-echo", "q-echo"].map(|name| directory.join(name));
+        Self { to, from, echo, back }
+    }
+
+    /// The values of QEMU's `-netdev`: two sockets and a hub between them.
+    pub fn arguments(&self) -> [String; 4] {
+        let socket = |id: &str, local, remote| {
+            let [local, remote] = [local, remote].map(|path: &Utf8PathBuf| escape(path));
+            format!("dgram,id={id},local.type=unix,local.path={local},remote.type=unix,remote.path={remote}")
+        };
+        [
+            socket("reference", &self.to, &self.from),
+            "hubport,id=reference-hub,hubid=0,netdev=reference".to_owned(),
+            socket("echo", &self.back, &self.echo),
+            "hubport,id=echo-hub,hubid=0,netdev=echo".to_owned(),
+        ]
+    }
+}
+
 fn netdev_id(device: &str) -> String {
     format!("{device}-net")
 }

@@ -69,6 +69,14 @@ pub enum HarnessError {
         /// The directory of the run's logs.
         logs: Utf8PathBuf,
     },
+    /// DMA was to be witnessed, and the witness saw nothing.
+    #[error("the DMA of the VM could not be witnessed: {why} (see qemu.log and events.jsonl in {logs})")]
+    Witness {
+        /// Why not.
+        why: String,
+        /// The directory of the run's logs.
+        logs: Utf8PathBuf,
+    },
     /// The control socket cannot lie in the system's temporary directory.
     #[error("{path} is too long for the paths of unix sockets\n  fix: set TMPDIR to a directory with a short path")]
     TempDir {

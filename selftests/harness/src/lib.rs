@@ -10,6 +10,7 @@
 //! 3. [`vm`] starts QEMU and watches it: its control socket ([`qmp`]) and two serial ports ([`serial`]), one for the
 //!    console, one for the guest's own reports. It always comes back: with an end of its own, after silence, or at the
 //!    wall limit.
+//!    If wanted, the [`witness`] sees what devices write into memory meanwhile.
 //! 4. [`verdict`] judges what was [observed](observe), as a pure function.
 //! 5. [`ktap`], [`junit`] and [`report`] tell people and machines.
 //!
@@ -34,6 +35,7 @@ pub mod modules;
 pub mod needs;
 pub mod newc;
 pub mod observe;
+mod physical;
 pub mod programs;
 pub mod qmp;
 pub mod report;
@@ -48,5 +50,6 @@ mod testing;
 pub mod topology;
 pub mod verdict;
 pub mod vm;
+pub mod witness;
 
 pub use error::HarnessError;

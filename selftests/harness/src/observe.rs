@@ -10,6 +10,8 @@ use std::time::Duration;
 use plan::Event;
 use serde::Serialize;
 
+use crate::witness::Record;
+
 /// A line of a serial port.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Line {
@@ -94,6 +96,9 @@ pub struct Observation {
     pub hops: Vec<Hop>,
     /// Where the CPUs were when a VM had to be stopped.
     pub cpus: Vec<Cpu>,
+    /// What was seen of DMA, if that was wanted.
+    #[serde(skip)]
+    pub witness: Option<Record>,
     /// How long it all took.
     pub elapsed: Duration,
 }

@@ -11,7 +11,7 @@ use camino::Utf8Path;
 use plan::{Plan, Stage, Step};
 
 use crate::error::{HarnessError, io};
-use crate::scenario::{Kind, Scenario, innermost};
+use crate::scenario::{Kind, Scenario};
 
 /// Whether any case of these runs a program, so that the programs must be built.
 pub fn wanted(scenarios: &[Scenario]) -> bool {
@@ -41,7 +41,7 @@ pub(crate) fn read(plan: &Plan, directory: Option<&Utf8Path>) -> Result<Vec<(Str
 
 /// The programs of some stages, each once.
 fn names(stages: &[Stage]) -> BTreeSet<&str> {
-    let steps = stages.iter().flat_map(|stage| &stage.steps).map(innermost);
+    let steps = stages.iter().flat_map(|stage| &stage.steps).flat_map(Step::all);
     steps.filter_map(|step| if let Step::Run(run) = step { Some(run.program.as_str()) } else { None }).collect()
 }
 

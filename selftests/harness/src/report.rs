@@ -44,6 +44,38 @@ pub struct CaseResult {
     /// What was measured, for measure scenarios: empty if a run was not good.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub spans: Vec<Spans>,
+    /// What was witnessed of DMA, device by device: empty if that was not wanted, or if it was interrupted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub witnessed: Vec<Witnessed>,
+    /// Why it was run again, for each run before the one that is reported: too little was seen.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unwitnessed: Vec<String>,
+}
+
+/// A device whose DMA went on all the time.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Witnessed {
+    /// Its name.
+    pub device: String,
+    /// How many frames landed, none of them lost or damaged.
+    pub frames: usize,
+    /// The longest time from sending a frame until it was seen, on the host's clock.
+    pub latest_microseconds: u64,
+    /// The longest time between two sights of landed frames, on the host's clock.
+    pub silence_microseconds: u64,
+    /// The most ticks of the reference without one, which is what is judged.
+    pub silence_ticks: usize,
+    /// What landed from each kernel's line that it starts the next one to that one's first line.
+    pub blackouts: Vec<Crossing>,
+}
+
+/// The time between two kernels.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Crossing {
+    /// How many frames landed.
+    pub arrivals: usize,
+    /// How long it was, on the host's clock.
+    pub microseconds: u64,
 }
 
 /// One step of the guest, or one KUnit test case.
@@ -215,6 +247,8 @@ impl CaseResult {
             planned_steps: 0,
             blackout: None,
             spans: vec![],
+            witnessed: vec![],
+            unwitnessed: vec![],
         }
     }
 }

@@ -35,6 +35,7 @@ pub(crate) fn observation(events: impl IntoIterator<Item = Event>) -> Observatio
         noise: Vec::new(),
         hops: Vec::new(),
         cpus: Vec::new(),
+        witness: None,
         elapsed: Duration::ZERO,
     }
 }

@@ -247,6 +247,34 @@ fn oops_despite_pass() {
     assert_eq!(verdict(&then(script, end("guest-shutdown"))).verdict, Class::OopsDespitePass);
 }
 
+const WITNESSED: &str = "\
+title: a device goes on
+rows: ['9.9']
+cases: [{ name: legacy, topology: frames-none }]
+witness: {}
+stages:
+  - steps:
+      - open-cdev: { device: dut, fd: dut }
+      - memfd: { fd: ring, bytes: 4096, seed: 1 }
+      - igb-receive: { fd: dut, memory: ring }
+      - kexec-reboot
+  - steps: []
+";
+
+#[test]
+fn unwitnessed() {
+    // All goes well, but nobody ever says where the ring is.
+    let steps = (0..3).map(|index| step(0, index, true)).collect();
+    let first =
+        [vec![console(A), boot(0)], steps, vec![done(0, true), say(&Event::Kexec { hop: 0, tsc: 3 }), console(JUMPS)]];
+    let script = then([first.concat(), vec![console(B), boot(1), done(1, true)]].concat(), end("guest-shutdown"));
+    let lab = Lab::new(&script);
+    let (result, _) = lab.try_run(WITNESSED).unwrap();
+    assert_eq!(result.verdict, Class::Unwitnessed);
+    assert_eq!(result.reason, "no ring of dut was ever set up");
+    assert_eq!(result.unwitnessed, vec![result.reason.clone(); 2], "it was run three times");
+}
+
 #[test]
 fn hang() {
     let result = verdict(&[console(A), boot(0), json!("hang")]);

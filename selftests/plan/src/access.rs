@@ -21,6 +21,55 @@ pub struct BarRead {
     pub check: Check,
 }
 
+/// A write through a vfio fd.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct BarWrite {
+    /// The vfio device fd.
+    pub fd: String,
+    /// Number of the BAR; ignored for config space.
+    #[serde(default)]
+    pub bar: u32,
+    /// Offset in bytes.
+    pub offset: u64,
+    /// 1, 2, 4 or 8 bytes.
+    pub width: u32,
+    /// What is written.
+    pub value: u64,
+}
+
+/// A read of a BAR through sysfs, whoever drives the device: nobody need have opened it. Its memory space must be enabled.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ResourceRead {
+    /// Device name.
+    pub device: String,
+    /// Number of the BAR.
+    pub bar: u32,
+    /// Offset in bytes.
+    pub offset: u64,
+    /// 1, 2 or 4 bytes.
+    pub width: u32,
+    /// What the value must be.
+    pub check: Check,
+}
+
+/// A write of a BAR through sysfs, behind the back of whoever drives the device.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ResourceWrite {
+    /// Device name.
+    pub device: String,
+    /// Number of the BAR.
+    pub bar: u32,
+    /// Offset in bytes.
+    pub offset: u64,
+    /// 1, 2 or 4 bytes.
+    pub width: u32,
+    /// What is written.
+    pub value: u32,
+}
+
 /// A place in a device's config space, reached through sysfs: of bridges and of devices without a driver, too.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]

@@ -12,8 +12,8 @@
 //!       - preserve: { session: vm, fd: "{device}", token: 0x100 }
 //! ```
 //!
-//! In every text of the inner steps `{device}` becomes the name of the device, and every `token` counts from the number at the end of
-//! that name: 0x100 for `dut`, 0x102 for `dut2`. The number belongs to the device and not to its place in the list, so
+//! In every text of the inner steps `{device}` becomes the name of the device, and every `token`, as the `nth` of `fail-nth`, counts from the
+//! number at the end of that name: 0x100 for `dut`, 0x102 for `dut2`. The number belongs to the device and not to its place in the list, so
 //! two stages that take the devices in different orders mean the same tokens.
 //!
 //! The devices come one after the other, each with all the steps. The steps are numbered and reported singly.
@@ -55,16 +55,10 @@ pub(crate) fn expand(steps: Vec<Step>) -> Result<Vec<Step>, String> {
 
 /// A `for-each` inside another step cannot be reported singly.
 fn single(step: Step) -> Result<Step, String> {
-    let mut inner = &step;
-    loop {
-        match inner {
-            Step::Fails { step, .. } | Step::Background { step, .. } | Step::Timed { step, .. } => inner = step,
-            Step::ForEach(_) => {
-                return Err("`for-each` stands among the steps of a stage, not inside a step".to_owned());
-            }
-            _ => return Ok(step),
-        }
+    if step.all().iter().any(|step| matches!(step, Step::ForEach(_))) {
+        return Err("`for-each` stands among the steps of a stage, not inside a step".to_owned());
     }
+    Ok(step)
 }
 
 /// The step for one device. Texts and tokens are found in its serialised form, so that a new kind of step needs nothing here.
@@ -82,9 +76,9 @@ fn replace(value: &mut Value, device: &str) -> Result<(), String> {
         Value::Object(fields) => {
             for (name, field) in fields {
                 match field.as_u64() {
-                    Some(base) if name == "token" => {
-                        let token = number(device).and_then(|number| base.checked_add(number));
-                        *field = token.ok_or_else(|| format!("device {device:?}: no token for it"))?.into();
+                    Some(base) if name == "token" || name == "nth" => {
+                        let counted = number(device).and_then(|number| base.checked_add(number));
+                        *field = counted.ok_or_else(|| format!("device {device:?}: no {name} for it"))?.into();
                     }
                     _ => replace(field, device)?,
                 }

@@ -72,6 +72,16 @@ pub enum Event {
         /// In KiB, by what is measured.
         kib: BTreeMap<Meter, u64>,
     },
+    /// A ring for frames is set up and the link is up. Said just before the `Step` of the `igb-receive`, or of the step that ran while a thread
+    /// did it.
+    Ring {
+        /// How many kexecs came before.
+        hop: u32,
+        /// Name of the device's fd.
+        fd: String,
+        /// Physical address of the ring's header, see [`ring`](crate::ring).
+        header: u64,
+    },
     /// The host is to do this now. Said just before the `Step` of the `host` step, which tells nothing about the outcome.
     Host {
         /// How many kexecs came before.
@@ -117,6 +127,7 @@ impl Event {
             | Self::Mark { hop, .. }
             | Self::Span { hop, .. }
             | Self::Memory { hop, .. }
+            | Self::Ring { hop, .. }
             | Self::Host { hop, .. }
             | Self::Kexec { hop, .. }
             | Self::Done { hop, .. } => *hop,

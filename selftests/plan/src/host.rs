@@ -2,8 +2,8 @@
 
 //! What the host does to a running VM.
 //!
-//! Hardware changes from outside: devices are plugged and unplugged, and memory that one kernel hands to the next may arrive
-//! damaged. The guest cannot do either, so a plan names the action and the harness executes it:
+//! Hardware changes from outside: devices are plugged and unplugged, they are stopped or reset behind every kernel's back, and memory that
+//! one kernel hands to the next may arrive damaged. The guest can do none of it, so a plan names the action and the harness executes it:
 //!
 //! - at a `host` step, when its event arrives ([`Event::Host`](crate::Event::Host)); the guest does not wait, a later
 //!   `wait-for` or `wait-gone` does;
@@ -13,6 +13,8 @@
 //! - host: { do: { plug: { device: late } } }
 //! between:
 //!   - unplug: { device: dut }
+//!   - bus-master: { device: dut, on: false }
+//!   - reset: { device: dut }
 //!   - tamper:
 //!       edits:
 //!         - { at: header, offset: 0, width: 4, set: 3 }
@@ -33,6 +35,22 @@ pub enum HostAction {
     },
     /// Asks the guest to let go of a device and takes it out.
     Unplug {
+        /// Its name in the topology.
+        device: String,
+    },
+    /// Forbids a device to master the bus, in its command register, or allows it. For the kernels nothing has happened.
+    ///
+    /// Forbid it `between` two kernels, allow it at a `host` step, and have the guest wait there until frames land again, and write no
+    /// descriptors to the device before: QEMU's igb throws its ring away when it is told of descriptors that it may not read, or when the
+    /// VM stops while a frame waits.
+    BusMaster {
+        /// Its name in the topology.
+        device: String,
+        /// Whether it is allowed.
+        on: bool,
+    },
+    /// Resets a device once, by FLR: its registers are as after power on.
+    Reset {
         /// Its name in the topology.
         device: String,
     },

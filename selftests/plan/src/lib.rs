@@ -11,26 +11,36 @@
 //! [`EVENT_PREFIX`], because the console is shared with two kernels and may be cut in the middle of a line.
 
 mod access;
+mod attempt;
 mod each;
 mod event;
 mod frame;
 mod host;
 mod igb;
+mod interrupt;
 mod meter;
+mod nesting;
+mod process;
 mod program;
+pub mod ring;
 mod stage;
 mod step;
+mod usage;
 
-pub use access::{BarRead, Check, ConfigRead, ConfigWrite};
+pub use access::{BarRead, BarWrite, Check, ConfigRead, ConfigWrite, ResourceRead, ResourceWrite};
+pub use attempt::{Attempt, FailEach, FailNth};
 pub use each::ForEach;
 pub use event::{EVENT_PREFIX, Event};
 pub use frame::{Frame, fnv1a};
 pub use host::{AddressOf, Change, Edit, HostAction, Place, Tamper, Value};
 pub use igb::{IgbReceive, IgbReceived, Iova, IovaName};
+pub use interrupt::{IrqKind, IrqQuiet, SetIrqs};
 pub use meter::Meter;
-pub use program::{PROGRAM_DIR, Program, device_of};
+pub use process::{InProcess, Process};
+pub use program::{PROGRAM_DIR, Program, device_of, virtual_function};
 pub use stage::{Plan, Stage};
 pub use step::Step;
+pub use usage::{CheckConfig, ConfigField, DmaBuf, Exercise, MapDmaBuf};
 
 /// Kernel command line parameter that tells the guest how many kexecs came before this boot.
 pub const HOP_PARAM: &str = "phasectl.hop";

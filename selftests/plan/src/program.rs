@@ -45,9 +45,24 @@ pub fn device_of(arg: &str) -> Option<&str> {
     arg.strip_prefix('{')?.strip_suffix("-bdf}")
 }
 
+/// A virtual function is named after its physical one: `dut-vf0` is the first of `dut`.
+pub fn virtual_function(name: &str) -> Option<(&str, u32)> {
+    let (physical, number) = name.rsplit_once("-vf")?;
+    Some((physical, number.parse().ok()?))
+}
+
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::Step;
+
+    #[test]
+    fn virtual_functions_have_names() {
+        assert_eq!(virtual_function("dut-vf0"), Some(("dut", 0)));
+        assert_eq!(virtual_function("dut1-vf12"), Some(("dut1", 12)));
+        assert_eq!(virtual_function("dut-vfx"), None);
+        assert_eq!(virtual_function("dut"), None);
+    }
 
     #[test]
     fn a_run_says_what_it_wants() {

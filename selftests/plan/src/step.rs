@@ -7,7 +7,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BarRead, ConfigRead, ConfigWrite, ForEach, HostAction, IgbReceive, IgbReceived, Iova, Program};
+use crate::{
+    Attempt, BarRead, BarWrite, CheckConfig, ConfigRead, ConfigWrite, DmaBuf, Exercise, FailEach, FailNth, ForEach,
+    HostAction, IgbReceive, IgbReceived, InProcess, Iova, IrqQuiet, MapDmaBuf, Process, Program, ResourceRead,
+    ResourceWrite, SetIrqs,
+};
 
 /// One action and what it must give.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -320,6 +324,132 @@ pub enum Step {
     KexecReboot,
     /// Runs a program and holds it to its results.
     Run(Program),
+    /// Writes a register of a BAR through the vfio fd.
+    WriteBar(BarWrite),
+    /// Writes `width` bytes of config space through the vfio fd.
+    WriteConfig(BarWrite),
+    /// Reads a register of a BAR through sysfs.
+    ReadResource(ResourceRead),
+    /// Writes a register of a BAR through sysfs.
+    WriteResource(ResourceWrite),
+    /// Reads all of a device's config space through sysfs into a memfd, which can be preserved like any other.
+    SaveConfig {
+        /// Device name.
+        device: String,
+        /// Name for the memfd.
+        fd: String,
+    },
+    /// Compares a device's config space with what was saved.
+    CheckConfig(CheckConfig),
+    /// `BIND_IOMMUFD` with an argument that the kernel cannot write to: it fails at the very end, with `EFAULT`.
+    BindIommufdUnwritable {
+        /// The vfio device fd.
+        fd: String,
+        /// The iommufd.
+        iommufd: String,
+    },
+    /// Sets the token that the virtual functions of a device want (`VFIO_DEVICE_FEATURE_PCI_VF_TOKEN`): always the same one.
+    SetVfToken {
+        /// The vfio device fd of the physical function.
+        fd: String,
+    },
+    /// `VFIO_DEVICE_BIND_IOMMUFD` of a virtual function, with that token.
+    BindVf {
+        /// The vfio device fd.
+        fd: String,
+        /// The iommufd.
+        iommufd: String,
+    },
+    /// Opens the node of the device's group: `/dev/vfio/N`, or `noiommu-N` there.
+    OpenGroup {
+        /// Device name.
+        device: String,
+        /// Name for the fd.
+        fd: String,
+    },
+    /// `VFIO_GROUP_SET_CONTAINER`, with an iommufd for the container.
+    SetContainer {
+        /// The group.
+        group: String,
+        /// The iommufd.
+        iommufd: String,
+    },
+    /// `VFIO_GROUP_GET_DEVICE_FD`.
+    GroupDevice {
+        /// The group.
+        group: String,
+        /// Device name.
+        device: String,
+        /// Name for the vfio device fd.
+        fd: String,
+    },
+    /// `VFIO_DEVICE_RESET`.
+    Reset {
+        /// The vfio device fd.
+        fd: String,
+    },
+    /// `VFIO_DEVICE_PCI_HOT_RESET`: resets everything on the device's bus or in its slot.
+    HotReset {
+        /// The vfio device fd.
+        fd: String,
+    },
+    /// Creates an eventfd.
+    Eventfd {
+        /// Name for the fd.
+        fd: String,
+    },
+    /// Sets interrupts up, or switches them off.
+    SetIrqs(SetIrqs),
+    /// Lets the line interrupt again, as it must be let after each time.
+    UnmaskIntx {
+        /// The vfio device fd.
+        fd: String,
+    },
+    /// Waits, 20 s at most, until an eventfd was signalled, and takes the signal.
+    Signalled {
+        /// The eventfd.
+        fd: String,
+    },
+    /// Checks that an eventfd is not signalled, 300 ms from now.
+    NotSignalled {
+        /// The eventfd.
+        fd: String,
+    },
+    /// Checks that the device's line does not scream.
+    IrqQuiet(IrqQuiet),
+    /// Uses a device for some time.
+    Exercise(Exercise),
+    /// Exports part of a BAR.
+    DmaBuf(DmaBuf),
+    /// Maps a dma-buf for a device.
+    MapDmaBuf(MapDmaBuf),
+    /// Takes that mapping back.
+    UnmapDmaBuf(MapDmaBuf),
+    /// `kexec_file_load` of a file that is no kernel, which must fail with `ENOEXEC`; whatever was loaded before stays.
+    LoadNoKernel,
+    /// Calls `reboot(LINUX_REBOOT_CMD_KEXEC)`, with no kernel loaded, while a thread loads one again and again, with a mistake that is
+    /// noticed late. Ends well when the call came back with `EBUSY` because the loader was at it; other calls must give `EINVAL`.
+    KexecContend,
+    /// Starts another process.
+    Process(Process),
+    /// Has another process execute a step.
+    In(InProcess),
+    /// Kills another process (`SIGKILL`) and waits for its end. All that it had open is closed then.
+    Kill {
+        /// The process.
+        process: String,
+    },
+    /// Executes steps at the same moment, each in a thread of its own. Each must do what it is to do.
+    Together {
+        /// The steps.
+        steps: Vec<Step>,
+    },
+    /// A step that may fail.
+    Attempt(Attempt),
+    /// Makes one allocation fail during a step.
+    FailNth(FailNth),
+    /// Makes each allocation fail in turn.
+    FailEach(FailEach),
 }
 
 #[cfg(test)]

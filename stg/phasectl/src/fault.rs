@@ -35,9 +35,9 @@ pub(crate) fn load(source: &dyn Source, stack: &Stack, scenarios: &[Scenario]) -
     let mut wrong = Vec::new();
     for mistake in stg_core::assemble::faults(source, stack)? {
         let scenario = scenario(&mistake, scenarios).map_err(|message| mistake.wrong("Scenario", message));
-        let wanted = scenario.as_ref().ok().map(|scenario| scenario.expect.verdict);
+        let without = |class| scenario.as_ref().is_ok_and(|scenario| ends(scenario, &mistake.scenario, class));
         let expect = match mistake.expect.parse::<Class>() {
-            Ok(class) if Some(class) == wanted => {
+            Ok(class) if without(class) => {
                 Err(format!("the scenario ends with `{class}` without the fault, so this shows nothing"))
             }
             other => other,
@@ -62,6 +62,13 @@ fn scenario<'a>(mistake: &stg_core::Fault, scenarios: &'a [Scenario]) -> std::re
         Some(scenario) if Filter::new([wanted.clone()]).check(&cases).is_ok() => Ok(scenario),
         _ => Err(format!("there is no scenario `{wanted}`; there are: {}", listing(&cases))),
     }
+}
+
+/// Whether a case that a fault names ends like this by itself.
+fn ends(scenario: &Scenario, named: &str, class: Class) -> bool {
+    let filter = Filter::new([named.to_owned()]);
+    let mut cases = scenario.cases.iter().filter(|case| filter.wants(&scenario.case_id(case)));
+    cases.any(|case| scenario.expect(case).verdict == class)
 }
 
 impl Fault {

@@ -3,7 +3,7 @@
 //! Which scenarios belong to what is tested.
 //!
 //! A phase's scenarios are those that its manifest lists. At a patch they are those that the patches up to it name as
-//! theirs: what a later patch makes pass cannot pass yet. `harness` stands for the harness' own scenarios, which show that
+//! theirs: what a later patch makes pass cannot pass yet. What a patch `obsoletes:` runs before it only. `harness` stands for the harness' own scenarios, which show that
 //! the harness works, with the kernel of the first phase.
 //!
 //! Scenarios that count instructions take minutes; they run when they are named, or by `blackout`.
@@ -86,8 +86,8 @@ pub(crate) fn of_phase(source: &dyn Source, phase: &Phase) -> anyhow::Result<Vec
     let cases = cases(&all);
     for patch in &phase.patches {
         // That some phase lists the scenario was checked with the manifest.
-        for test in patch.entry.tests.iter().filter(|test| all.iter().any(|scenario| scenario.id == scenario_of(test)))
-        {
+        let named = patch.entry.tests.iter().chain(&patch.entry.obsoletes);
+        for test in named.filter(|test| all.iter().any(|scenario| scenario.id == scenario_of(test))) {
             if Filter::new([test.clone()]).check(&cases).is_err() {
                 let message = format!("patch `{}` names the test `{test}`, which does not exist", patch.entry.name);
                 wrong.push(Diagnostic::new(&phase.file, message, format!("name one of: {}", listing(&cases))));
@@ -151,7 +151,10 @@ pub(crate) fn select(
             }
             Filter::new(tests)
         }
-        _ => Filter::all(),
+        _ => {
+            drop_obsolete(stack, &subject.phase, &mut all);
+            Filter::all()
+        }
     };
     all.retain(|scenario| scenario.cases.iter().any(|case| filter.wants(&scenario.case_id(case))));
     if all.is_empty() {
@@ -171,7 +174,27 @@ fn testable(stack: &Stack) -> Vec<&str> {
 fn tests_up_to(stack: &Stack, id: &str) -> stg_core::Result<Vec<String>> {
     let (phase, last) = stack.patch(id)?;
     let end = phase.patches.iter().position(|patch| patch.entry.name == last.entry.name).map_or(0, |index| index + 1);
-    Ok(phase.patches[..end].iter().flat_map(|patch| patch.entry.tests.clone()).collect())
+    let upto = &phase.patches[..end];
+    let obsolete: Vec<&String> = upto.iter().flat_map(|patch| &patch.entry.obsoletes).collect();
+    let tests = upto.iter().flat_map(|patch| &patch.entry.tests);
+    Ok(tests.filter(|test| !obsolete.contains(test)).cloned().collect())
+}
+
+/// Takes out the cases that a patch of the phase makes obsolete.
+fn drop_obsolete(stack: &Stack, phase: &str, all: &mut Vec<Scenario>) {
+    let patches = stack.phases.iter().filter(|one| one.name() == phase).flat_map(|one| &one.patches);
+    let obsolete: Vec<String> = patches.flat_map(|patch| patch.entry.obsoletes.clone()).collect();
+    // A filter without names would fit everything.
+    if obsolete.is_empty() {
+        return;
+    }
+    let obsolete = Filter::new(obsolete);
+    for scenario in all.iter_mut() {
+        let mut cases = std::mem::take(&mut scenario.cases);
+        cases.retain(|case| !obsolete.wants(&scenario.case_id(case)));
+        scenario.cases = cases;
+    }
+    all.retain(|scenario| !scenario.cases.is_empty());
 }
 
 /// A filter for names with or without their phase; each must fit something.
@@ -201,7 +224,10 @@ mod tests {
 
     /// The cases that would run, in order.
     fn chosen(target: &str, wanted: &[&str]) -> String {
-        let small = Small::new().with_scenarios();
+        chosen_in(&Small::new().with_scenarios(), target, wanted)
+    }
+
+    fn chosen_in(small: &Small, target: &str, wanted: &[&str]) -> String {
         let stack = small.stack();
         let wanted: Vec<String> = wanted.iter().map(|&name| name.to_owned()).collect();
         let subject = Subject::parse(target, &stack).unwrap();
@@ -223,6 +249,22 @@ mod tests {
         assert!(chosen("a", &[]).contains("no test passes yet"));
         assert_eq!(chosen("phase1/b", &[]), "phase1/second/y");
         assert_eq!(chosen("c", &[]), "phase1/second/y phase1/first/x");
+    }
+
+    #[test]
+    fn what_a_patch_makes_obsolete_runs_before_it_only() {
+        let small = Small::new().with_scenarios();
+        let path = small.disk().root().join("phases/phase1/phase.yaml");
+        let text = std::fs::read_to_string(path).unwrap();
+        small.put(
+            "phases/phase1/phase.yaml",
+            &text.replace("tests: [phase1/first]", "tests: [phase1/first], obsoletes: [phase1/second/y]"),
+        );
+        assert_eq!(chosen_in(&small, "phase1/b", &[]), "phase1/second/y");
+        assert_eq!(chosen_in(&small, "phase1/c", &[]), "phase1/first/x");
+        assert_eq!(chosen_in(&small, "phase1", &[]), "phase1/second/x phase1/first/x");
+        // Named, it runs all the same.
+        assert_eq!(chosen_in(&small, "phase1", &["second/y"]), "phase1/second/y");
     }
 
     #[test]

@@ -129,6 +129,7 @@ fn what_runs_on_any_variant_is_known_by_its_file() {
     };
     assert!(!read("title: x\nkernels: { incoming: current+modules }\n"));
     assert!(!read("title: x\nexpect:\n  growth: { slab: 1 }\n") && !read("title: x\nmeasure: {}\n"));
+    assert!(!read("title: x\ncases:\n  - { name: a }\n  - { name: b, expect: { growth: { slab: 1 } } }\n"));
     assert!(read("title: x+y\nkernels: { incoming: gate-off }\nexpect: { verdict: hang, allow: [x] }\n"));
     assert!(read("title: x\n"));
 }
@@ -139,7 +140,10 @@ fn this_checkout_has_a_plan() {
     let outline = Outline::read(root).unwrap();
     assert!(!outline.phases.is_empty() && outline.phases.iter().all(|phase| !phase.patches.is_empty()), "{outline:?}");
     let phase1 = outline.phases.iter().find(|phase| phase.name == "phase1").unwrap();
-    assert_eq!(phase1.blackouts, ["phase1/blackout", "phase1/pci-cost", "phase1/pci-scan-cost"]);
+    assert_eq!(
+        phase1.blackouts,
+        ["phase1/blackout", "phase1/pci-cost", "phase1/pci-scan-cost", "phase1/vfio-cost", "phase1/blackout-devices"]
+    );
     assert!(phase1.blackouts.iter().all(|id| !phase1.scenarios.contains(id)), "{phase1:?}");
     assert!(phase1.patches.iter().any(|patch| patch.tested) && !phase1.patches.iter().all(|patch| patch.tested));
     let files = root.join("selftests/faults").read_dir_utf8().unwrap().map(|entry| entry.unwrap().into_path());

@@ -16,7 +16,8 @@
 //! cannot make sense of what it was handed panics, and says why.
 //!
 //! C headers: [`include/linux/pci_liveupdate.h`](srctree/include/linux/pci_liveupdate.h),
-//! [`include/linux/kho/abi/pci.h`](srctree/include/linux/kho/abi/pci.h)
+//! [`include/linux/kho/abi/pci.h`](srctree/include/linux/kho/abi/pci.h),
+//! [`include/linux/kho/abi/pci_saved_state.h`](srctree/include/linux/kho/abi/pci_saved_state.h)
 
 #[path = "pci_liveupdate/blocks.rs"]
 mod blocks;
@@ -28,6 +29,10 @@ mod handover;
 mod incoming;
 #[path = "pci_liveupdate/outgoing.rs"]
 mod outgoing;
+#[path = "pci_liveupdate/saved_state.rs"]
+mod saved_state;
+#[path = "pci_liveupdate/state_record.rs"]
+mod state_record;
 #[path = "pci_liveupdate/tracked.rs"]
 mod tracked;
 
@@ -57,7 +62,8 @@ use crate::{
     },
     handover::Address,
     incoming::Incoming,
-    outgoing::Outgoing, //
+    outgoing::Outgoing,
+    saved_state::SavedState, //
 };
 
 /// Prefix of log messages.
@@ -252,6 +258,11 @@ pub unsafe extern "C" fn pci_liveupdate_setup_device(dev: *mut bindings::pci_dev
             "preserved by the previous kernel, with {} device(s) at or below it\n",
             count
         );
+        // Before MSI is disabled, as for every device that is found: one that is running must not
+        // fall back to INTx, which nobody listens to.
+        if !device.is_bridge() {
+            device.disable_intx();
+        }
     }
 }
 
@@ -393,7 +404,10 @@ pub extern "C" fn pci_liveupdate_retrieve(
         let address = Address::new(u32::try_from(domain)?, bdf);
 
         with_incoming(|incoming| incoming.claim(address)).ok_or(EINVAL)??;
-        FoundDevice::at(address).ok_or(ENODEV)
+        // What is found where a device was removed is another one.
+        FoundDevice::at(address)
+            .filter(|found| found.device().is_incoming())
+            .ok_or(ENODEV)
     };
 
     match retrieve() {
@@ -415,7 +429,50 @@ pub unsafe extern "C" fn pci_liveupdate_finish(dev: *mut bindings::pci_dev) {
     with_incoming(|incoming| incoming.finish_device(device));
 }
 
-/// Whether a device must be left master of the bus for the next kernel.
+/// Writes down a saved state for the next kernel; documented in the C header.
+///
+/// # Safety
+///
+/// `state` must be one that `pci_store_saved_state()` or [`pci_liveupdate_read_state`] made.
+/// `buffer` must be `size` bytes that are initialised, and that nobody else uses meanwhile.
+#[export]
+pub unsafe extern "C" fn pci_liveupdate_write_state(
+    state: *const bindings::pci_saved_state,
+    buffer: *mut c_void,
+    size: usize,
+) -> c_int {
+    // SAFETY: By the requirements of this function.
+    let buffer = unsafe { core::slice::from_raw_parts_mut(buffer.cast::<u8>(), size) };
+
+    // SAFETY: By the requirements of this function.
+    from_result(|| unsafe { saved_state::write(state, buffer) }.map(|()| 0))
+}
+
+/// Reads a saved state of the previous kernel; documented in the C header.
+///
+/// # Safety
+///
+/// `dev` must be a device that [`pci_liveupdate_retrieve`] returned. `buffer` must be `size` bytes
+/// that are initialised, and that nobody changes meanwhile.
+#[export]
+pub unsafe extern "C" fn pci_liveupdate_read_state(
+    dev: *mut bindings::pci_dev,
+    buffer: *const c_void,
+    size: usize,
+) -> *mut bindings::pci_saved_state {
+    // SAFETY: The device was on a bus when it was looked up.
+    let device = unsafe { Device::from_raw(dev) };
+    // SAFETY: By the requirements of this function.
+    let buffer = unsafe { core::slice::from_raw_parts(buffer.cast::<u8>(), size) };
+
+    match SavedState::read(device, buffer) {
+        Ok(state) => state.into_raw(),
+        Err(error) => error.to_ptr(),
+    }
+}
+
+/// Whether a device must be left master of the bus for the next kernel. Switches its interrupts off
+/// if it is preserved.
 ///
 /// That is so for a preserved device whose DMA remains valid, because no IOMMU translates it, and
 /// for the bridges above it. The translations of an IOMMU end with this kernel, and what was an
@@ -438,7 +495,15 @@ pub unsafe extern "C" fn pci_liveupdate_shutdown(dev: *mut bindings::pci_dev) ->
         );
     }
     // SAFETY: A kexec is in progress.
-    unsafe { device.nr_dma() != 0 && carries_handover() }
+    if unsafe { !carries_handover() } {
+        return false;
+    }
+    // SAFETY: A kexec is in progress.
+    if !device.is_bridge() && unsafe { device.slot() }.is_some() {
+        device.silence();
+    }
+    // SAFETY: A kexec is in progress.
+    unsafe { device.nr_dma() != 0 }
 }
 
 /// Whether the next kernel is going to be told about the devices at all.

@@ -3,8 +3,10 @@
 #ifndef _LINUX_PCI_LIVEUPDATE_H
 #define _LINUX_PCI_LIVEUPDATE_H
 
+#include <linux/compiler.h>
+#include <linux/pci.h>
+
 struct liveupdate_file_handler;
-struct pci_dev;
 
 #ifdef CONFIG_PCI_LIVEUPDATE
 /**
@@ -81,6 +83,64 @@ struct pci_dev *pci_liveupdate_retrieve(int domain, unsigned int bus,
  * Context: The finish callback of the handler.
  */
 void pci_liveupdate_finish(struct pci_dev *dev);
+
+/**
+ * pci_liveupdate_write_state - Write down a saved state for the next kernel
+ * @state:  A state that pci_store_saved_state() or pci_liveupdate_read_state()
+ *          returned
+ * @buffer: Memory that is going to be handed over
+ * @size:   Its size in bytes
+ *
+ * Writes a &struct pci_saved_state_ser, with the saved capabilities.
+ *
+ * Context: Process context.
+ *
+ * Return: 0, or -ENOSPC if the state does not fit.
+ */
+int pci_liveupdate_write_state(const struct pci_saved_state *state,
+			       void *buffer, size_t size);
+
+/**
+ * pci_liveupdate_read_state - Read a saved state of the previous kernel
+ * @dev:    A device that pci_liveupdate_retrieve() returned
+ * @buffer: What pci_liveupdate_write_state() wrote
+ * @size:   Its size in bytes, or more
+ *
+ * The state is neither restored nor loaded into @dev, but is checked to be one
+ * that can be. BARs, the address of the expansion ROM and the interrupt line are
+ * those that this kernel has assigned.
+ *
+ * Context: The retrieve callback of the handler.
+ *
+ * Return: The state, to be given to pci_load_and_free_saved_state() or kfree(),
+ * or an ERR_PTR(): -EINVAL if it is not a state that this kernel could have
+ * saved of @dev, -ENODEV if it is that of another kind of device, -EIO if @dev
+ * does not answer, -ENOMEM.
+ */
+struct pci_saved_state *pci_liveupdate_read_state(struct pci_dev *dev,
+						  const void *buffer,
+						  size_t size);
+
+/**
+ * pci_liveupdate_incoming - Whether the previous kernel preserved a device
+ * @dev: Any PCI device
+ *
+ * Until pci_liveupdate_finish() is called for it, such a device belongs to
+ * whoever retrieves it. It may be running, and must be left alone by all others.
+ *
+ * Context: Any. The answer changes once, from true to false.
+ *
+ * Return: Whether @dev, or a device below it, is preserved and not finished.
+ */
+static inline bool pci_liveupdate_incoming(struct pci_dev *dev)
+{
+	return READ_ONCE(dev->liveupdate_incoming);
+}
+#else
+static inline bool pci_liveupdate_incoming(struct pci_dev *dev)
+{
+	return false;
+}
 #endif /* CONFIG_PCI_LIVEUPDATE */
 
 #endif /* _LINUX_PCI_LIVEUPDATE_H */

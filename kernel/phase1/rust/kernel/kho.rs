@@ -112,6 +112,16 @@ impl<T: FromBytes + IntoBytes> Preserved<T> {
     /// Fails with [`EOPNOTSUPP`] if KHO is disabled in this boot, with [`ENOMEM`], or with the
     /// error of KHO when it cannot preserve the memory.
     pub fn new(value: T) -> Result<Self> {
+        let mut this = Self::zeroed()?;
+
+        *this = value;
+        Ok(this)
+    }
+
+    /// Allocates preserved memory for a value of which all bytes are zero.
+    ///
+    /// Unlike with [`Self::new`], a large value does not go over the stack. Fails as that does.
+    pub fn zeroed() -> Result<Self> {
         const { assert_can_hand_over::<T>() };
 
         if !is_enabled() {
@@ -122,12 +132,9 @@ impl<T: FromBytes + IntoBytes> Preserved<T> {
         let memory = from_err_ptr(unsafe { bindings::kho_alloc_preserve(size_of::<T>()) })?;
         let memory = NonNull::new(memory.cast::<T>()).ok_or(ENOMEM)?;
 
-        // SAFETY: The memory was just allocated with the size of `T`, nobody else knows of it, and
-        // it starts at a page boundary, which satisfies any alignment up to `PAGE_SIZE`.
-        unsafe { memory.write(value) };
-
-        // INVARIANT: `memory` comes from `kho_alloc_preserve`, was initialised above, and its only
-        // pointer is stored here.
+        // INVARIANT: `memory` comes from `kho_alloc_preserve`, with the size of `T`, and its only
+        // pointer is stored here. It starts at a page boundary, which satisfies any alignment up to
+        // `PAGE_SIZE`, and is zeroed, which is a valid value of any type that is `FromBytes`.
         Ok(Self { value: memory })
     }
 
@@ -306,6 +313,7 @@ mod tests {
 
     #[test]
     fn all_of_a_larger_value_is_preserved() -> Result {
+        assert_eq!(*Preserved::<[u64; 64]>::zeroed()?, [0; 64]);
         let memory = Preserved::new([PATTERN; 64])?;
         assert!(memory.iter().all(|&word| word == PATTERN));
         Ok(())

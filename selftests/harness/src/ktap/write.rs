@@ -5,7 +5,7 @@
 use std::io::{self, Write};
 
 use super::{Status, Test};
-use crate::report::{CaseResult, Summary};
+use crate::report::{CaseResult, Crossing, Summary, Witnessed};
 use crate::verdict::Class;
 
 /// Writes one KTAP document, result by result. Every result is flushed, so that a reader sees it when it is known.
@@ -75,12 +75,32 @@ impl<W: Write> Writer<W> {
                 spans.name
             ))?;
         }
+        for why in &case.unwitnessed {
+            self.diagnostic(&format!("run again: {why}"))?;
+        }
+        for witnessed in &case.witnessed {
+            self.diagnostic(&describe(witnessed))?;
+        }
         if !case.passed {
             self.diagnostic(&format!("verdict: {}: {}", case.verdict, case.reason))?;
             self.diagnostic(&format!("logs: {}", case.log_dir))?;
         }
         self.out.flush()
     }
+}
+
+fn describe(witnessed: &Witnessed) -> String {
+    let Witnessed { device, frames, latest_microseconds, silence_microseconds, silence_ticks, blackouts } = witnessed;
+    let blackouts = blackouts.iter().map(|blackout| {
+        let Crossing { arrivals, microseconds } = blackout;
+        format!("{arrivals} in {} ms", microseconds / 1000)
+    });
+    format!(
+        "{device}: {frames} frames, none lost, the latest after {:.1} ms, none for {:.1} ms ({silence_ticks} ticks) at most; between kernels: {}",
+        *latest_microseconds as f64 / 1000.0,
+        *silence_microseconds as f64 / 1000.0,
+        blackouts.collect::<Vec<_>>().join(", ")
+    )
 }
 
 fn put(out: &mut impl Write, depth: usize, number: usize, test: &Test, planned: Option<usize>) -> io::Result<()> {
@@ -125,6 +145,16 @@ mod tests {
         };
         let spans = [7, 5].map(|instructions| Span { name: "n".into(), instructions });
         let spans = Spans { name: "preserve {device}".into(), budget: Some(9), spans: spans.into() };
+        let witnessed = Witnessed {
+            device: "dut".into(),
+            frames: 700,
+            latest_microseconds: 12_345,
+            silence_microseconds: 20_000,
+            silence_ticks: 3,
+            blackouts: [(120, 45_678), (99, 1999)]
+                .map(|(arrivals, microseconds)| Crossing { arrivals, microseconds })
+                .into(),
+        };
         let marks = vec![Mark { name: "usable".into(), instructions: 101, baseline: 100 }];
         CaseResult {
             rows: vec!["1.2".into(), "1.3".into()],
@@ -136,6 +166,8 @@ mod tests {
             planned_steps: 3,
             blackout: passed.then(|| Blackout { to: "usable".into(), marks }),
             spans: if passed { vec![spans] } else { vec![] },
+            witnessed: if passed { vec![witnessed] } else { vec![] },
+            unwitnessed: if passed { vec!["nobody sent frames for 1105 ms".into()] } else { vec![] },
             ..CaseResult::sample()
         }
     }
@@ -168,6 +200,8 @@ mod tests {
         ok 2 - 1.2,1.3 fd-preserve/legacy: an fd survives
         # blackout to usable: 101 instructions, baseline 100, +1.000 %
         # preserve {device}: 2 spans, first 7, last 5, least 5, most 7 instructions, budget 9
+        # run again: nobody sent frames for 1105 ms
+        # dut: 700 frames, none lost, the latest after 12.3 ms, none for 20.0 ms (3 ticks) at most; between kernels: 120 in 45 ms, 99 in 1 ms
         ok 3 - 1.2,1.3 fd-preserve/legacy: an fd survives
         ");
     }

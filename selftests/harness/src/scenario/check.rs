@@ -2,12 +2,13 @@
 
 //! Refuses scenarios that could not show anything, or not what they seem to.
 
-use plan::{Change, Edit, HostAction, Stage, Step, Value};
+use plan::{Attempt, Change, Edit, FailEach, FailNth, HostAction, InProcess, Stage, Step, Value};
 
 use super::{Case, Expect, File, Kind, Limit, ROLES, innermost};
 use crate::blackout::INIT;
 use crate::growth;
 use crate::tamper;
+use crate::verdict::Class;
 
 /// What is wrong, and the remedy.
 pub(super) type Wrong = (String, String);
@@ -33,6 +34,12 @@ pub(super) fn common(file: &File) -> Result<(), Wrong> {
         }
         if case.rows.as_ref().unwrap_or(&file.rows).is_empty() {
             return wrong(format!("case `{}` shows no row: `rows` is empty", case.name), "name the rows that it shows");
+        }
+    }
+    let expectations = file.cases.iter().filter_map(|case| case.expect.as_ref()).chain([&file.expect]);
+    for Expect { verdict, reason, .. } in expectations {
+        if reason.is_some() && *verdict == Class::Pass {
+            return wrong("`expect` has a `reason`, and `pass` has none", "take it out, or name the `verdict`");
         }
     }
     if file.wall == 0 || file.stall == 0 || file.repeat == 0 {
@@ -100,18 +107,46 @@ pub(super) fn kind(scenario: &Kind, cases: &[Case]) -> Result<(), Wrong> {
 
 /// Memory is told often enough to be judged, and judged where it is told.
 pub(super) fn growth(kind: &Kind, cases: &[Case], expect: &Expect) -> Result<(), Wrong> {
-    let Kind::Handover(stages) = kind else { return Ok(()) };
-    let told =
-        |stages: &[Stage]| stages.iter().flat_map(|stage| &stage.steps).any(|step| matches!(step, Step::Growth { .. }));
-    for stages in cases.iter().filter_map(|case| case.stages.as_ref()).chain([stages]) {
-        if expect.growth.is_empty() && told(stages) {
-            return wrong("a `growth` step, and nothing to judge it by", "say how much in `expect.growth`");
+    let Kind::Handover(own) = kind else { return Ok(()) };
+    for case in cases {
+        let stages = case.stages.as_ref().unwrap_or(own);
+        let judged = !case.expect.as_ref().unwrap_or(expect).growth.is_empty();
+        let mut steps = stages.iter().flat_map(|stage| &stage.steps);
+        if !judged && steps.any(|step| matches!(step, Step::Growth { .. })) {
+            let message = format!("case `{}`: a `growth` step, and nothing to judge it by", case.name);
+            return wrong(message, "say how much in `expect.growth`");
         }
-        if !expect.growth.is_empty()
-            && let Some(what) = growth::rare(stages)
-        {
+        if judged && let Some(what) = growth::rare(stages) {
             let fix = format!("make the chain longer: {} kernels after the first at least", growth::LEAST);
-            return wrong(format!("`expect.growth`: {what}"), fix);
+            return wrong(format!("case `{}`: `expect.growth`: {what}", case.name), fix);
+        }
+    }
+    Ok(())
+}
+
+/// What is witnessed starts in the first stage, on its own, and is not started anew.
+pub(super) fn witness(scenario: &Kind, cases: &[Case]) -> Result<(), Wrong> {
+    let Kind::Handover(own) = scenario else {
+        return wrong(
+            "`witness` disturbs what is measured, and KUnit has no devices",
+            "make a hand-over scenario of it",
+        );
+    };
+    let starts = |stage: &Stage| stage.steps.iter().any(|step| matches!(innermost(step), Step::IgbReceive(_)));
+    for case in cases {
+        let stages = case.stages.as_ref().unwrap_or(own);
+        let name = &case.name;
+        if !stages.first().is_some_and(starts) {
+            return wrong(
+                format!("case `{name}`: there is a `witness`, and nothing to be witnessed in the first stage"),
+                "start a device there with `igb-receive`",
+            );
+        }
+        if stages.iter().skip(1).any(starts) {
+            return wrong(
+                format!("case `{name}`: there is a `witness`, and an `igb-receive` after the first stage"),
+                "go on with `igb-resume`: a ring that is set up anew is an interruption",
+            );
         }
     }
     Ok(())
@@ -168,8 +203,8 @@ fn handover(stages: &[Stage], limits: &[Limit], name: &str) -> Result<(), Wrong>
             let message = format!("`{name}`: no stage follows the `kexec-reboot` in stage {index}");
             return wrong(message, "add the stage, or take the step out");
         }
-        for step in &stage.steps {
-            if let Step::KexecLoad { kernel, .. } = innermost(step)
+        for step in stage.steps.iter().flat_map(Step::all) {
+            if let Step::KexecLoad { kernel, .. } = step
                 && !ROLES.contains(&kernel.as_str())
             {
                 let message = format!("`{name}`: kexec-load of `{kernel}`, which no kernel is called here");
@@ -206,7 +241,7 @@ pub(super) fn actions(stages: &[Stage], of: &str) -> Result<(), WrongAt> {
 fn edits(action: &HostAction) -> &[Edit] {
     match action {
         HostAction::Tamper(tamper) => &tamper.edits,
-        HostAction::Plug { .. } | HostAction::Unplug { .. } => &[],
+        _ => &[],
     }
 }
 
@@ -285,6 +320,36 @@ fn misplaced(step: &Step) -> Result<(), (String, Wrong)> {
             }
             _ => misplaced(step),
         },
+        Step::FailEach(FailEach { errno, step, undo, last, .. }) => {
+            let jump = **step == Step::KexecReboot && last.is_some();
+            let inner = undo.iter().chain((!jump).then_some(&**step));
+            inner.into_iter().try_for_each(|step| contained(step, errno))
+        }
+        Step::In(InProcess { process: word, .. }) | Step::Attempt(Attempt { errno: word, .. }) => {
+            step.inner().into_iter().try_for_each(|step| contained(step, word))
+        }
+        Step::FailNth(FailNth { step, .. }) => contained(step, "fail-nth"),
+        Step::Together { steps } => steps.iter().try_for_each(|step| contained(step, "together")),
         _ => Ok(()),
     }
+}
+
+/// What a step may not be that is executed by another process, by another thread, or perhaps not at all.
+fn contained(step: &Step, word: &str) -> Result<(), (String, Wrong)> {
+    let jump = "put it into `fails`: a jump is the stage's last step";
+    let (what, fix) = match step {
+        Step::KexecReboot => ("`kexec-reboot` that may succeed inside another step", jump),
+        Step::Host { .. } | Step::Mark { .. } | Step::LogSpan { .. } | Step::Timed { .. } => {
+            ("a step inside another one that speaks to the host", "make it a step of its own")
+        }
+        Step::Background { .. }
+        | Step::Running { .. }
+        | Step::Join { .. }
+        | Step::Process(_)
+        | Step::Kill { .. }
+        | Step::ForEach(_) => ("a step inside another one that belongs to the stage", "make it a step of its own"),
+        Step::Fails { step, .. } if **step == Step::KexecReboot => return Ok(()),
+        step => return step.inner().into_iter().try_for_each(|step| contained(step, word)),
+    };
+    wrong(what, fix).map_err(|wrong| (word.to_owned(), wrong))
 }

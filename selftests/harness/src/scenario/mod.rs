@@ -19,7 +19,7 @@
 //! rows: ["1.2", "1.3"]            # requirement ids
 //! cases:                          # the same stages, on several machines
 //!   - { name: legacy, topology: legacy }
-//!   - { name: virtio, topology: virtio-net-legacy, rows: ["1.3"] }   # optional: rows, cmdline, stages of its own
+//!   - { name: virtio, topology: virtio-net-legacy, rows: ["1.3"] }   # optional: rows, cmdline, stages and expect of its own
 //! kernels: { outgoing: current, incoming: current }   # optional; names that the caller resolves, see below
 //! cmdline: "pci=nomsi"            # optional; added to the first kernel's, and inherited
 //! memory: 2G                      # optional; instead of the topology's
@@ -30,12 +30,16 @@
 //!       - kexec-reboot
 //!     between:                    # optional; what the host does after this kernel's jump, while the VM stands still
 //!       - plug: { device: late }
+//!       - reset: { device: dut }
 //!       - tamper: { edits: [{ at: header, offset: 0, width: 4, set: 3 }] }
 //!   - steps:
 //!       - retrieve-session: { session: s }
 //!       - host: { do: { unplug: { device: late } } }   # what the host does while the guest goes on
-//! expect:                         # optional
+//! witness: { arrivals: 50, late-ms: 250, gap: 20 }   # optional, as is each of the three: see `crate::witness`. The devices that `igb-receive` starts in the
+//!                                 # first stage must write to memory from then on until the last stage is over
+//! expect:                         # optional; a case may have one of its own
 //!   verdict: pass                 # any class; the case is good if it ends like that
+//!   reason: "lost frame"          # part of the verdict's reason, if it must not be `pass`
 //!   console: [{ hop: 1, text: "KHO: found" }]  # must appear; without `hop`, in any kernel's output
 //!   forbid: [{ text: "reset" }]   # must not appear
 //!   allow: ["WARNING: harmless"]  # complaints that are expected
@@ -68,9 +72,10 @@ use stg_core::yaml::{self, locate};
 use stg_core::{Diagnostic, Source};
 
 use crate::error::HarnessError;
-use crate::growth::Limits;
+use crate::growth;
 use crate::topology::{self, Topologies, Topology};
 use crate::verdict::Class;
+use crate::witness::Limits;
 
 /// Where the scenarios are, relative to the project root.
 pub const DIRECTORY: &str = "selftests/scenarios";
@@ -100,8 +105,10 @@ pub struct Scenario {
     pub memory: Option<String>,
     /// What happens.
     pub kind: Kind,
-    /// What must hold.
-    pub expect: Expect,
+    /// What must hold, but for cases that say so themselves; see [`Scenario::expect`].
+    expect: Expect,
+    /// What DMA is held to, if it is to be witnessed.
+    pub witness: Option<Limits>,
     /// When to give up.
     pub wall: Duration,
     /// How much silence is a hang.
@@ -181,6 +188,9 @@ pub struct Case {
     /// Stages instead of the scenario's.
     #[serde(default, with = "serde_yaml::with::singleton_map_recursive")]
     pub stages: Option<Vec<Stage>>,
+    /// What must hold, instead of the scenario's.
+    #[serde(default)]
+    pub expect: Option<Expect>,
 }
 
 /// Names of the kernels, which the caller resolves to files.
@@ -202,6 +212,9 @@ pub struct Expect {
     /// How it must end.
     #[serde(default)]
     pub verdict: Class,
+    /// Part of the reason why it ended so.
+    #[serde(default)]
+    pub reason: Option<String>,
     /// Must appear on the console.
     #[serde(default)]
     pub console: Vec<Text>,
@@ -213,7 +226,7 @@ pub struct Expect {
     pub allow: Vec<String>,
     /// By how much memory may become less from kernel to kernel, see [`growth`](crate::growth).
     #[serde(default)]
-    pub growth: Limits,
+    pub growth: growth::Limits,
 }
 
 /// A piece of console output.
@@ -247,6 +260,8 @@ struct File {
     blackout: Option<Blackout>,
     #[serde(default)]
     measure: Option<Measure>,
+    #[serde(default)]
+    witness: Option<Limits>,
     #[serde(default)]
     expect: Expect,
     #[serde(default = "default_wall")]
@@ -333,7 +348,7 @@ impl Scenario {
     /// Whether it runs on kernels of any variant: unless it names one itself, or judges how much memory the usual kernel uses.
     pub fn any_variant(&self) -> bool {
         let own = self.kernel_names().into_iter().any(|name| variant_of(name).1.is_some());
-        !own && self.expect.growth.is_empty()
+        !own && self.cases.iter().all(|case| self.expect(case).growth.is_empty())
     }
 
     /// The names of the kernels that it needs.
@@ -343,6 +358,11 @@ impl Scenario {
             names.push(&self.kernels.incoming);
         }
         names
+    }
+
+    /// What must hold in a case.
+    pub fn expect<'a>(&'a self, case: &'a Case) -> &'a Expect {
+        case.expect.as_ref().unwrap_or(&self.expect)
     }
 
     /// `<phase>/<name>/<case>`.
@@ -378,6 +398,9 @@ fn read(source: &dyn Source, id: &str) -> stg_core::Result<Scenario> {
     };
     check::kind(&kind, &file.cases).map_err(complain)?;
     check::growth(&kind, &file.cases, &file.expect).map_err(complain)?;
+    if file.witness.is_some() {
+        check::witness(&kind, &file.cases).map_err(complain)?;
+    }
     check_names(&kind, &file.cases).map_err(|(key, (name, message, fix))| {
         let (line, column) = locate(&text, key, &name);
         Diagnostic::new(&path, message, fix).at(line).column(column)
@@ -394,6 +417,7 @@ fn read(source: &dyn Source, id: &str) -> stg_core::Result<Scenario> {
         memory: file.memory,
         kind,
         expect: file.expect,
+        witness: file.witness,
         wall: Duration::from_secs(file.wall),
         stall: Duration::from_secs(file.stall),
         repeat: file.repeat,
@@ -419,11 +443,11 @@ fn check_names(kind: &Kind, cases: &[Case]) -> Result<(), (&'static str, names::
     Ok(())
 }
 
-/// The step inside any number of `fails`, `background` and `timed`.
+/// The step inside any number of `fails`, `background`, `timed` and the like: of others that hold one step.
 pub(crate) fn innermost(step: &Step) -> &Step {
-    match step {
-        Step::Fails { step, .. } | Step::Background { step, .. } | Step::Timed { step, .. } => innermost(step),
-        step => step,
+    match step.inner()[..] {
+        [inner] => innermost(inner),
+        _ => step,
     }
 }
 

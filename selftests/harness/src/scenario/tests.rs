@@ -23,7 +23,7 @@ fn a_hand_over() {
     assert_eq!(scenario.id, "phase1/s");
     assert_eq!(scenario.case_id(&scenario.cases[0]), "phase1/s/a");
     assert_eq!(scenario.kernel_names(), ["current", "gate-off"]);
-    assert_eq!(scenario.expect, Expect::default());
+    assert_eq!(*scenario.expect(&scenario.cases[0]), Expect::default());
     assert_eq!(scenario.rows, ["1.10"], "an id is text even if it looks like a number");
     assert!(matches!(scenario.kind, Kind::Handover(stages) if stages.len() == 2));
 }
@@ -38,19 +38,23 @@ fn a_kunit_scenario_needs_one_kernel() {
 #[test]
 fn mistakes_are_located() {
     insta::assert_snapshot!(error(&format!("{HEAD}{STAGES}wal: 3\n")), @r"
-    selftests/scenarios/phase1/s.yaml:7:1: unknown field `wal`, expected one of `title`, `rows`, `cases`, `kernels`, `cmdline`, `memory`, `stages`, `kunit`, `blackout`, `measure`, `expect`, `wall`, `stall`, `repeat`, `slow`
+    selftests/scenarios/phase1/s.yaml:7:1: unknown field `wal`, expected one of `title`, `rows`, `cases`, `kernels`, `cmdline`, `memory`, `stages`, `kunit`, `blackout`, `measure`, `witness`, `expect`, `wall`, `stall`, `repeat`, `slow`
       fix: remove the field, or write `wall` if that was meant
     ");
     insta::assert_snapshot!(error(&format!("{HEAD}stages:\n  - steps:\n      - preserve: {{ session: s, fd: f, tokn: 1 }}\n")), @r"
     selftests/scenarios/phase1/s.yaml:6:40: stages[0].steps[0].preserve: unknown field `tokn`, expected one of `session`, `fd`, `token`
       fix: remove the field, or write `token` if that was meant
     ");
-    insta::assert_snapshot!(error(&format!("{HEAD}{}", STAGES.replace("kexec-load", "kexec-laod"))), @r"
-    selftests/scenarios/phase1/s.yaml:5:15: stages[0].steps[0]: unknown variant `kexec-laod`, expected one of `bind`, `unbind`, `wait-for`, `wait-gone`, `address`, `driver`, `sysfs-config`, `sysfs-config-write`, `host`, `load-module`, `unload-module`, `growth`, `kmemleak`, `open-cdev`, `open`, `write-fd`, `read-fd`, `open-iommufd`, `bind-iommufd`, `attach-ioas`, `map`, `igb-receive`, `igb-resume`, `igb-received`, `check-canary`, `read-bar`, `read-config`, `same-device`, `memfd`, `check-memfd`, `create-session`, `retrieve-session`, `preserve`, `retrieve`, `finish`, `close`, `fails`, `timed`, `log-span`, `background`, `running`, `join`, `sleep`, `kmsg`, `for-each`, `read`, `write`, `mark`, `kexec-load`, `kexec-unload`, `kexec-reboot`, `run`
+    // Without the list of all steps, which would change with every new one.
+    let unknown = error(&format!("{HEAD}{}", STAGES.replace("kexec-load", "kexec-laod")));
+    let (start, (_, end)) =
+        unknown.split_once(", expected one of `bind`").map(|(a, b)| (a, b.split_once('\n').unwrap())).unwrap();
+    insta::assert_snapshot!(format!("{start}\n{end}"), @r"
+    selftests/scenarios/phase1/s.yaml:5:15: stages[0].steps[0]: unknown variant `kexec-laod`
       fix: write `kexec-load` if that was meant, else one of the others
     ");
     insta::assert_snapshot!(error(&format!("{HEAD}{STAGES}expect: {{ verdict: panic }}\n")), @r"
-    selftests/scenarios/phase1/s.yaml:7:20: expect.verdict: unknown variant `panic`, expected one of `pass`, `build-failure`, `boot-failure-a`, `stage1-failure`, `kexec-load-failure`, `no-second-kernel`, `boot-failure-b`, `handover-ignored`, `restore-panic`, `stage2-failure`, `oops-despite-pass`, `over-budget`, `hang`, `qemu-abort`, `host-timeout`
+    selftests/scenarios/phase1/s.yaml:7:20: expect.verdict: unknown variant `panic`, expected one of `pass`, `build-failure`, `boot-failure-a`, `stage1-failure`, `kexec-load-failure`, `no-second-kernel`, `boot-failure-b`, `handover-ignored`, `restore-panic`, `stage2-failure`, `oops-despite-pass`, `over-budget`, `dma-interrupted`, `unwitnessed`, `hang`, `qemu-abort`, `host-timeout`
       fix: write one of those names
     ");
 }
@@ -97,6 +101,61 @@ fn what_cannot_show_anything_is_refused() {
     selftests/scenarios/phase1/s.yaml: case `a` shows no row: `rows` is empty
       fix: name the rows that it shows
     ");
+}
+
+#[test]
+fn a_witness_has_something_to_see_from_the_start() {
+    let head = format!(
+        "{HEAD}{}",
+        STAGES.replace(
+            "steps: [{ kexec-load",
+            "steps: [{ open: { path: /dev/x, fd: d } }, { memfd: { fd: m, bytes: 1, seed: 1 } }, { kexec-load"
+        )
+    );
+    let receive = "{ igb-receive: { fd: d, memory: m } }";
+    insta::assert_snapshot!(error(&format!("{head}witness: {{}}\n")), @r"
+    selftests/scenarios/phase1/s.yaml: case `a`: there is a `witness`, and nothing to be witnessed in the first stage
+      fix: start a device there with `igb-receive`
+    ");
+    let good = head.replace("{ kexec-load", &format!("{receive}, {{ kexec-load"));
+    let scenario = load(&format!("{good}witness: {{ arrivals: 10, late-ms: 100 }}\n")).unwrap();
+    assert_eq!(scenario.witness, Some(Limits { arrivals: 10, late_ms: 100, gap: 20 }));
+    assert_eq!(load(&good).unwrap().witness, None);
+    let again = "steps: [{ open: { path: /dev/x, fd: d } }, { memfd: { fd: m, bytes: 1, seed: 1 } }, { igb-receive: { fd: d, memory: m } }]";
+    insta::assert_snapshot!(error(&format!("{}witness: {{}}\n", good.replace("steps: []", again))), @r"
+    selftests/scenarios/phase1/s.yaml: case `a`: there is a `witness`, and an `igb-receive` after the first stage
+      fix: go on with `igb-resume`: a ring that is set up anew is an interruption
+    ");
+    insta::assert_snapshot!(error(&format!("{HEAD}kunit: {{ suites: [a] }}\nwitness: {{}}\n")), @r"
+    selftests/scenarios/phase1/s.yaml: `witness` disturbs what is measured, and KUnit has no devices
+      fix: make a hand-over scenario of it
+    ");
+    insta::assert_snapshot!(error(&format!("{good}witness: {{ late: 3 }}\n")), @r"
+    selftests/scenarios/phase1/s.yaml:7:12: witness: unknown field `late`, expected one of `arrivals`, `late-ms`, `gap`
+      fix: remove the field, or write `late-ms` if that was meant
+    ");
+}
+
+#[test]
+fn a_case_may_end_otherwise() {
+    let cases =
+        "cases: [{ name: a, topology: x }, { name: b, topology: x, expect: { verdict: hang, reason: silent } }]\n";
+    let scenario =
+        load(&format!("title: t\nrows: ['1']\n{cases}{STAGES}expect: {{ forbid: [{{ text: x }}] }}\n")).unwrap();
+    let [a, b] = [0, 1].map(|case| scenario.expect(&scenario.cases[case]));
+    assert_eq!((a.verdict, a.forbid.len(), a.reason.as_deref()), (Class::Pass, 1, None));
+    assert_eq!((b.verdict, b.forbid.len(), b.reason.as_deref()), (Class::Hang, 0, Some("silent")));
+    insta::assert_snapshot!(error(&format!("{HEAD}{STAGES}expect: {{ reason: silent }}\n")), @r"
+    selftests/scenarios/phase1/s.yaml: `expect` has a `reason`, and `pass` has none
+      fix: take it out, or name the `verdict`
+    ");
+}
+
+#[test]
+fn stages_may_be_written_once() {
+    let stages = "stages: [&a { steps: [{ kexec-load: { kernel: incoming } }, kexec-reboot] }, *a, { steps: [] }]\n";
+    let Kind::Handover(stages) = load(&format!("{HEAD}{stages}")).unwrap().kind else { panic!("no hand-over") };
+    assert_eq!((stages.len(), &stages[0]), (3, &stages[1]));
 }
 
 /// The mistake in these steps of the second stage, after a memfd `m`.
@@ -159,6 +218,30 @@ fn threads_are_joined_before_their_names_count() {
     selftests/scenarios/phase1/s.yaml:6:70: `stages`: `tamper` in a `host` step, in stage 1
       fix: put it into `between`: only then the hand-over is complete, and unread
     ");
+}
+
+#[test]
+fn what_is_contained_belongs_to_no_stage() {
+    let attempt = |step: &str| format!("{{ attempt: {{ errno: EIO, step: {step} }} }}");
+    assert_eq!(second_stage(&attempt("{ memfd: { fd: n, bytes: 1, seed: 1 } }")), None);
+    insta::assert_snapshot!(second_stage(&attempt("{ mark: { name: x } }")).unwrap(), @r"
+    selftests/scenarios/phase1/s.yaml:6:74: `stages`: a step inside another one that speaks to the host, in stage 1
+      fix: make it a step of its own
+    ");
+    insta::assert_snapshot!(second_stage(&attempt("{ together: { steps: [{ background: { name: x, step: kexec-unload } }] } }")).unwrap(), @r"
+    selftests/scenarios/phase1/s.yaml:6:74: `stages`: a step inside another one that belongs to the stage, in stage 1
+      fix: make it a step of its own
+    ");
+    let process =
+        |step: &str| second_stage(&format!("{{ process: {{ name: p }} }}, {{ in: {{ process: p, step: {step} }} }}"));
+    insta::assert_snapshot!(process("kexec-reboot").unwrap(), @r"
+    selftests/scenarios/phase1/s.yaml:6:73: `stages`: `kexec-reboot` that may succeed inside another step, in stage 1
+      fix: put it into `fails`: a jump is the stage's last step
+    ");
+    assert_eq!(process("{ fails: { errno: EBUSY, step: kexec-reboot } }"), None);
+    let each = |last: &str| second_stage(&format!("{{ fail-each: {{ errno: ENOMEM, step: kexec-reboot{last} }} }}"));
+    assert!(each("").unwrap().contains("may succeed"));
+    assert_eq!(each(", last: EBUSY"), None);
 }
 
 const SPANS: &str = "measure: { spans: [{ name: 'open {device}', budget: 9 }] }\n";
@@ -315,7 +398,7 @@ fn the_harness_s_own_scenarios_are_good() {
     for scenario in &scenarios {
         let name = scenario.id.trim_start_matches("harness/");
         let expected = if ["memfd", "blackout", "modules"].contains(&name) { "pass" } else { name };
-        assert_eq!(scenario.expect.verdict.name(), expected);
+        assert_eq!(scenario.expect(&scenario.cases[0]).verdict.name(), expected);
     }
     assert!(scenarios.len() >= 13, "{}", scenarios.len());
     assert!(Scenario::load_phase(&checkout(), "no-such-phase").unwrap().is_empty());

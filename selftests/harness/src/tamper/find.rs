@@ -13,11 +13,9 @@
 //!
 //! Rules: `include/linux/kho/abi/` in the kernel tree.
 
-use std::os::unix::fs::FileExt;
-
 use plan::Place;
 
-use super::{FOUR_GIB, Memory, SPLIT_AT, SPLIT_FROM};
+use crate::physical::Memory;
 
 pub(super) const PAGE: u64 = 4096;
 pub(super) const FLB_BYTES: u64 = 64;
@@ -127,21 +125,16 @@ fn roots(memory: &Memory) -> Result<Vec<u64>, String> {
     let mut found = Vec::new();
     let mut buffer = vec![0; CHUNK];
     let mut at = 0;
-    while at < memory.length {
-        let length = CHUNK.min(usize::try_from(memory.length - at).unwrap_or(CHUNK));
+    while at < memory.length() {
+        let length = CHUNK.min(usize::try_from(memory.length() - at).unwrap_or(CHUNK));
         let chunk = &mut buffer[..length];
-        memory.file.read_exact_at(chunk, at).map_err(|error| format!("the memory file: {error}"))?;
+        memory.fill(chunk, at)?;
         for (index, word) in chunk.chunks_exact(8).enumerate() {
             if word.starts_with(LUO) {
-                found.push(physical(memory, at + index as u64 * 8));
+                found.push(memory.address(at + index as u64 * 8));
             }
         }
         at += length as u64;
     }
     Ok(found)
-}
-
-/// The physical address of a place in the file.
-fn physical(memory: &Memory, offset: u64) -> u64 {
-    if memory.length >= SPLIT_FROM && offset >= SPLIT_AT { offset - SPLIT_AT + FOUR_GIB } else { offset }
 }

@@ -193,6 +193,7 @@ mod tests {
         assert_eq!((comes("late"), comes("conv")), (vec!["late"], vec!["conv", "late1"]));
         assert!(hotplug.places.iter().all(|place| place.present != ["late", "conv", "late1"].contains(&&*place.name)));
         assert_eq!(topologies.get("frames-legacy").unwrap().frames().count(), 1);
+        assert_eq!(topologies.get("frames8-none").unwrap().frames().count(), 8);
     }
 
     #[test]

@@ -36,6 +36,10 @@ pub enum Class {
     OopsDespitePass,
     /// All was well but for a measured step, which took longer than it may.
     OverBudget,
+    /// A device that was witnessed stopped writing to memory, or wrote something else; all else may have been well.
+    DmaInterrupted,
+    /// All was well, but too little of a device's writing was seen to be sure of it, and not for a lack of trying.
+    Unwitnessed,
     /// A kernel that ran fell silent.
     Hang,
     /// QEMU gave up, or somebody ended it.
@@ -46,7 +50,7 @@ pub enum Class {
 
 impl Class {
     /// Every class.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::Pass,
         Self::BuildFailure,
         Self::BootFailureA,
@@ -59,6 +63,8 @@ impl Class {
         Self::Stage2Failure,
         Self::OopsDespitePass,
         Self::OverBudget,
+        Self::DmaInterrupted,
+        Self::Unwitnessed,
         Self::Hang,
         Self::QemuAbort,
         Self::HostTimeout,
@@ -79,6 +85,8 @@ impl Class {
             Self::Stage2Failure => "stage2-failure",
             Self::OopsDespitePass => "oops-despite-pass",
             Self::OverBudget => "over-budget",
+            Self::DmaInterrupted => "dma-interrupted",
+            Self::Unwitnessed => "unwitnessed",
             Self::Hang => "hang",
             Self::QemuAbort => "qemu-abort",
             Self::HostTimeout => "host-timeout",

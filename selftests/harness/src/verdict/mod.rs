@@ -9,10 +9,12 @@
 //!    to run is the boot failure, or the missing second kernel, that it amounts to. Time up while output still came is
 //!    the host's.
 //! 4. The machine reset without a panic.
-//! 5. A step failed. If the failing kernel says that it took nothing over, then that is why.
-//! 6. Some kernel, or the end of the last stage, was never reported: nothing passes that did not reach its last kernel.
-//! 7. KUnit suites did not run or pass; then, the console lacks what must be there; then, memory became less from kernel to kernel.
-//! 8. Everything passed, and yet a kernel complained.
+//! 5. A device's DMA was interrupted before any step failed: a step that misses it fails only later.
+//! 6. A step failed. If the failing kernel says that it took nothing over, then that is why.
+//! 7. Some kernel, or the end of the last stage, was never reported: nothing passes that did not reach its last kernel.
+//! 8. KUnit suites did not run or pass; then, the console lacks what must be there; then, memory became less from kernel to kernel.
+//! 9. Everything passed, and yet a kernel complained.
+//! 10. Everything passed, and yet too little was seen of the DMA that was to be witnessed.
 
 mod class;
 mod symptoms;
@@ -33,6 +35,7 @@ use crate::ktap;
 use crate::observe::{End, Observation};
 use crate::qmp;
 use crate::scenario::{Expect, innermost};
+use crate::witness::{self, Finding};
 use symptoms::Death;
 
 /// A class, and the reason in words.
@@ -52,16 +55,19 @@ impl Verdict {
 
 /// Judges a run of `plan`. `suites` are the KUnit suites that must have run, empty for a hand-over.
 pub fn judge(plan: &Plan, suites: &[String], expect: &Expect, seen: &Observation) -> Verdict {
+    let witnessed = seen.witness.as_ref().map(witness::judge);
     aborted(seen)
         .or_else(|| panicked(seen))
         .or_else(|| ended_by_us(seen))
         .or_else(|| reset(seen))
+        .or_else(|| interrupted(seen, witnessed.as_ref()))
         .or_else(|| failed_step(plan, seen))
         .or_else(|| unreached(plan, suites, seen))
         .or_else(|| kunit(suites, seen))
         .or_else(|| unmet(expect, seen).map(|(hop, what)| Verdict::new(stage(hop), what)))
         .or_else(|| growth::grown(&expect.growth, seen).map(|what| Verdict::new(stage(seen.last_hop()), what)))
         .or_else(|| complained(expect, seen))
+        .or_else(|| unwitnessed(witnessed.as_ref()))
         .unwrap_or_else(|| Verdict::new(Class::Pass, ""))
 }
 
@@ -141,6 +147,26 @@ fn reset(seen: &Observation) -> Option<Verdict> {
     } else {
         Verdict::new(boot(last), what(&format!("while {} booted", kernel(last))))
     })
+}
+
+fn interrupted(seen: &Observation, finding: Option<&Finding>) -> Option<Verdict> {
+    let Some(Finding::Interrupted { at, what }) = finding else { return None };
+    let mut before = seen.events.iter().filter(|timed| timed.host_ms * 1_000_000 <= *at);
+    let last =
+        before.rfind(|timed| matches!(timed.event, Event::Boot { .. } | Event::Step { .. } | Event::Kexec { .. }));
+    let when = last.map(|timed| match &timed.event {
+        Event::Step { hop, what, .. } => format!("; {} had last reported `{what}`", kernel(*hop as usize)),
+        Event::Kexec { hop, .. } => format!("; {} was about to jump, or had", kernel(*hop as usize)),
+        event => format!("; {} had just started its init", kernel(event.hop() as usize)),
+    });
+    Some(Verdict::new(Class::DmaInterrupted, what.clone() + &when.unwrap_or_default()))
+}
+
+fn unwitnessed(finding: Option<&Finding>) -> Option<Verdict> {
+    match finding {
+        Some(Finding::Unwitnessed(what)) => Some(Verdict::new(Class::Unwitnessed, what)),
+        _ => None,
+    }
 }
 
 /// A step that did not do what the plan wants.

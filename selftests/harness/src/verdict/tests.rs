@@ -12,6 +12,7 @@ use crate::console::Console;
 use crate::observe::TimedEvent;
 use crate::scenario::Text;
 use crate::serial::Splitter;
+use crate::witness::{Device, Frame, Landed, Look, Mark, Record, What};
 
 const A: &str = "[    0.0] Linux version 7.3.4 (A)\n";
 const JUMPS: &str = "[    2.0] kexec_core: Starting new kernel\n";
@@ -64,6 +65,7 @@ fn seen(console: &str, events: Vec<Event>, shutdown: &str) -> Observation {
         noise: vec![],
         hops: sorted.into_hops(),
         cpus: vec![],
+        witness: None,
         elapsed: Duration::from_secs(1),
     }
 }
@@ -267,6 +269,71 @@ fn kunit() {
     assert_eq!(judge(&good, "luo").reason, "KUnit suite `luo` did not run");
     assert_eq!(judge(&bad, "kho").reason, "KUnit suite kho: y: failed");
     assert_eq!(judge(&cut, "kho").class, Class::Stage1Failure, "a suite that lost a test is no success");
+}
+
+/// Every tick came back at once, and nothing landed but for the first frames.
+fn record(landed: usize) -> Record {
+    let ticks: Vec<u64> = (0..400).map(|tick| tick * 5_000_000).collect();
+    let frame = |(tick, sent): (usize, &u64)| {
+        let (missed, seen) = (Look { at: *sent, echoes: tick }, Look { at: sent + 2, echoes: tick });
+        Frame { tick, sent: *sent, landed: (tick < landed).then_some(Landed { missed, seen, descriptor: tick }) }
+    };
+    let frames = ticks.iter().enumerate().map(frame).collect();
+    let device = Device { name: "dut".into(), since: Some(0), frames, ..Device::default() };
+    let mark = |what, at| Mark { what, after: at, at };
+    let marks =
+        vec![mark(What::Jumps(0), 400_000_000), mark(What::Speaks(1), 800_000_000), mark(What::Ends, 1_900_000_000)];
+    Record {
+        jumps: 1,
+        echoes: ticks.iter().map(|tick| tick + 1).collect(),
+        ticks,
+        marks,
+        devices: vec![device],
+        ..Record::default()
+    }
+}
+
+fn witnessed(record: Record, seen: Observation) -> Verdict {
+    let events = seen.events.into_iter().zip((0..).step_by(100));
+    let events = events.map(|(timed, host_ms)| TimedEvent { host_ms, ..timed }).collect();
+    verdict(&Observation { witness: Some(record), events, ..seen })
+}
+
+#[test]
+fn dma_interrupted() {
+    assert_eq!(witnessed(record(400), good()).class, Class::Pass);
+    let verdict = witnessed(record(100), good());
+    assert_eq!(verdict.class, Class::DmaInterrupted);
+    assert_eq!(
+        verdict.reason,
+        "dut wrote nothing any more from 0.495 s on: frame 100 and 280 after it never landed, while 281 ticks of the reference came \
+         back; the first kernel was about to jump, or had"
+    );
+    // A step that failed for that reason came later. A panic is more.
+    let failed = || [first(), vec![boot(1), step(1, 0, false), Event::Done { hop: 1, ok: false }]].concat();
+    let late = seen(&[A, JUMPS, B].concat(), failed(), "guest-shutdown");
+    assert_eq!(witnessed(record(100), late.clone()).class, Class::DmaInterrupted);
+    assert_eq!(witnessed(record(400), late).class, Class::Stage2Failure);
+    let panic = "[    0.9] Kernel panic - not syncing: VFS: Unable to mount root fs\n";
+    assert_eq!(
+        witnessed(record(100), seen(&[A, JUMPS, B, panic].concat(), first(), "guest-reset")).class,
+        Class::BootFailureB
+    );
+}
+
+#[test]
+fn unwitnessed() {
+    let few = || {
+        let mut record = record(400);
+        record.limits.arrivals = 90;
+        record
+    };
+    let verdict = witnessed(few(), good());
+    assert_eq!(verdict.class, Class::Unwitnessed);
+    assert!(verdict.reason.contains("only 81 frames of dut landed in the 400 ms of blackout 0"), "{}", verdict.reason);
+    let oops =
+        seen(&[A, JUMPS, B, "[    1.0] WARNING: CPU: 0 PID: 1 at mm/x.c:1\n"].concat(), both(), "guest-shutdown");
+    assert_eq!(witnessed(few(), oops).class, Class::OopsDespitePass, "whatever else is wrong is said first");
 }
 
 #[test]

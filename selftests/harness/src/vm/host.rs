@@ -3,15 +3,17 @@
 //! Executes what the host does to a running VM.
 //!
 //! The VM is stopped for it, so what an action consists of happens at once for the guest: a bridge that is plugged is there
-//! together with what sits behind it.
+//! together with what sits behind it. Only to let a device master the bus again it is not: QEMU empties the queues of a VM that stops into
+//! its devices, whether they can take anything or not.
 //!
 //! Between two kernels, the sign to stop is the old kernel's line that it starts the new one. After that it only shuts devices down and
 //! jumps, and then the new one is unpacked, which takes a second under emulation; so the stop comes before the next kernel
 //! reads anything. That is not taken for granted: if the next kernel was heard before the VM stood still, or
 //! the line never came, the run fails, as nothing that it shows is what was meant.
 
+mod config;
+
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::time::{Duration, Instant};
 
 use camino::Utf8Path;
@@ -21,7 +23,8 @@ use serde_json::{Value, json};
 use crate::devices::{Added, Netdev};
 use crate::error::HarnessError;
 use crate::frames::Stream;
-use crate::tamper::{self, Memory};
+use crate::physical::Memory;
+use crate::tamper;
 use crate::topology::{Frames, Place, PlaceKind, Topology};
 use crate::vm::Request;
 use crate::vm::watch::{Due, Watch};
@@ -64,7 +67,11 @@ impl<'a> Host<'a> {
                     if let HostAction::Plug { device } = &action {
                         self.room(watch, hop, device)?;
                     }
-                    self.stopped(watch, hop, |host, watch| host.execute(watch, hop, &action))?;
+                    if let HostAction::BusMaster { on: true, .. } = action {
+                        self.execute(watch, hop, &action)?;
+                    } else {
+                        self.stopped(watch, hop, |host, watch| host.execute(watch, hop, &action))?;
+                    }
                 }
                 Due::Jump { hop } => self.jumped(watch, hop)?,
             }
@@ -130,7 +137,7 @@ impl<'a> Host<'a> {
         let began = Instant::now();
         work(self, watch)?;
         watch.note(&format!("the VM stood still for {} ms", began.elapsed().as_millis()))?;
-        self.command(watch, hop, "cont", "cont", &json!({}))
+        self.command(watch, hop, "cont", "cont", &json!({})).map(drop)
     }
 
     fn execute(&mut self, watch: &mut Watch, hop: usize, action: &HostAction) -> Result<(), HarnessError> {
@@ -138,18 +145,29 @@ impl<'a> Host<'a> {
             HostAction::Plug { device } => self.plug(watch, hop, device),
             HostAction::Unplug { device } => {
                 let what = format!("unplug {device}");
-                let Some(place) = self.topology.named(device) else {
-                    return Err(self.failed(what, hop, "the topology has no such device"));
-                };
+                let place = self.place(hop, &what, device)?;
                 watch.leaves(&place.id);
-                self.command(watch, hop, &what, "device_del", &json!({"id": place.id}))
+                self.command(watch, hop, &what, "device_del", &json!({"id": place.id})).map(drop)
+            }
+            HostAction::BusMaster { device, on } => {
+                let place = self.place(hop, &format!("bus-master {device}"), device)?;
+                self.set_bus_master(watch, hop, place, *on)
+            }
+            HostAction::Reset { device } => {
+                let place = self.place(hop, &format!("reset {device}"), device)?;
+                self.reset(watch, hop, place)
             }
             HostAction::Tamper(edits) => {
-                let changed = self.memory().and_then(|memory| tamper::tamper(&memory, edits));
+                let changed = Memory::open(self.memory_file).and_then(|memory| tamper::tamper(&memory, edits));
                 let changed = changed.map_err(|why| self.failed("tamper", hop, why))?;
                 changed.iter().try_for_each(|line| watch.note(&format!("tamper: {line}")))
             }
         }
+    }
+
+    fn place(&self, hop: usize, what: &str, device: &str) -> Result<&'a Place, HarnessError> {
+        let place = self.topology.named(device);
+        place.ok_or_else(|| self.failed(what, hop, "the topology has no such device"))
     }
 
     /// Waits until what was to be unplugged has left its place. For the guest it is gone when its driver has let go of it; for QEMU, a second
@@ -180,12 +198,6 @@ impl<'a> Host<'a> {
         Ok(())
     }
 
-    fn memory(&self) -> Result<Memory, String> {
-        let path = self.memory_file.ok_or("the guest's memory is no file in this run")?;
-        let file = File::options().read(true).write(true).open(path);
-        Memory::new(file.map_err(|error| format!("{path}: {error}"))?)
-    }
-
     /// One command; QEMU must agree.
     fn command(
         &self,
@@ -194,9 +206,9 @@ impl<'a> Host<'a> {
         what: &str,
         command: &str,
         arguments: &Value,
-    ) -> Result<(), HarnessError> {
+    ) -> Result<Value, HarnessError> {
         match watch.command(command, arguments, PATIENCE)? {
-            Some(Ok(_)) => Ok(()),
+            Some(Ok(answer)) => Ok(answer),
             Some(Err(why)) => Err(self.failed(what, hop, format!("QEMU refuses `{command}`: {why}"))),
             None => Err(self.failed(what, hop, format!("QEMU did not answer `{command}`"))),
         }

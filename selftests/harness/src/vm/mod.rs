@@ -13,7 +13,7 @@
 //!
 //! - Nothing that was said is lost, however late we come to read it (see `channels`).
 //!
-//! One thread does it all (but for [frames](crate::frames)): what the guest says on its two serial ports is taken in in the order in which it said it (see
+//! One thread does it all (but for [frames](crate::frames), and the [witness](crate::witness) of what becomes of them): what the guest says on its two serial ports is taken in in the order in which it said it (see
 //! `watch`).
 
 mod channels;
@@ -31,11 +31,13 @@ use camino::{Utf8Path, Utf8PathBuf};
 use plan::HostAction;
 
 use crate::cmdline::Channels;
+use crate::devices::Reference;
 use crate::error::HarnessError;
 use crate::frames::Senders;
 use crate::observe::{End, Observation};
 use crate::symbols::Symbols;
 use crate::topology::Topology;
+use crate::witness::{Observer, Task};
 use host::Host;
 use logs::Logs;
 use process::Qemu;
@@ -43,6 +45,8 @@ use watch::{Channel, Watch};
 
 /// How often we look whether QEMU still runs.
 const TICK: Duration = Duration::from_millis(20);
+/// The same if a witness is told what the VM says: it must know when that was.
+const WITNESS_TICK: Duration = Duration::from_millis(2);
 /// A kernel that said its last word should reset the machine at once.
 const AFTER_PANIC: Duration = Duration::from_secs(5);
 /// How long QEMU may take to answer or to quit.
@@ -71,22 +75,33 @@ pub struct Request<'a> {
     pub memory_file: Option<Utf8PathBuf>,
     /// What the host does after the jump of each kernel.
     pub between: Vec<Vec<HostAction>>,
+    /// Whose DMA is to be witnessed; the arguments have the reference for it.
+    pub witness: Option<Task>,
 }
 
 /// Runs a VM to its end.
 pub fn supervise(request: &Request<'_>) -> Result<Observation, HarnessError> {
-    let mut streams = vec![
+    let mut channels = vec![
         (Channel::Console, channels::fifo(&request.channels.console)?),
         (Channel::Result, channels::fifo(&request.channels.result)?),
     ];
     let listener = channels::listen(&request.channels.qmp)?;
     let (logs, output) = Logs::create(request.log_dir, request.qemu, &request.args)?;
     let started = Instant::now();
-    let senders = Senders::start(&host::streams(request.topology, &request.channels.frames), started, request.log_dir)?;
+    let streams = host::streams(request.topology, &request.channels.frames);
+    let (senders, observer) = match &request.witness {
+        None => (Some(Senders::start(&streams, started, request.log_dir)?), None),
+        Some(task) => {
+            let reference = Reference::of(&request.channels.frames);
+            let memory = request.memory_file.as_deref();
+            (None, Some(Observer::start(task, &streams, &reference, memory, started, request.log_dir)?))
+        }
+    };
     let mut qemu = Qemu::start(request.qemu, &request.args, output)?;
-    streams.extend(accept(&listener, &mut qemu, request)?.map(|qmp| (Channel::Qmp, qmp)));
+    channels.extend(accept(&listener, &mut qemu, request)?.map(|qmp| (Channel::Qmp, qmp)));
 
-    let mut watch = Watch::new(started, streams, logs);
+    let notebook = observer.as_ref().map(Observer::notebook);
+    let mut watch = Watch::new(started, channels, logs, notebook, request.between.len().saturating_sub(1));
     let mut host = Host::new(request);
     let end = wait(request, &mut qemu, &mut watch, &mut host)?;
     if !matches!(end, End::Exited { .. }) {
@@ -97,14 +112,16 @@ pub fn supervise(request: &Request<'_>) -> Result<Observation, HarnessError> {
     qemu.kill();
     // QEMU is gone, so what it wrote can be read without waiting.
     watch.drain()?;
-    senders.finish()?;
+    senders.map_or(Ok(()), Senders::finish)?;
+    let witness = observer.map(Observer::finish).transpose()?;
     host.finish(&watch)?;
-    watch.finish(end, started.elapsed(), request.log_dir)
+    let seen = watch.finish(end, started.elapsed(), request.log_dir)?;
+    Ok(Observation { witness, ..seen })
 }
 
 fn wait(request: &Request<'_>, qemu: &mut Qemu, watch: &mut Watch, host: &mut Host<'_>) -> Result<End, HarnessError> {
     loop {
-        watch.next(TICK)?;
+        watch.next(if request.witness.is_some() { WITNESS_TICK } else { TICK })?;
         host.act(watch)?;
         if let Some(end) = qemu.ended()? {
             return Ok(end);

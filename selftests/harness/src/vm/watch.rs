@@ -19,6 +19,7 @@ use crate::qmp::{self, Message};
 use crate::serial::Splitter;
 use crate::symbols::Symbols;
 use crate::vm::logs::{Logs, qemu_output};
+use crate::witness::{Notebook, What};
 
 /// Where bytes come from, in the order in which they are taken in.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -64,11 +65,22 @@ pub(crate) struct Watch {
     last_id: u64,
     /// Devices that QEMU was asked to take out and has not.
     leaving: BTreeSet<String>,
+    /// Whom to tell what the VM says, and after how many jumps the last stage is.
+    notebook: Option<Notebook>,
+    jumps: usize,
+    /// When we last looked, and the time before: what is read now had not come then.
+    looked: [Instant; 2],
 }
 
 impl Watch {
     /// Watches these files, which do not block.
-    pub(crate) fn new(started: Instant, streams: Vec<(Channel, File)>, logs: Logs) -> Self {
+    pub(crate) fn new(
+        started: Instant,
+        streams: Vec<(Channel, File)>,
+        logs: Logs,
+        notebook: Option<Notebook>,
+        jumps: usize,
+    ) -> Self {
         Self {
             started,
             last_output: started,
@@ -84,6 +96,9 @@ impl Watch {
             due: VecDeque::new(),
             last_id: qmp::CAPABILITIES_ID,
             leaving: BTreeSet::new(),
+            notebook,
+            jumps,
+            looked: [started; 2],
         }
     }
 
@@ -108,6 +123,7 @@ impl Watch {
         let timeout = Timespec::try_from(patience).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 });
         // Interrupted or not, reading tells what there is.
         let _ = poll(&mut polled, Some(&timeout));
+        self.looked = [Instant::now(), self.looked[0]];
         let mut chunks = self.read_from(|_| true);
         // What the kernel printed before the guest reported something must be taken in before that report. Some of it
         // may have arrived after the console was read, or not have fitted; so look again, and take the console first.
@@ -255,6 +271,7 @@ impl Watch {
             noise: self.noise,
             hops: self.console.into_hops(),
             cpus: self.cpus,
+            witness: None,
             elapsed,
         })
     }
@@ -287,18 +304,45 @@ impl Watch {
     }
 
     fn console_line(&mut self, line: Line) -> Result<(), HarnessError> {
-        let (hop, line) = self.console.push(line);
-        if line.text.contains(JUMP) {
-            self.due.push_back(Due::Jump { hop });
+        let Self { console, notebook, looked, due, logs, .. } = self;
+        let before = console.hop();
+        let (hop, line) = console.push(line);
+        if hop != before {
+            tell(notebook.as_ref(), What::Speaks(hop), looked[1]);
         }
-        self.logs.console(hop, line)
+        if line.text.contains(JUMP) {
+            tell(notebook.as_ref(), What::Jumps(hop), looked[1]);
+            due.push_back(Due::Jump { hop });
+        }
+        logs.console(hop, line)
+    }
+
+    /// What a report means to the witness.
+    fn tell_of(&self, event: &Event) {
+        let tell = |what| tell(self.notebook.as_ref(), what, self.looked[1]);
+        match event {
+            Event::Ring { fd, header, .. } => {
+                if let Some(notebook) = &self.notebook {
+                    notebook.ring(fd, *header);
+                }
+            }
+            Event::Kexec { hop, .. } => tell(What::Leaves(*hop as usize)),
+            Event::Step { ok: false, .. } | Event::Done { ok: false, .. } => tell(What::Ends),
+            Event::Done { hop, .. } if *hop as usize >= self.jumps => tell(What::Ends),
+            _ => {}
+        }
     }
 
     fn result_line(&mut self, line: Line) -> Result<(), HarnessError> {
         match Event::from_line(&line.text) {
             Some(event) => {
+                self.tell_of(&event);
                 if matches!(event, Event::Boot { .. }) {
+                    let before = self.console.hop();
                     self.console.booted(event.hop() as usize);
+                    if self.console.hop() != before {
+                        tell(self.notebook.as_ref(), What::Speaks(self.console.hop()), self.looked[1]);
+                    }
                 }
                 if let Event::Host { hop, action } = &event {
                     self.due.push_back(Due::Step { hop: *hop as usize, action: action.clone() });
@@ -326,5 +370,12 @@ impl Watch {
             Some(Message::Event(_)) | None => {}
         }
         self.logs.qmp(line.host_ms, &line.text)
+    }
+}
+
+/// Tells the witness, if there is one, of something that had not been said at `after`.
+fn tell(notebook: Option<&Notebook>, what: What, after: Instant) {
+    if let Some(notebook) = notebook {
+        notebook.mark(what, after);
     }
 }

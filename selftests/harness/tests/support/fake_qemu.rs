@@ -164,6 +164,7 @@ fn run_supervisor(qemu: &Utf8Path, directory: &Utf8Path) {
         topology: &topology,
         memory_file: None,
         between: Vec::new(),
+        witness: None,
     };
     supervise(&request).expect("the supervisor works");
 }

@@ -164,7 +164,7 @@ impl Checker {
                     let fix = "create it, or take the patch out of the list";
                     self.complain(one, ("name", &patch.name), message, fix);
                 }
-                for test in &patch.tests {
+                for test in patch.tests.iter().chain(&patch.obsoletes) {
                     // Only the phase's own run with it.
                     if !one.manifest.scenarios.iter().any(|scenario| scenario == scenario_of(test)) {
                         let message = format!(

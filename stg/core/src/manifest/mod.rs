@@ -106,6 +106,9 @@ pub struct PatchEntry {
     /// Scenarios that pass from this patch on.
     #[serde(default)]
     pub tests: Vec<String>,
+    /// Scenarios that do not apply any more from this patch on, because it makes what they stage impossible.
+    #[serde(default)]
+    pub obsoletes: Vec<String>,
 }
 
 /// What goes to a mailing list in one posting.

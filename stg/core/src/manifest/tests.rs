@@ -28,7 +28,7 @@ fn unknown_field() {
       fix: remove the field, or write `requires` if that was meant
     ");
     insta::assert_snapshot!(error("        prepares: true", "        colour: blue"), @r"
-    phases/phase1/phase.yaml:13:9: series[0].patches[0]: unknown field `colour`, expected one of `name`, `prepares`, `rows`, `tests`
+    phases/phase1/phase.yaml:13:9: series[0].patches[0]: unknown field `colour`, expected one of `name`, `prepares`, `rows`, `tests`, `obsoletes`
       fix: remove the field, or correct its name
     ");
 }

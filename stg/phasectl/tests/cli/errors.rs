@@ -181,7 +181,7 @@ fn scenarios_and_manifests_must_agree() {
     insta::assert_snapshot!(world.run(&["test", "phase1"]), @r"
     exit 102
     --- stderr
-    error: selftests/scenarios/phase1/forgotten.yaml:2:1: unknown field `row`, expected one of `title`, `rows`, `cases`, `kernels`, `cmdline`, `memory`, `stages`, `kunit`, `blackout`, `measure`, `expect`, `wall`, `stall`, `repeat`, `slow`
+    error: selftests/scenarios/phase1/forgotten.yaml:2:1: unknown field `row`, expected one of `title`, `rows`, `cases`, `kernels`, `cmdline`, `memory`, `stages`, `kunit`, `blackout`, `measure`, `witness`, `expect`, `wall`, `stall`, `repeat`, `slow`
       fix: remove the field, or write `rows` if that was meant
     error: selftests/scenarios/phase1/gone.yaml:10:9: stages[0].steps[2]: unknown variant `kexec-rebot`, expected one of `bind`, `unbind`, `wait-for`, `wait-gone`, `address`, `driver`, `sysfs-config`, `sysfs-config-write`, `host`, `load-module`, `unload-module`, `growth`, `kmemleak`, `open-cdev`, `open`, `write-fd`, `read-fd`, `open-iommufd`, `bind-iommufd`, `attach-ioas`, `map`, `igb-receive`, `igb-resume`, `igb-received`, `check-canary`, `read-bar`, `read-config`, `same-device`, `memfd`, `check-memfd`, `create-session`, `retrieve-session`, `preserve`, `retrieve`, `finish`, `close`, `fails`, `timed`, `log-span`, `background`, `running`, `join`, `sleep`, `kmsg`, `for-each`, `read`, `write`, `mark`, `kexec-load`, `kexec-unload`, `kexec-reboot`, `run`
       fix: write `kexec-reboot` if that was meant, else one of the others

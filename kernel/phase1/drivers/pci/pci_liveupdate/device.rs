@@ -9,6 +9,7 @@ use core::{
 
 use kernel::{
     bindings,
+    container_of,
     pci,
     prelude::*,
     sync::{
@@ -20,7 +21,10 @@ use kernel::{
     }, //
 };
 
-use crate::handover::Address;
+use crate::{
+    handover::Address,
+    state_record::CapShape, //
+};
 
 /// A PCI device.
 ///
@@ -99,6 +103,58 @@ impl<'a> Device<'a> {
         u32::from(header_type) != bindings::PCI_HEADER_TYPE_NORMAL
     }
 
+    /// The vendor and device ID, as the first dword of the configuration space has them.
+    pub(crate) fn ids(self) -> u32 {
+        // SAFETY: By the type invariants the device is valid. The IDs never change.
+        let (vendor, device) = unsafe { ((*self.as_raw()).vendor, (*self.as_raw()).device) };
+
+        u32::from(device) << 16 | u32::from(vendor)
+    }
+
+    /// What the PCI core saves of the capabilities of the device.
+    pub(crate) fn saved_caps(self) -> impl Iterator<Item = CapShape> + Clone + use<'a> {
+        // SAFETY: By the type invariants the device is valid. The list is built when it is set up.
+        let first = unsafe { (*self.as_raw()).saved_cap_space.first };
+
+        core::iter::successors(NonNull::new(first), |node| {
+            // SAFETY: The nodes are those of the list, and stay as long as the device.
+            NonNull::new(unsafe { (*node.as_ptr()).next })
+        })
+        .map(|node| {
+            // SAFETY: The list is one of these structs.
+            let saved =
+                unsafe { container_of!(node.as_ptr(), bindings::pci_cap_saved_state, next) };
+            // SAFETY: As above. What is read is set when the node is allocated.
+            let cap = unsafe { &raw const (*saved).cap };
+
+            // SAFETY: As above.
+            unsafe {
+                CapShape {
+                    nr: (*cap).cap_nr,
+                    extended: (*cap).cap_extended,
+                    size: (*cap).size as usize,
+                }
+            }
+        })
+    }
+
+    /// Reads a dword of configuration space, by its index.
+    pub(crate) fn config_dword(self, index: usize) -> Result<u32> {
+        let mut value = 0;
+
+        // SAFETY: By the type invariants the device is valid, and `value` is there to be written.
+        let status = unsafe {
+            bindings::pci_read_config_dword(self.as_raw(), 4 * index as c_int, &raw mut value)
+        };
+
+        // All ones are what is read from a device that is not there.
+        if status == 0 && value != u32::MAX {
+            Ok(value)
+        } else {
+            Err(EIO)
+        }
+    }
+
     /// Whether the device is a virtual function.
     pub(crate) fn is_virtfn(self) -> bool {
         // SAFETY: By the type invariants the device is valid. The bit is set before the device is
@@ -116,10 +172,10 @@ impl<'a> Device<'a> {
     ///
     /// # Safety
     ///
-    /// The lock of the outgoing hand-over must be held.
+    /// The lock of the outgoing hand-over must be held, or a kexec must be in progress.
     pub(crate) unsafe fn slot(self) -> Option<u32> {
         // SAFETY: By the type invariants the device is valid. The field is protected by the lock,
-        // which is held.
+        // which is held, or nothing is preserved or unpreserved any more.
         unsafe { (*self.as_raw()).liveupdate_slot }.checked_sub(1)
     }
 
@@ -131,6 +187,50 @@ impl<'a> Device<'a> {
     pub(crate) unsafe fn set_slot(self, slot: Option<u32>) {
         // SAFETY: As for `slot`.
         unsafe { (*self.as_raw()).liveupdate_slot = slot.map_or(0, |slot| slot + 1) };
+    }
+
+    /// Forbids the device to signal interrupts by INTx.
+    pub(crate) fn disable_intx(self) {
+        // SAFETY: By the type invariants the device is valid.
+        unsafe { bindings::pci_intx(self.as_raw(), 0) };
+    }
+
+    /// Switches off all interrupts of the device.
+    ///
+    /// Behind the back of those who set them up in this kernel, which is on its way out.
+    pub(crate) fn silence(self) {
+        // SAFETY: By the type invariants the device is valid. The fields are set once, when it is
+        // set up.
+        let (msi, msix) = unsafe { ((*self.as_raw()).msi_cap, (*self.as_raw()).msix_cap) };
+
+        // A device without MSI falls back to INTx, so that goes first.
+        self.disable_intx();
+        if msi != 0 {
+            self.clear_config(
+                c_int::from(msi) + bindings::PCI_MSI_FLAGS as c_int,
+                bindings::PCI_MSI_FLAGS_ENABLE as u16,
+            );
+        }
+        if msix != 0 {
+            self.clear_config(
+                c_int::from(msix) + bindings::PCI_MSIX_FLAGS as c_int,
+                bindings::PCI_MSIX_FLAGS_ENABLE as u16,
+            );
+        }
+    }
+
+    /// Clears bits of a 16-bit register in configuration space.
+    fn clear_config(self, offset: c_int, bits: u16) {
+        let mut value = 0;
+
+        // SAFETY: By the type invariants the device is valid, and `value` is there to be written.
+        let status =
+            unsafe { bindings::pci_read_config_word(self.as_raw(), offset, &raw mut value) };
+        // There is nothing to be done about a device that does not answer.
+        if status == 0 {
+            // SAFETY: As above.
+            unsafe { bindings::pci_write_config_word(self.as_raw(), offset, value & !bits) };
+        }
     }
 
     /// The flag that C looks at: whether the device was preserved by the previous kernel.

@@ -7,11 +7,13 @@ use core::ptr::NonNull;
 use kernel::{
     bindings,
     fs::File,
-    prelude::*,
-    sync::Mutex, //
+    prelude::*, //
 };
 
-use crate::device::Device;
+use crate::{
+    device::Device,
+    handover::Record, //
+};
 
 /// A device of vfio-pci that was found through one of its files.
 ///
@@ -38,21 +40,17 @@ impl<'a> OpenDevice<'a> {
         })
     }
 
-    /// Checks that the device can be handed over through this file.
+    /// Calls a function if the file gives access to the device, which is open then, while nobody
+    /// opens or closes a device of its `dev_set`.
     ///
     /// Fails with [`EINVAL`] for a file that is not bound to an iommufd, and so gives no access to
-    /// the device, and for a file that gives access through a group, which cannot be handed over.
-    /// Fails with [`EOPNOTSUPP`] for a device that cannot be reset.
-    pub(crate) fn check_preservable(self) -> Result {
+    /// the device, and for a file that gives access through a group.
+    fn with_access<R>(self, f: impl FnOnce() -> Result<R>) -> Result<R> {
         // SAFETY: By the type invariants this is a vfio device file. Its private data is set before
         // it becomes one and is freed when it is released.
         let df = unsafe { (*self.file.as_ptr()).private_data }.cast::<bindings::vfio_device_file>();
-        // SAFETY: The device is valid. Its `dev_set` does not change while it has files.
-        let lock = unsafe { &raw mut (*(*self.device.as_vfio()).dev_set).lock };
-        // SAFETY: The lock is initialised, and lives as long as the set.
-        let lock = unsafe { Mutex::<()>::from_raw(lock) };
 
-        let _guard = lock.lock();
+        let _guard = self.device.dev_set_lock().lock();
         // SAFETY: `df` is valid. `access_granted` is written under the lock that is held here,
         // `group` never changes.
         let (group, access_granted) = unsafe { ((*df).group, (*df).access_granted) };
@@ -60,10 +58,22 @@ impl<'a> OpenDevice<'a> {
         if !group.is_null() || access_granted == 0 {
             return Err(EINVAL);
         }
-        // SAFETY: Access was granted, so the device is open, and the lock is held.
-        if !unsafe { self.device.reset_works() } {
-            return Err(EOPNOTSUPP);
-        }
-        Ok(())
+        f()
+    }
+
+    /// Checks that the file gives access to the device.
+    ///
+    /// Fails with [`EINVAL`] if it does not, see [`Self::with_access`].
+    pub(crate) fn check_access(self) -> Result {
+        self.with_access(|| Ok(()))
+    }
+
+    /// Writes down what the next kernel must know of the device.
+    ///
+    /// Fails with [`EINVAL`] if the file gives no access to it, see [`Self::with_access`], and with
+    /// what [`Device::describe`] fails with.
+    pub(crate) fn describe(self, record: &mut Record) -> Result {
+        // SAFETY: The device is open, and the lock of its `dev_set` is held.
+        self.with_access(|| unsafe { self.device.describe(record) })
     }
 }

@@ -62,7 +62,7 @@ pub struct PhaseOutline {
     pub patches: Vec<PatchOutline>,
     /// `phase1/fd-preserve`; those that measure are apart.
     pub scenarios: Vec<String>,
-    /// Those of the scenarios that name no variant of a kernel, so that they run on any.
+    /// Those of the scenarios that run on kernels of any variant.
     pub any_variant: Vec<String>,
     /// Scenarios that count instructions, which `phasectl test` leaves out and `phasectl blackout` runs.
     pub blackouts: Vec<String>,
@@ -86,6 +86,23 @@ struct Head {
     measure: Option<IgnoredAny>,
     #[serde(default)]
     kernels: BTreeMap<String, String>,
+    #[serde(flatten)]
+    judged: Judged,
+    #[serde(default)]
+    cases: Vec<Judged>,
+}
+
+/// By what a scenario, or a case of it, is judged.
+#[derive(Deserialize)]
+struct Judged {
+    #[serde(default)]
+    expect: BTreeMap<String, IgnoredAny>,
+}
+
+impl Judged {
+    fn growth(&self) -> bool {
+        self.expect.contains_key("growth")
+    }
 }
 
 impl Head {
@@ -94,9 +111,10 @@ impl Head {
         self.blackout.is_some() || self.measure.is_some()
     }
 
-    /// Whether the scenario names a variant, as `current+modules` does.
-    fn names_variant(&self) -> bool {
-        self.kernels.values().any(|name| name.contains('+'))
+    /// Whether kernels of any variant do: the scenario names none, as `current+modules` does, and judges no memory.
+    fn any_variant(&self) -> bool {
+        let growth = self.judged.growth() || self.cases.iter().any(Judged::growth);
+        !self.exact() && !growth && !self.kernels.values().any(|name| name.contains('+'))
     }
 }
 
@@ -118,7 +136,7 @@ impl Outline {
                 let path = Utf8PathBuf::from(format!("selftests/scenarios/{id}.yaml"));
                 let (_, head) = yaml::read::<Head>(&disk, &path)?;
                 if head.exact() { &mut blackouts } else { &mut scenarios }.push(id.clone());
-                any_variant.extend((!head.exact() && !head.names_variant()).then(|| id.clone()));
+                any_variant.extend(head.any_variant().then(|| id.clone()));
             }
             all_blackouts.extend(blackouts.clone());
             let measures = |test: &String| all_blackouts.iter().any(|id| id == scenario_of(test));

@@ -90,7 +90,7 @@ pub(crate) fn refused(step: &Step) -> Option<&'static str> {
         return Some(why);
     }
     match step {
-        Step::Host { .. } | Step::Mark { .. } | Step::Timed { .. } | Step::LogSpan { .. } => {
+        Step::Host { .. } | Step::Mark { .. } | Step::Timed { .. } | Step::LogSpan { .. } | Step::Growth { .. } => {
             Some("it speaks to the host, which only the stage does")
         }
         Step::KexecReboot => Some("the stage announces the jump"),

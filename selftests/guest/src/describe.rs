@@ -39,6 +39,7 @@ pub(crate) fn describe(step: &Step) -> String {
         Step::LoadModule { module, params } if params.is_empty() => format!("load module {module}"),
         Step::LoadModule { module, params } => format!("load module {module} with {params}"),
         Step::UnloadModule { module } => format!("unload module {module}"),
+        Step::Growth { name } => format!("tell how much memory there is ({name})"),
         Step::Kmemleak => "look for lost memory".into(),
         Step::OpenCdev { device, fd } => format!("open the vfio cdev of {device} as {fd}"),
         Step::Open { path, fd } => format!("open {path} as {fd}"),

@@ -38,6 +38,7 @@ mod kmsg;
 mod lock;
 mod luo;
 mod memfd;
+mod meminfo;
 mod memory;
 mod modules;
 mod names;

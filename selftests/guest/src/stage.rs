@@ -4,7 +4,8 @@
 //!
 //! The order of events is part of the contract with the host:
 //!
-//! 1. a `Step` (or `Mark`) event per step, for a `host` step after a `Host` event, after a new ring's `Ring`, for a good `timed` or `log-span` step after a `Span` event, and `Done`,
+//! 1. a `Step` (or `Mark`) event per step, for a `host` step after a `Host` event, after a new ring's `Ring`, for a good `timed` or `log-span` step after a `Span` event,
+//!    for a `growth` step after a `Memory` event, and `Done`,
 //!    after which the guest powers off; or, where the stage ends with `kexec-reboot`,
 //! 2. the same up to the step before it, then `Done` with `ok`, then `Kexec`, then the jump. Should the call come
 //!    back, a failed `Step` and a second `Done` without `ok` follow.
@@ -20,6 +21,7 @@ use plan::{Event, Plan, Step};
 
 use crate::describe::describe;
 use crate::kmsg;
+use crate::meminfo;
 use crate::steps::Runner;
 use crate::sys;
 use crate::wait;
@@ -60,6 +62,11 @@ pub(crate) fn execute(plan: &Plan, hop: u32, report: &mut impl Report) {
             Step::LogSpan { name, from, to } => kmsg::span(from, to).map(|(start, end)| {
                 report.emit(Event::Span { hop, name: name.clone(), start, end });
                 String::new()
+            }),
+            Step::Growth { name } => meminfo::read().map(|kib| {
+                let detail = meminfo::describe(&kib);
+                report.emit(Event::Memory { hop, name: name.clone(), kib });
+                detail
             }),
             Step::Timed { name, step } => {
                 report.drain();
@@ -121,6 +128,7 @@ mod tests {
                 Event::Ring { fd, header, .. } => format!("ring {fd} {header:#x}"),
                 Event::Host { action, .. } => format!("host {action:?}"),
                 Event::Span { name, start, end, .. } => format!("span {name} {}", start < end),
+                Event::Memory { name, kib, .. } => format!("memory {name} {}", kib.len()),
             });
         }
 
@@ -155,6 +163,13 @@ mod tests {
         let inner = format!(r#"{{"fails":{{"errno":"EIO","step":{host}}}}}"#);
         let log = run(&format!(r#"[{{"steps":[{inner}]}}]"#), 0);
         assert!(log[0].contains("no inner step"), "{log:?}");
+    }
+
+    #[test]
+    fn memory_is_told_before_its_step() {
+        let log = run(r#"[{"steps":[{"growth":{"name":"start"}}]}]"#, 0);
+        assert_eq!(log[0], "memory start 3");
+        assert!(log[1].starts_with("step 0 true MemTotal "), "{log:?}");
     }
 
     #[test]

@@ -150,8 +150,8 @@ impl Runner {
                 self.names.close(name).map(silent)
             }
             Step::Fails { errno, step } => self.fails(errno, step),
-            Step::Timed { .. } | Step::LogSpan { .. } => {
-                Err(Failure::new("only the stage keeps the time: `timed` and `log-span` are no inner steps"))
+            Step::Timed { .. } | Step::LogSpan { .. } | Step::Growth { .. } => {
+                Err(Failure::new("only the stage measures: `timed`, `log-span` and `growth` are no inner steps"))
             }
             Step::Background { name, step } => self.background(name, step).map(silent),
             Step::Running { name } => self.threads.running(name).map(silent),

@@ -25,6 +25,7 @@ pub mod error;
 pub mod exact;
 pub mod filter;
 pub mod frames;
+pub mod growth;
 pub mod guest;
 pub mod junit;
 pub mod ktap;

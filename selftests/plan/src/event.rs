@@ -2,9 +2,12 @@
 
 //! What the guest reports.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::host::HostAction;
+use crate::meter::Meter;
 
 /// Marks a line of the result channel as an event; anything else there is noise and shown as such.
 pub const EVENT_PREFIX: &str = "@phasectl ";
@@ -60,6 +63,15 @@ pub enum Event {
         /// The same just after it.
         end: u64,
     },
+    /// What a `growth` step saw. Said just before the `Step`.
+    Memory {
+        /// How many kexecs came before.
+        hop: u32,
+        /// The step's name.
+        name: String,
+        /// In KiB, by what is measured.
+        kib: BTreeMap<Meter, u64>,
+    },
     /// A ring for frames is set up and the link is up. Said just before the `Step` of the `igb-receive`, or of the step that ran while a thread
     /// did it.
     Ring {
@@ -114,6 +126,7 @@ impl Event {
             | Self::Step { hop, .. }
             | Self::Mark { hop, .. }
             | Self::Span { hop, .. }
+            | Self::Memory { hop, .. }
             | Self::Ring { hop, .. }
             | Self::Host { hop, .. }
             | Self::Kexec { hop, .. }

@@ -77,6 +77,12 @@ pub enum Step {
         /// Its file's name without `.ko`.
         module: String,
     },
+    /// Tells how much memory there is and how much the kernel uses. Kernels that do the same one after the other must tell the same,
+    /// for as long as the scenario's `expect.growth` says so.
+    Growth {
+        /// Name of the place in the stage; what is told at one place is compared.
+        name: String,
+    },
     /// Looks for memory that the kernel has lost, with kmemleak; it takes some seconds, as only what is older counts. The kernel must be one
     /// that has it, such as variant `debug`.
     Kmemleak,

@@ -120,16 +120,18 @@ fn blackouts_are_known_by_their_file() {
 }
 
 #[test]
-fn variants_are_known_by_their_kernels() {
+fn what_runs_on_any_variant_is_known_by_its_file() {
     let guard = tempfile::tempdir().unwrap();
     let root = Utf8Path::from_path(guard.path()).unwrap();
     let read = |text: &str| {
         std::fs::write(root.join("x.yaml"), text).unwrap();
-        yaml::read::<Head>(&Disk::new(root), "x.yaml".into()).unwrap().1.names_variant()
+        yaml::read::<Head>(&Disk::new(root), "x.yaml".into()).unwrap().1.any_variant()
     };
-    assert!(read("title: x\nkernels: { incoming: current+modules }\n"));
-    assert!(!read("title: x+y\nkernels: { incoming: gate-off }\n"));
-    assert!(!read("title: x\n"));
+    assert!(!read("title: x\nkernels: { incoming: current+modules }\n"));
+    assert!(!read("title: x\nexpect:\n  growth: { slab: 1 }\n") && !read("title: x\nmeasure: {}\n"));
+    assert!(!read("title: x\ncases:\n  - { name: a }\n  - { name: b, expect: { growth: { slab: 1 } } }\n"));
+    assert!(read("title: x+y\nkernels: { incoming: gate-off }\nexpect: { verdict: hang, allow: [x] }\n"));
+    assert!(read("title: x\n"));
 }
 
 #[test]

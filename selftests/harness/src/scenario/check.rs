@@ -6,6 +6,7 @@ use plan::{Attempt, Change, Edit, FailEach, FailNth, HostAction, InProcess, Stag
 
 use super::{Case, Expect, File, Kind, Limit, ROLES, innermost};
 use crate::blackout::INIT;
+use crate::growth;
 use crate::tamper;
 use crate::verdict::Class;
 
@@ -99,6 +100,25 @@ pub(super) fn kind(scenario: &Kind, cases: &[Case]) -> Result<(), Wrong> {
                 );
                 return wrong(message, "take them out");
             }
+        }
+    }
+    Ok(())
+}
+
+/// Memory is told often enough to be judged, and judged where it is told.
+pub(super) fn growth(kind: &Kind, cases: &[Case], expect: &Expect) -> Result<(), Wrong> {
+    let Kind::Handover(own) = kind else { return Ok(()) };
+    for case in cases {
+        let stages = case.stages.as_ref().unwrap_or(own);
+        let judged = !case.expect.as_ref().unwrap_or(expect).growth.is_empty();
+        let mut steps = stages.iter().flat_map(|stage| &stage.steps);
+        if !judged && steps.any(|step| matches!(step, Step::Growth { .. })) {
+            let message = format!("case `{}`: a `growth` step, and nothing to judge it by", case.name);
+            return wrong(message, "say how much in `expect.growth`");
+        }
+        if judged && let Some(what) = growth::rare(stages) {
+            let fix = format!("make the chain longer: {} kernels after the first at least", growth::LEAST);
+            return wrong(format!("case `{}`: `expect.growth`: {what}", case.name), fix);
         }
     }
     Ok(())
@@ -272,6 +292,7 @@ fn misplaced(step: &Step) -> Result<(), (String, Wrong)> {
             Step::Host { .. }
             | Step::Mark { .. }
             | Step::LogSpan { .. }
+            | Step::Growth { .. }
             | Step::KexecReboot
             | Step::Background { .. } => {
                 wrong(format!("span `{name}` of a step that cannot be timed"), "make it a step of its own")
@@ -284,7 +305,8 @@ fn misplaced(step: &Step) -> Result<(), (String, Wrong)> {
             | Step::Background { .. }
             | Step::Sleep { .. }
             | Step::Mark { .. }
-            | Step::LogSpan { .. } => {
+            | Step::LogSpan { .. }
+            | Step::Growth { .. } => {
                 wrong("a step in `fails` that cannot fail", "take it out of `fails`").map_err(at(errno))
             }
             _ => misplaced(step),
@@ -293,6 +315,7 @@ fn misplaced(step: &Step) -> Result<(), (String, Wrong)> {
             Step::Host { .. }
             | Step::Mark { .. }
             | Step::LogSpan { .. }
+            | Step::Growth { .. }
             | Step::KexecReboot
             | Step::Running { .. }
             | Step::Join { .. } => {

@@ -43,6 +43,7 @@
 //!   console: [{ hop: 1, text: "KHO: found" }]  # must appear; without `hop`, in any kernel's output
 //!   forbid: [{ text: "reset" }]   # must not appear
 //!   allow: ["WARNING: harmless"]  # complaints that are expected
+//!   growth: { mem-total: 0, mem-available: 256, slab: 128 }   # KiB that memory may become less by in a long chain, see `growth`
 //! wall: 300                       # optional; seconds until we give up
 //! stall: 60                       # optional; seconds of silence that count as a hang
 //! repeat: 1                       # optional; every repetition must be good
@@ -51,7 +52,8 @@
 //!
 //! A kernel is `current` (what is being tested), `gate-off` (the same with the gates of its phase off), `base` (no patch), or a phase
 //! or patch by its name. `current+modules` is the same kernel configured as a variant, here as `modules`: [`Variants`] has their
-//! names. Others are of the variant that the command line names (`phasectl test --variant debug`), or configured as usual.
+//! names. Others are of the variant that the command line names (`phasectl test --variant debug`), or configured as usual; with `growth`
+//! they are always the latter.
 //!
 //! [`Variants`]: crate::needs::Variants
 
@@ -70,6 +72,7 @@ use stg_core::yaml::{self, locate};
 use stg_core::{Diagnostic, Source};
 
 use crate::error::HarnessError;
+use crate::growth;
 use crate::topology::{self, Topologies, Topology};
 use crate::verdict::Class;
 use crate::witness::Limits;
@@ -221,6 +224,9 @@ pub struct Expect {
     /// Parts of lines that are no complaint although they look like one.
     #[serde(default)]
     pub allow: Vec<String>,
+    /// By how much memory may become less from kernel to kernel, see [`growth`](crate::growth).
+    #[serde(default)]
+    pub growth: growth::Limits,
 }
 
 /// A piece of console output.
@@ -339,9 +345,10 @@ impl Scenario {
         Diagnostic::new(&self.path, message, fix).at(line).column(column)
     }
 
-    /// Whether it names the variant of any of its kernels.
-    pub fn names_variant(&self) -> bool {
-        self.kernel_names().into_iter().any(|name| variant_of(name).1.is_some())
+    /// Whether it runs on kernels of any variant: unless it names one itself, or judges how much memory the usual kernel uses.
+    pub fn any_variant(&self) -> bool {
+        let own = self.kernel_names().into_iter().any(|name| variant_of(name).1.is_some());
+        !own && self.cases.iter().all(|case| self.expect(case).growth.is_empty())
     }
 
     /// The names of the kernels that it needs.
@@ -390,6 +397,7 @@ fn read(source: &dyn Source, id: &str) -> stg_core::Result<Scenario> {
         (_, _, Some(_), Some(_)) => return wrong("`blackout` does not go with `measure`", "make two scenarios of it"),
     };
     check::kind(&kind, &file.cases).map_err(complain)?;
+    check::growth(&kind, &file.cases, &file.expect).map_err(complain)?;
     if file.witness.is_some() {
         check::witness(&kind, &file.cases).map_err(complain)?;
     }

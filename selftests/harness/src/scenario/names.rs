@@ -238,6 +238,7 @@ fn used(step: &Step) -> Vec<&str> {
         | Step::LoadNoKernel
         | Step::KexecContend
         | Step::KexecUnload
+        | Step::Growth { .. }
         | Step::Kmemleak
         | Step::LoadModule { .. }
         | Step::UnloadModule { .. }

@@ -12,7 +12,7 @@
 //! 5. A device's DMA was interrupted before any step failed: a step that misses it fails only later.
 //! 6. A step failed. If the failing kernel says that it took nothing over, then that is why.
 //! 7. Some kernel, or the end of the last stage, was never reported: nothing passes that did not reach its last kernel.
-//! 8. KUnit suites did not run or pass; then, the console lacks what must be there.
+//! 8. KUnit suites did not run or pass; then, the console lacks what must be there; then, memory became less from kernel to kernel.
 //! 9. Everything passed, and yet a kernel complained.
 //! 10. Everything passed, and yet too little was seen of the DMA that was to be witnessed.
 
@@ -30,6 +30,7 @@ pub use class::Class;
 
 use crate::case::step;
 use crate::console::JUMP;
+use crate::growth;
 use crate::ktap;
 use crate::observe::{End, Observation};
 use crate::qmp;
@@ -64,6 +65,7 @@ pub fn judge(plan: &Plan, suites: &[String], expect: &Expect, seen: &Observation
         .or_else(|| unreached(plan, suites, seen))
         .or_else(|| kunit(suites, seen))
         .or_else(|| unmet(expect, seen).map(|(hop, what)| Verdict::new(stage(hop), what)))
+        .or_else(|| growth::grown(&expect.growth, seen).map(|what| Verdict::new(stage(seen.last_hop()), what)))
         .or_else(|| complained(expect, seen))
         .or_else(|| unwitnessed(witnessed.as_ref()))
         .unwrap_or_else(|| Verdict::new(Class::Pass, ""))

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use camino::{Utf8Path, Utf8PathBuf};
 use harness::junit;
 use harness::report::{CaseResult, Report};
+use harness::scenario::Scenario;
 use stg_core::Stack;
 use stg_env::exit;
 
@@ -34,8 +35,8 @@ pub(crate) struct Args {
     #[arg(long)]
     quick: bool,
 
-    /// Run them on kernels that are configured as this variant (selftests/variants.yaml). Scenarios that name variants of their own
-    /// are left out.
+    /// Run them on kernels that are configured as this variant (selftests/variants.yaml). Scenarios that name variants of their own, or
+    /// judge the growth of memory, are left out.
     #[arg(long, value_name = "NAME")]
     variant: Option<String>,
 
@@ -63,9 +64,9 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
     let mut selection = select(&disk, &stack, &subject, &args.scenarios)?;
     selection.scenarios.retain(|scenario| !(args.quick && scenario.slow));
     if args.variant.is_some() {
-        selection.scenarios.retain(|scenario| !scenario.names_variant());
+        selection.scenarios.retain(Scenario::any_variant);
         if selection.scenarios.is_empty() {
-            let message = "every scenario that was asked for names a variant of its own";
+            let message = "no scenario that was asked for runs on other kernels than its own";
             return Err(Failure::untestable(message, "run it without --variant").into());
         }
     }

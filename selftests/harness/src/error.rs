@@ -69,6 +69,18 @@ pub enum HarnessError {
         /// The directory of the run's logs.
         logs: Utf8PathBuf,
     },
+    /// The host was to act between two kernels and came too late, because it was too busy to see the jump.
+    #[error(
+        "the host failed to act on the VM (`between`, kernel {hop}): {why}, so nothing could be done between them (see qemu.log and console-{hop}.log in {logs})"
+    )]
+    TooLate {
+        /// How many kexecs came before.
+        hop: usize,
+        /// What had happened meanwhile.
+        why: &'static str,
+        /// The directory of the run's logs.
+        logs: Utf8PathBuf,
+    },
     /// DMA was to be witnessed, and the witness saw nothing.
     #[error("the DMA of the VM could not be witnessed: {why} (see qemu.log and events.jsonl in {logs})")]
     Witness {

@@ -47,9 +47,9 @@ pub struct CaseResult {
     /// What was witnessed of DMA, device by device: empty if that was not wanted, or if it was interrupted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub witnessed: Vec<Witnessed>,
-    /// Why it was run again, for each run before the one that is reported: too little was seen.
+    /// Why it was run again, for each run before the one that is reported: the host was too busy.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub unwitnessed: Vec<String>,
+    pub again: Vec<String>,
 }
 
 /// A device whose DMA went on all the time.
@@ -248,7 +248,7 @@ impl CaseResult {
             blackout: None,
             spans: vec![],
             witnessed: vec![],
-            unwitnessed: vec![],
+            again: vec![],
         }
     }
 }

@@ -11,7 +11,7 @@ use std::io::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use indicatif::{ProgressBar, ProgressDrawTarget};
@@ -40,7 +40,8 @@ use crate::verdict::{Class, Verdict, judge, unmet};
 use crate::vm::{Request, supervise};
 use crate::witness::{self, Finding};
 
-/// How often a VM is run until enough is [witnessed](crate::witness): a host that is too busy to look is nobody's fault.
+/// How often a VM is run until enough is [witnessed](crate::witness), and until the host was there in time to act between two kernels: a host
+/// that is too busy is nobody's fault.
 const ATTEMPTS: usize = 3;
 
 /// The files of a kernel.
@@ -78,7 +79,7 @@ pub struct Runner {
 struct Measured {
     blackout: Option<Blackout>,
     spans: Vec<Spans>,
-    unwitnessed: Vec<String>,
+    again: Vec<String>,
 }
 
 /// One VM that has ended.
@@ -207,15 +208,21 @@ impl Runner {
                 Ok((outcome, twice.spent, Measured { spans, ..Measured::default() }))
             }
             Kind::Handover(_) | Kind::Kunit(_) => {
-                let mut spent = Duration::ZERO;
-                let mut unwitnessed = Vec::new();
+                let began = Instant::now();
+                let mut again = Vec::new();
                 loop {
-                    let outcome = self.vm(scenario, case, Variant::Stages, &directory)?;
-                    spent += outcome.seen.elapsed;
-                    if outcome.verdict.class != Class::Unwitnessed || unwitnessed.len() + 1 >= ATTEMPTS {
-                        return Ok((outcome, spent, Measured { unwitnessed, ..Measured::default() }));
+                    let last = again.len() + 1 >= ATTEMPTS;
+                    match self.vm(scenario, case, Variant::Stages, &directory) {
+                        Err(error @ HarnessError::TooLate { .. }) if !last => again.push(error.to_string()),
+                        Ok(outcome) if outcome.verdict.class == Class::Unwitnessed && !last => {
+                            again.push(outcome.verdict.reason);
+                        }
+                        Ok(outcome) if again.is_empty() => {
+                            let spent = outcome.seen.elapsed;
+                            return Ok((outcome, spent, Measured::default()));
+                        }
+                        outcome => return Ok((outcome?, began.elapsed(), Measured { again, ..Measured::default() })),
                     }
-                    unwitnessed.push(outcome.verdict.reason);
                 }
             }
         }
@@ -363,7 +370,7 @@ fn result(
         blackout: measured.blackout,
         spans: measured.spans,
         witnessed: witnessed(&outcome.seen),
-        unwitnessed: measured.unwitnessed,
+        again: measured.again,
     }
 }
 

@@ -272,7 +272,7 @@ fn unwitnessed() {
     let (result, _) = lab.try_run(WITNESSED).unwrap();
     assert_eq!(result.verdict, Class::Unwitnessed);
     assert_eq!(result.reason, "no ring of dut was ever set up");
-    assert_eq!(result.unwitnessed, vec![result.reason.clone(); 2], "it was run three times");
+    assert_eq!(result.again, vec![result.reason.clone(); 2], "it was run three times");
 }
 
 #[test]

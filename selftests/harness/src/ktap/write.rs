@@ -75,7 +75,7 @@ impl<W: Write> Writer<W> {
                 spans.name
             ))?;
         }
-        for why in &case.unwitnessed {
+        for why in &case.again {
             self.diagnostic(&format!("run again: {why}"))?;
         }
         for witnessed in &case.witnessed {
@@ -167,7 +167,7 @@ mod tests {
             blackout: passed.then(|| Blackout { to: "usable".into(), marks }),
             spans: if passed { vec![spans] } else { vec![] },
             witnessed: if passed { vec![witnessed] } else { vec![] },
-            unwitnessed: if passed { vec!["nobody sent frames for 1105 ms".into()] } else { vec![] },
+            again: if passed { vec!["nobody sent frames for 1105 ms".into()] } else { vec![] },
             ..CaseResult::sample()
         }
     }

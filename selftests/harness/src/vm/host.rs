@@ -102,8 +102,8 @@ impl<'a> Host<'a> {
         hops.filter(|hop| self.between.get(*hop).is_some_and(|actions| !actions.is_empty()) && !self.done.contains(hop))
     }
 
-    fn late(&self, hop: usize, why: &str) -> HarnessError {
-        self.failed("`between`", hop, format!("{why}, so nothing could be done between them"))
+    fn late(&self, hop: usize, why: &'static str) -> HarnessError {
+        HarnessError::TooLate { hop, why, logs: self.log_dir.to_owned() }
     }
 
     fn failed(&self, action: impl Into<String>, hop: usize, why: impl Into<String>) -> HarnessError {

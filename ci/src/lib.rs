@@ -3,7 +3,10 @@
 //! Kernels of single commits, and the pipeline that runs everything.
 //!
 //! [`kbuild`] turns a commit of the cache's repository into a bootable image, once: the result is kept under a key of
-//! everything that goes into it. [`pipeline`] is `cargo ci`: steps as data, timed, counted, resumable.
+//! everything that goes into it. [`outcomes`] keeps what was found out about commits and kernels, under such keys too; a [`shard`] is a part of
+//! such work. [`pipeline`] is `cargo ci`: steps as data, timed, counted, resumable.
 
 pub mod kbuild;
+pub mod outcomes;
 pub mod pipeline;
+pub mod shard;

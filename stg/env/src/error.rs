@@ -138,7 +138,7 @@ impl EnvError {
     }
 
     /// For `map_err`: an [`EnvError::Io`] about `path`.
-    pub(crate) fn io(doing: &'static str, path: &Utf8Path) -> impl FnOnce(io::Error) -> Self {
+    pub fn io(doing: &'static str, path: &Utf8Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { doing, path, source }
     }

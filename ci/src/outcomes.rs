@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What was found out once, under a key of everything that it depends on.
+//!
+//! `check`, `prove`, `faults`, `matrix` and `bisect` consist of many small questions: does this patch build without new warnings, does
+//! this kernel pass this case. Each has [`Inputs`], all that the answer depends on, by name; their hash is the key. An answer is kept as one file
+//! in the cache ([`Outcomes::put`]), so that the same question is never worked on twice, a run that was interrupted goes on where it was, and
+//! the answers of several machines [merge](Outcomes::merge) into what one of them would have found alone.
+//!
+//! An answer holds nothing that differs from run to run: no times, no paths. How long it took stands beside it.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use stg_env::{Cache, EnvError};
+
+/// All that an answer depends on: the kind of question, and named values such as `tree`, `config`, `qemu`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inputs {
+    kind: String,
+    #[serde(flatten)]
+    values: BTreeMap<String, String>,
+}
+
+impl Inputs {
+    /// The inputs of a kind of question. `kind` names the directory of the answers: lower-case letters and dashes.
+    pub fn new(kind: &str) -> Self {
+        Self { kind: kind.to_owned(), values: BTreeMap::new() }
+    }
+
+    /// With one more. Long ones, the text of a file, are better given as their [`hash`].
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.values.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// The values by name.
+    pub fn values(&self) -> &BTreeMap<String, String> {
+        &self.values
+    }
+
+    /// The key: a SHA-256 over names and values.
+    pub fn key(&self) -> String {
+        let pairs = self.values.iter().flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]);
+        hash_all([self.kind.as_bytes()].into_iter().chain(pairs))
+    }
+
+    /// The names under which two sets of inputs differ.
+    pub fn differing<'a>(&'a self, other: &'a Self) -> Vec<&'a str> {
+        let names = self.values.keys().chain(other.values.keys()).map(String::as_str);
+        let mut differing: Vec<&str> = names.filter(|&name| self.values.get(name) != other.values.get(name)).collect();
+        differing.sort_unstable();
+        differing.dedup();
+        differing
+    }
+}
+
+/// SHA-256 of some bytes, in hexadecimal.
+pub fn hash(bytes: impl AsRef<[u8]>) -> String {
+    hash_all([bytes.as_ref()])
+}
+
+/// SHA-256 over several parts, each with its length, so that no two lists run together to the same bytes.
+fn hash_all<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
+    let mut hasher = Sha256::new();
+    for part in parts {
+        hasher.update((part.len() as u64).to_le_bytes());
+        hasher.update(part);
+    }
+    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// An answer as it is kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Entry<T> {
+    inputs: Inputs,
+    answer: T,
+    /// How long it took, in seconds.
+    seconds: f64,
+}
+
+/// The answers in a cache.
+#[derive(Debug, Clone)]
+pub struct Outcomes {
+    dir: Utf8PathBuf,
+}
+
+/// What [`Outcomes::merge`] did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Merged {
+    /// Answers that were new here.
+    pub taken: usize,
+    /// Answers that were known, and the same.
+    pub known: usize,
+    /// Answers that were known, and are others: files in the cache that was merged. The ones here were kept.
+    pub conflicts: Vec<Utf8PathBuf>,
+    /// Files that are no answers, or whose key is not that of their inputs.
+    pub broken: Vec<Utf8PathBuf>,
+}
+
+impl Outcomes {
+    /// Those of a cache.
+    pub fn of(cache: &Cache) -> Self {
+        Self { dir: cache.root().join("outcomes") }
+    }
+
+    /// The answer to a question, if it is known. A file that cannot be read as one is none.
+    pub fn get<T: DeserializeOwned>(&self, inputs: &Inputs) -> Option<T> {
+        let text = std::fs::read(self.path(inputs)).ok()?;
+        let entry: Entry<T> = serde_json::from_slice(&text).ok()?;
+        (entry.inputs == *inputs).then_some(entry.answer)
+    }
+
+    /// Keeps an answer. It is there completely or not at all, whatever becomes of this process.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written.
+    pub fn put<T: Serialize>(&self, inputs: &Inputs, answer: &T, seconds: f64) -> Result<(), EnvError> {
+        let path = self.path(inputs);
+        let io = |error| EnvError::io("write", &path)(error);
+        let entry = Entry { inputs: inputs.clone(), answer, seconds };
+        let mut text = serde_json::to_vec_pretty(&entry).map_err(|error| io(error.into()))?;
+        text.push(b'\n');
+        write(&path, &text).map_err(io)
+    }
+
+    /// Takes over what another cache knows, given by its root directory.
+    ///
+    /// # Errors
+    ///
+    /// If there are no answers, or one cannot be read or written.
+    pub fn merge(&self, cache: &Utf8Path) -> Result<Merged, EnvError> {
+        let mut merged = Merged::default();
+        let other = cache.join("outcomes");
+        for kind in children(&other)? {
+            for path in children(&kind)? {
+                self.take(&path, &mut merged)?;
+            }
+        }
+        Ok(merged)
+    }
+
+    fn take(&self, path: &Utf8Path, merged: &mut Merged) -> Result<(), EnvError> {
+        let text = std::fs::read(path).map_err(EnvError::io("read", path))?;
+        let entry = serde_json::from_slice::<Entry<serde_json::Value>>(&text).ok();
+        let Some(entry) = entry.filter(|entry| path.ends_with(Self::name(&entry.inputs))) else {
+            merged.broken.push(path.to_owned());
+            return Ok(());
+        };
+        match self.get::<serde_json::Value>(&entry.inputs) {
+            Some(answer) if answer == entry.answer => merged.known += 1,
+            Some(_) => merged.conflicts.push(path.to_owned()),
+            None => {
+                self.put(&entry.inputs, &entry.answer, entry.seconds)?;
+                merged.taken += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn path(&self, inputs: &Inputs) -> Utf8PathBuf {
+        self.dir.join(Self::name(inputs))
+    }
+
+    /// `check/<key>.json`.
+    fn name(inputs: &Inputs) -> String {
+        format!("{}/{}.json", inputs.kind, inputs.key())
+    }
+}
+
+fn write(path: &Utf8Path, text: &[u8]) -> std::io::Result<()> {
+    let dir = path.parent().unwrap_or(Utf8Path::new("."));
+    std::fs::create_dir_all(dir)?;
+    let mut file = tempfile::NamedTempFile::new_in(dir)?;
+    file.write_all(text)?;
+    file.persist(path)?;
+    Ok(())
+}
+
+/// The visible entries of a directory, sorted.
+fn children(dir: &Utf8Path) -> Result<Vec<Utf8PathBuf>, EnvError> {
+    let entries = dir.read_dir_utf8().map_err(EnvError::io("read", dir))?;
+    let paths = entries.map(|entry| entry.map(|entry| entry.path().to_owned())).collect::<Result<Vec<_>, _>>();
+    let mut paths = paths.map_err(EnvError::io("read", dir))?;
+    // What is hidden is a file that somebody is still writing.
+    paths.retain(|path| path.file_name().is_some_and(|name| !name.starts_with('.')));
+    paths.sort_unstable();
+    Ok(paths)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cache() -> (tempfile::TempDir, Cache) {
+        let guard = tempfile::tempdir().unwrap();
+        let cache = Cache::at(Utf8Path::from_path(guard.path()).unwrap()).unwrap();
+        (guard, cache)
+    }
+
+    fn inputs(tree: &str) -> Inputs {
+        Inputs::new("check").with("tree", tree).with("tool", "1")
+    }
+
+    #[test]
+    fn an_answer_is_found_under_all_that_it_depends_on_and_nothing_less() {
+        let (_guard, cache) = cache();
+        let outcomes = Outcomes::of(&cache);
+        outcomes.put(&inputs("a"), &vec!["x"], 1.5).unwrap();
+        assert_eq!(outcomes.get::<Vec<String>>(&inputs("a")), Some(vec!["x".to_owned()]));
+        assert_eq!(outcomes.get::<Vec<String>>(&inputs("b")), None);
+        assert_eq!(outcomes.get::<Vec<String>>(&inputs("a").with("more", "")), None);
+        assert_eq!(inputs("a").differing(&inputs("b").with("more", "")), ["more", "tree"]);
+    }
+
+    #[test]
+    fn keys_do_not_run_together() {
+        let key = |name: &str, value: &str| Inputs::new("k").with(name, value).key();
+        assert_ne!(key("ab", "c"), key("a", "bc"));
+        assert_ne!(Inputs::new("k").key(), Inputs::new("l").key());
+    }
+
+    #[test]
+    fn damage_is_no_answer() {
+        let (_guard, cache) = cache();
+        let outcomes = Outcomes::of(&cache);
+        outcomes.put(&inputs("a"), &1, 0.0).unwrap();
+        let path = outcomes.path(&inputs("a"));
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, text.replace("\"tree\": \"a\"", "\"tree\": \"b\"")).unwrap();
+        assert_eq!(outcomes.get::<i32>(&inputs("a")), None);
+        std::fs::write(&path, "{").unwrap();
+        assert_eq!(outcomes.get::<i32>(&inputs("a")), None);
+    }
+
+    #[test]
+    fn caches_merge_and_disagreement_is_told() {
+        let ((_one, here), (_two, there)) = (cache(), cache());
+        let (mine, theirs) = (Outcomes::of(&here), Outcomes::of(&there));
+        mine.put(&inputs("same"), &1, 1.0).unwrap();
+        theirs.put(&inputs("same"), &1, 2.0).unwrap();
+        mine.put(&inputs("other"), &1, 1.0).unwrap();
+        theirs.put(&inputs("other"), &2, 1.0).unwrap();
+        theirs.put(&inputs("new"), &3, 1.0).unwrap();
+        let wrong = there.root().join("outcomes/check/0.json");
+        std::fs::write(&wrong, "{}").unwrap();
+        let merged = mine.merge(there.root()).unwrap();
+        let conflicts = vec![theirs.path(&inputs("other"))];
+        assert_eq!(merged, Merged { taken: 1, known: 1, conflicts, broken: vec![wrong] });
+        assert_eq!(mine.get(&inputs("new")), Some(3));
+        assert_eq!(mine.get(&inputs("other")), Some(1));
+        assert!(mine.merge(Utf8Path::new("/nowhere")).is_err());
+    }
+}

@@ -52,8 +52,10 @@ pub(crate) struct Bench<'a> {
 }
 
 /// What a search used and made.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Tally {
+    /// What was made of a kernel's name at a point, so that a question that is asked again does not assemble the stack again.
+    made: BTreeMap<(String, usize), Made>,
     /// The keys of the kernels that were asked for.
     kernels: BTreeSet<String>,
     /// How many of them had to be built, or could not be.
@@ -70,6 +72,7 @@ impl Tally {
 }
 
 /// A kernel, or why there is none.
+#[derive(Debug, Clone)]
 enum Made {
     Kernel(KernelFiles),
     Unbuildable(Tested),
@@ -137,6 +140,16 @@ impl Bench<'_> {
     fn kernel(&mut self, side: Side, point: usize) -> anyhow::Result<Made> {
         let names = &self.scenario.kernels;
         let name = if side == Side::Outgoing { &names.outgoing } else { &names.incoming };
+        let asked = (name.clone(), point);
+        if let Some(made) = self.tally.made.get(&asked) {
+            return Ok(made.clone());
+        }
+        let made = self.make(side, name, point)?;
+        self.tally.made.insert(asked, made.clone());
+        Ok(made)
+    }
+
+    fn make(&mut self, side: Side, name: &str, point: usize) -> anyhow::Result<Made> {
         let which = Which::named(name, &self.span.at(point), &self.lab.stack, self.variant)?;
         let walks = sides(self.scenario).contains(&side);
         let extra = self.extra.filter(|_| walks && point == self.span.end());
@@ -200,5 +213,39 @@ fn tested(all: &[Judged], only: Option<Class>, logs: &camino::Utf8Path) -> Teste
         class: shown.map(|case| case.class),
         reason: shown.map_or_else(String::new, |case| format!("{}: {}{logs}", case.case, case.reason)),
         known,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn case(name: &str, class: Class) -> Judged {
+        Judged { case: name.to_owned(), passed: class == Class::Pass, class, reason: "why".to_owned(), cached: false }
+    }
+
+    fn answer(classes: &[Class], only: Option<Class>) -> (Answer, Option<Class>) {
+        let all: Vec<Judged> = classes.iter().map(|&class| case("c", class)).collect();
+        let tested = tested(&all, only, "logs".into());
+        (tested.answer, tested.class)
+    }
+
+    #[test]
+    fn cases_together() {
+        use Class::{Hang, HostTimeout, Pass, Stage2Failure};
+        assert_eq!(answer(&[Pass, Pass], None), (Answer::Good, None));
+        assert_eq!(answer(&[Pass, Hang], None), (Answer::Bad, Some(Hang)));
+        assert_eq!(answer(&[HostTimeout, Pass], None), (Answer::Untestable, Some(HostTimeout)));
+        assert_eq!(answer(&[HostTimeout, Hang], None), (Answer::Bad, Some(Hang)));
+        assert_eq!(answer(&[Hang], Some(Stage2Failure)), (Answer::Untestable, Some(Hang)));
+        assert_eq!(answer(&[Hang, Stage2Failure], Some(Stage2Failure)), (Answer::Bad, Some(Stage2Failure)));
+        assert_eq!(answer(&[HostTimeout], Some(HostTimeout)), (Answer::Bad, Some(HostTimeout)));
+    }
+
+    #[test]
+    fn what_was_known_has_no_logs() {
+        let told = |cached| tested(&[Judged { cached, ..case("c", Class::Hang) }], None, "logs".into());
+        assert_eq!((told(true).reason.as_str(), told(true).known), ("c: why", true));
+        assert_eq!((told(false).reason.as_str(), told(false).known), ("c: why\nlogs: logs", false));
     }
 }

@@ -62,6 +62,14 @@ pub(crate) fn scenario(source: &dyn Source, stack: &Stack, target: &Target, name
     }
 }
 
+/// What reports call a scenario: its only case, or all of it.
+pub(crate) fn label(scenario: &Scenario) -> String {
+    match scenario.cases.as_slice() {
+        [case] => scenario.case_id(case),
+        _ => scenario.id.clone(),
+    }
+}
+
 fn listing_ids(scenarios: &[Scenario]) -> String {
     listing(&scenarios.iter().map(|scenario| scenario.id.as_str()).collect::<Vec<_>>())
 }

@@ -4,7 +4,7 @@
 
 use std::io::Write;
 
-use ci::bisect::{Answer, Bisect, Conclusion, Refusal};
+use ci::bisect::{Answer, Bisect, Conclusion, Purpose, Refusal};
 use harness::verdict::Class;
 use serde::Serialize;
 use stg_env::exit;
@@ -18,7 +18,7 @@ use crate::text::{count, listing};
 pub(crate) struct Ended<'a> {
     pub(crate) span: &'a Span,
     pub(crate) walk: Walk,
-    pub(crate) scenario: &'a str,
+    pub(crate) scenario: String,
     pub(crate) hunted: &'a Hunted,
     pub(crate) crossed: Option<Crossed>,
     pub(crate) kernels: usize,
@@ -102,7 +102,9 @@ pub(crate) fn line(span: &Span, search: &Bisect, asked: &Asked, out: &mut dyn Wr
     let left = count(search.left(), "patch", "patches");
     let (answer, name, why) = (word(tested.answer), span.name(question.point), purpose(question.purpose));
     writeln!(out, "{answer:<10}  {name} ({why}{known}; {left} left)")?;
-    for line in reason(tested).lines() {
+    // A point that is asked again rarely fails in another way, and the class says so.
+    let lines = if question.purpose == Purpose::Confirm { 1 } else { usize::MAX };
+    for line in reason(tested).lines().take(lines) {
         writeln!(out, "            {line}")?;
     }
     out.flush()?;
@@ -208,7 +210,7 @@ impl Ended<'_> {
     /// Why there is nothing to search, and what to do.
     fn refusal(&self, refusal: Refusal) -> String {
         let (good, bad) = (self.span.name(self.span.good), self.span.name(self.span.bad));
-        let scenario = self.scenario;
+        let scenario = &self.scenario;
         let (message, fix) = match (refusal, self.walk.side()) {
             (Refusal::BadIsGood, None) => {
                 (format!("{scenario} passes at the bad end, {bad}"), "name a point where it fails: --bad".to_owned())
@@ -258,7 +260,7 @@ impl Ended<'_> {
         crate::output::json(
             out,
             &View {
-                scenario: self.scenario,
+                scenario: &self.scenario,
                 side: self.walk.side(),
                 other,
                 good: span.name(span.good),

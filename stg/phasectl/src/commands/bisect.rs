@@ -15,7 +15,7 @@ use crate::bisect::hunt::{Hunted, hunt};
 use crate::bisect::report::{self, Crossed, Ended};
 use crate::bisect::span::Span;
 use crate::bisect::walk::{self, Pair, Side, Walk};
-use crate::bisect::{scenario, target};
+use crate::bisect::{label, scenario, target};
 use crate::failure::Failure;
 use crate::lab::{Lab, TEST};
 
@@ -90,7 +90,7 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
     scenario.repeat = args.repeat.unwrap_or(scenario.repeat);
     walk::check(&scenario, args.side)?;
     let span = Span::new(&stack, target, &scenario, args.good.as_deref(), args.bad.as_deref())?;
-    let search = Bisect::new(span.good, span.bad, args.confirm).ok_or_else(|| nothing(&span, &scenario.id))?;
+    let search = Bisect::new(span.good, span.bad, args.confirm).ok_or_else(|| nothing(&span, &label(&scenario)))?;
     let other = args.other.as_deref().map_or(Ok(span.good), |name| span.point(&stack, name))?;
     let walk = args.side.map_or(Walk::Both, |side| Walk::One { side, other });
 
@@ -137,7 +137,7 @@ pub(crate) fn search_with(
     out: &mut dyn Write,
 ) -> anyhow::Result<(Hunted, Option<Crossed>)> {
     let (span, scenario) = (bench.span, bench.scenario);
-    report::opening(span, walk, &scenario.id, &search, out)?;
+    report::opening(span, walk, &label(scenario), &search, out)?;
     let mut test = |question: ci::bisect::Question| bench.test(walk.pair(question.point), question.trial);
     let hunted = hunt(search, &mut test, &mut |search, asked| report::line(span, search, asked, out))?;
     let crossed = match hunted.conclusion {
@@ -155,7 +155,7 @@ pub(crate) fn ended<'a>(bench: &Bench<'a>, walk: Walk, hunted: &'a Hunted, cross
     Ended {
         span: bench.span,
         walk,
-        scenario: &bench.scenario.id,
+        scenario: label(bench.scenario),
         hunted,
         crossed,
         kernels: bench.tally.kernels(),

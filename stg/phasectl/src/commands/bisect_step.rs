@@ -20,17 +20,21 @@ use crate::bisect::{scenario, target};
 use crate::failure::{self, Failure};
 use crate::lab::{Extra, Lab, TEST};
 
-/// Test what is checked out once, for `git bisect run`.
+/// Test what is checked out, for `git bisect run`.
 ///
-/// In a clone of this project it tests TARGET as the files have it now, and so finds the commit that broke it; with --linux, the commit that
-/// a Linux tree has checked out, configured as TARGET: in a clone that the series were applied to, git walks the patches. Exits with 0
-/// if the scenario passes, with 1 if it fails, and with 125, which git skips, if it does not build, does not exist yet, or does not say the
-/// same every time. Trouble of the machine ends the bisection: 128.
+/// In a clone of this project it tests TARGET as the files have it now, and so git finds the commit that broke it (run an
+/// installed phasectl: `cargo phasectl` would first build that of each revision):
 ///
-///     git bisect run phasectl bisect-step phase1 --scenario sample
-///     git bisect run phasectl --project ~/project bisect-step phase1 --scenario sample --linux .
+/// `git bisect run phasectl bisect-step phase1 --scenario sample`
+///
+/// With --linux it tests the commit that a Linux tree has checked out, configured as TARGET: in a clone that the series
+/// were applied to, git walks the patches:
+///
+/// `git bisect run phasectl --project DIR bisect-step phase1 --scenario sample --linux .`
+///
+/// Exits with 0 if the scenario passes, with 1 if it fails, and with 125, which git skips, if it does not build, does not
+/// exist yet, or does not say the same every time. Trouble of the machine ends the bisection: 128.
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
 pub(crate) struct Args {
     /// What is tested: PHASE, PHASE/PATCH, or `all` for the whole stack.
     target: String,

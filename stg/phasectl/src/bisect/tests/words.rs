@@ -8,9 +8,9 @@ use stg_core::Target;
 
 use crate::bisect::hunt::{Hunted, Tested, hunt};
 use crate::bisect::report::{self, Crossed, Ended};
-use crate::bisect::scenario;
 use crate::bisect::span::Span;
 use crate::bisect::walk::{Side, Walk};
+use crate::bisect::{label, scenario};
 use crate::testing::Small;
 
 fn answer(answer: Answer, reason: &str) -> Tested {
@@ -44,7 +44,7 @@ fn told(walk: Walk, crossed: Option<Crossed>, test: impl Fn(Question) -> Tested)
     let span = Span::new(&stack, Target::All, &one, Some("base"), None).unwrap();
     let search = Bisect::new(span.good, span.bad, 1).unwrap();
     let mut out = Vec::new();
-    report::opening(&span, walk, &one.id, &search, &mut out).unwrap();
+    report::opening(&span, walk, &label(&one), &search, &mut out).unwrap();
     let hunted: Hunted = hunt(search, &mut |question| Ok(test(question)), &mut |search, asked| {
         report::line(&span, search, asked, &mut out)
     })
@@ -52,7 +52,7 @@ fn told(walk: Walk, crossed: Option<Crossed>, test: impl Fn(Question) -> Tested)
     let ended = Ended {
         span: &span,
         walk,
-        scenario: &one.id,
+        scenario: label(&one),
         hunted: &hunted,
         crossed,
         kernels: 4,
@@ -74,7 +74,25 @@ fn a_culprit() {
     let crossed = Crossed { outgoing: bad(), incoming: good() };
     let told = told(Walk::Both, Some(crossed), |question| if question.point < 3 { good() } else { bad() });
     assert_eq!(told.code, 0);
-    insta::assert_snapshot!(told.text, @"");
+    insta::assert_snapshot!(told.text, @r"
+    bisecting 4 patches with phase1/second/y: said to be good at base, bad at phase2/d; at most 4 kernels if all can be built
+    bad         phase2/d (end; 4 patches left)
+                stage2-failure: phase1/second/y: in the second kernel, step 1 (retrieve): ENOENT
+                logs: out
+    good        base (end; 4 patches left)
+    good        phase1/b (search; 2 patches left)
+    bad         phase1/c (search; 1 patch left)
+                stage2-failure: phase1/second/y: in the second kernel, step 1 (retrieve): ENOENT
+                logs: out
+    bad         phase1/c (again; 1 patch left)
+                stage2-failure: phase1/second/y: in the second kernel, step 1 (retrieve): ENOENT
+    good        phase1/b (again; 1 patch left)
+    phase1/c broke it: c
+      patch: phases/phase1/c.patch
+      why: good at phase1/b (2 times), bad at phase1/c (2 times)
+      side: outgoing: with the patch in that kernel alone it fails, in the incoming one alone it passes
+    4 kernels, 3 of them built now; 6 runs
+    ");
     assert_eq!(told.json["result"], "culprit");
     assert_eq!(told.json["culprit"]["patch"], "phase1/c");
     assert_eq!(told.json["alone"], serde_json::json!({ "outgoing": "bad", "incoming": "good" }));
@@ -93,7 +111,26 @@ fn suspects_because_of_what_does_not_build() {
         _ => bad(),
     });
     assert_eq!(told.code, 125);
-    insta::assert_snapshot!(told.text, @"");
+    insta::assert_snapshot!(told.text, @r"
+    bisecting 4 patches with phase1/second/y: said to be good at base, bad at phase2/d; at most 4 kernels if all can be built
+    bad         phase2/d (end; 4 patches left)
+                stage2-failure: phase1/second/y: in the second kernel, step 1 (retrieve): ENOENT
+                logs: out
+    good        base (end; 4 patches left)
+    good        phase1/b (search; 2 patches left)
+    untestable  phase1/c (search; 2 patches left)
+                phase1/c does not build
+                a.c:1: error: broken
+    bad         phase2/d (again; 2 patches left)
+                stage2-failure: phase1/second/y: in the second kernel, step 1 (retrieve): ENOENT
+    good        phase1/b (again; 2 patches left)
+    these patches are suspect; nobody can be named
+        phase1/c: c
+        phase2/d: d
+      why: between the first and the last of them nothing can be tested
+      fix: make every patch build; the reasons are above
+    4 kernels, 3 of them built now; 6 runs
+    ");
     assert_eq!(told.json["result"], "suspects");
     assert_eq!(told.json["suspects"][1]["patch"], "phase2/d");
 }
@@ -106,7 +143,26 @@ fn suspects_because_of_contradictions() {
         _ => bad(),
     });
     assert_eq!(told.code, 125);
-    insta::assert_snapshot!(told.text.lines().skip(6).collect::<Vec<_>>().join("\n"), @"");
+    insta::assert_snapshot!(told.text.lines().skip(6).collect::<Vec<_>>().join("\n"), @r"
+    bad         phase1/c (search; 1 patch left)
+                stage2-failure: phase1/second/y: in the second kernel, step 1 (retrieve): ENOENT
+                logs: out
+    bad         phase1/c (again; 1 patch left)
+                stage2-failure: phase1/second/y: in the second kernel, step 1 (retrieve): ENOENT
+    bad         phase1/b (again; 3 patches left)
+                stage2-failure: phase1/second/y: in the second kernel, step 1 (retrieve): ENOENT
+    good        phase1/a (search; 2 patches left)
+    bad         phase1/c (again; 2 patches left)
+                stage2-failure: phase1/second/y: in the second kernel, step 1 (retrieve): ENOENT
+    good        phase1/a (again; 2 patches left)
+    good        phase1/a (again; 2 patches left)
+    these patches are suspect; nobody can be named
+        phase1/b: b
+        phase1/c: c
+      why: the same kernels passed and failed, at phase1/b
+      fix: if it fails now and then, let a point be bad if one run of N fails: --repeat N
+    4 kernels, 3 of them built now; 10 runs
+    ");
     assert_eq!(told.json["contradictory"], serde_json::json!(["phase1/b"]));
     assert_eq!(told.json["culprit"], serde_json::Value::Null);
 }
@@ -118,10 +174,22 @@ fn nothing_to_search() {
         assert_eq!((told.code, &told.json["result"]), (1, &serde_json::json!("refused")));
         told.json["refusal"].as_str().unwrap().to_owned()
     };
-    insta::assert_snapshot!(refused(Walk::Both, good), @"");
-    insta::assert_snapshot!(refused(Walk::Both, bad), @"");
-    insta::assert_snapshot!(refused(Walk::Both, unbuildable), @"");
-    insta::assert_snapshot!(refused(Walk::One { side: Side::Outgoing, other: 0 }, good), @"");
+    insta::assert_snapshot!(refused(Walk::Both, good), @r"
+    nothing to bisect: phase1/second/y passes at the bad end, phase2/d
+      fix: name a point where it fails: --bad
+    ");
+    insta::assert_snapshot!(refused(Walk::Both, bad), @r"
+    nothing to bisect: phase1/second/y fails at the good end, base
+      fix: name a point where it passes: --good; if it never did, that patch itself, or one before it that nothing else tests, is wrong
+    ");
+    insta::assert_snapshot!(refused(Walk::Both, unbuildable), @r"
+    nothing to bisect: the bad end, phase2/d, cannot be tested
+      fix: name an earlier point where it fails: --bad
+    ");
+    insta::assert_snapshot!(refused(Walk::One { side: Side::Outgoing, other: 0 }, good), @r"
+    nothing to bisect: phase1/second/y passes with the outgoing kernel of the bad end, phase2/d
+      fix: it is not that kernel that breaks it: --side incoming, or no --side if it takes both
+    ");
 }
 
 #[test]
@@ -135,6 +203,9 @@ fn one_side() {
             },
         );
     let lines: Vec<&str> = told.text.lines().filter(|line| line.contains("kernel ")).collect();
-    insta::assert_snapshot!(lines.join("\n"), @"");
+    insta::assert_snapshot!(lines.join("\n"), @r"
+    the incoming kernel goes from patch to patch, the outgoing one stays at base
+      side: incoming, the kernel that consumes: what it makes of the hand-over
+    ");
     assert_eq!((&told.json["side"], &told.json["other"]), (&serde_json::json!("incoming"), &serde_json::json!("base")));
 }

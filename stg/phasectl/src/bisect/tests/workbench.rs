@@ -5,24 +5,27 @@
 //!
 //! Each patch gets a file `marks/<name>` of its own, where something can be planted, and the image is all of those together.
 
+use std::cell::RefCell;
 use std::os::unix::fs::PermissionsExt as _;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use ci::bisect::{Bisect, CONFIRMATIONS, Conclusion};
+use ci::bisect::{Bisect, CONFIRMATIONS, Conclusion, Refusal};
 use ci::kbuild::Tools;
+use harness::verdict::Class;
 use stg_core::git::{NewCommit, Repo, Update};
 use stg_core::patchfile::PatchFile;
 use stg_core::{Base, Disk, Origin, Source, Stack, Target};
 use stg_env::{Cache, Project};
 
 use super::replay::{SCENARIO, judged};
-use crate::bisect::bench::{Bench, Tally};
+use crate::bisect::bench::{Bench, Judge, Tally};
 use crate::bisect::hunt::Hunted;
 use crate::bisect::report::Crossed;
 use crate::bisect::scenario;
 use crate::bisect::span::Span;
 use crate::bisect::walk::{Side, Walk};
 use crate::commands::bisect::search_with;
+use crate::judged::{Judged, Known};
 use crate::lab::Lab;
 
 /// Fails at a mark BROKEN; else the image is all marks. Counts its kernels.
@@ -148,8 +151,18 @@ impl World {
         std::fs::read_to_string(self.root.join("cache/runs")).map_or(0, |text| text.lines().count())
     }
 
-    /// Bisects the stack from the base on.
+    /// Bisects the stack from the base on. What is planted makes the scenario fail, in the kernel that it is for.
     fn bisect(&self, side: Option<Side>) -> Found {
+        self.bisect_with(side, &|question, _, _| {
+            let has = |role: &str, what: &str| {
+                std::fs::read_to_string(&question.kernels[role].bzimage).unwrap().contains(what)
+            };
+            let bug = has("outgoing", "PRODUCER") || has("incoming", "CONSUMER");
+            Ok(vec![judged(!bug)])
+        })
+    }
+
+    fn bisect_with(&self, side: Option<Side>, judge: &Judge<'_>) -> Found {
         let lab = self.lab();
         let one = scenario(&lab.disk, &lab.stack, &Target::All, SCENARIO).unwrap();
         let span = Span::new(&lab.stack, Target::All, &one, Some("base"), None).unwrap();
@@ -164,13 +177,7 @@ impl World {
             logs: self.root.join("logs"),
             only: None,
             again: false,
-            judge: &|question, _, _| {
-                let has = |role: &str, what: &str| {
-                    std::fs::read_to_string(&question.kernels[role].bzimage).unwrap().contains(what)
-                };
-                let bug = has("outgoing", "PRODUCER") || has("incoming", "CONSUMER");
-                Ok(vec![judged(!bug)])
-            },
+            judge,
             tally: Tally::default(),
         };
         let search = Bisect::new(span.good, span.bad, CONFIRMATIONS).unwrap();
@@ -250,5 +257,23 @@ fn one_kernel_walks_and_the_other_stays() {
     assert_eq!(world.bisect(None).patches, [consumer.as_str()]);
     world.plant(producer, "fine");
     let found = world.bisect(Some(Side::Outgoing));
-    assert_eq!(found.hunted.conclusion, Conclusion::Refused(ci::bisect::Refusal::BadIsGood));
+    assert_eq!(found.hunted.conclusion, Conclusion::Refused(Refusal::BadIsGood));
+}
+
+#[test]
+fn what_is_kept_is_relied_on_once_and_the_host_is_no_culprit() {
+    let world = World::new();
+    let asked = RefCell::new(Vec::new());
+    let found = world.bisect_with(None, &|question, known, _| {
+        let text = std::fs::read_to_string(&question.kernels["incoming"].bzimage).unwrap();
+        let point = text.lines().count();
+        let first = !asked.borrow().iter().any(|(other, _)| *other == point);
+        asked.borrow_mut().push((point, known));
+        // Every first run ends because the host is too slow.
+        Ok(vec![if first { Judged { class: Class::HostTimeout, passed: false, ..judged(true) } } else { judged(true) }])
+    });
+    assert_eq!(found.hunted.conclusion, Conclusion::Refused(Refusal::BadIsGood));
+    let known: Vec<Known> = asked.borrow().iter().map(|(_, known)| *known).collect();
+    // The first answer may be a known one; it is run again because of the host; then it is asked so many times more.
+    assert_eq!(known, [[Known::Used].as_slice(), &[Known::Ignored; 1 + CONFIRMATIONS]].concat());
 }

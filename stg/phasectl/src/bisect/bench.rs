@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 
+use anyhow::Context as _;
 use camino::Utf8PathBuf;
 use ci::bisect::Answer;
 use ci::kbuild::BuildError;
@@ -117,6 +118,21 @@ impl Bench<'_> {
             tested = self.run(&question, known)?;
         }
         Ok(tested)
+    }
+
+    /// Whether a kernel at two points, where it was made, is the same. One with modules never is.
+    ///
+    /// # Errors
+    ///
+    /// If an image cannot be read.
+    pub(crate) fn same(&mut self, side: Side, one: usize, other: usize) -> anyhow::Result<bool> {
+        let (Made::Kernel(one), Made::Kernel(other)) = (self.kernel(side, one)?, self.kernel(side, other)?) else {
+            return Ok(false);
+        };
+        let image = |files: &KernelFiles| {
+            std::fs::read(&files.bzimage).with_context(|| format!("cannot read {}", files.bzimage))
+        };
+        Ok(one.modules.is_none() && other.modules.is_none() && image(&one)? == image(&other)?)
     }
 
     fn run(&mut self, question: &Question<'_>, known: Known) -> anyhow::Result<Tested> {

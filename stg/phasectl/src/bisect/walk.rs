@@ -63,6 +63,11 @@ impl Walk {
         }
     }
 
+    /// The kernels of a scenario that are at the point.
+    pub(crate) fn walking(self, scenario: &Scenario) -> Vec<Side> {
+        self.side().map_or_else(|| sides(scenario), |side| vec![side])
+    }
+
     pub(crate) fn side(self) -> Option<Side> {
         match self {
             Self::Both => None,

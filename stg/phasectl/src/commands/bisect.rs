@@ -5,13 +5,13 @@
 use std::io::Write;
 
 use camino::Utf8PathBuf;
-use ci::bisect::{Bisect, CONFIRMATIONS, Conclusion};
+use ci::bisect::{Bisect, CONFIRMATIONS, Conclusion, Question};
 use harness::verdict::Class;
 use stg_core::Stack;
 
 use crate::app::App;
 use crate::bisect::bench::{Bench, Tally};
-use crate::bisect::hunt::{Hunted, hunt};
+use crate::bisect::hunt::{Hunted, Tested, Tester, hunt};
 use crate::bisect::report::{self, Crossed, Ended};
 use crate::bisect::span::Span;
 use crate::bisect::walk::{self, Pair, Side, Walk};
@@ -138,8 +138,8 @@ pub(crate) fn search_with(
 ) -> anyhow::Result<(Hunted, Option<Crossed>)> {
     let (span, scenario) = (bench.span, bench.scenario);
     report::opening(span, walk, &label(scenario), &search, out)?;
-    let mut test = |question: ci::bisect::Question| bench.test(walk.pair(question.point), question.trial);
-    let hunted = hunt(search, &mut test, &mut |search, asked| report::line(span, search, asked, out))?;
+    let mut walker = Walker { bench, walk };
+    let hunted = hunt(search, &mut walker, &mut |search, asked| report::line(span, search, asked, out))?;
     let crossed = match hunted.conclusion {
         Conclusion::Culprit(patch) if walk == Walk::Both && walk::sides(scenario).len() == 2 => Some(Crossed {
             outgoing: bench.test(Pair { outgoing: patch, incoming: patch - 1 }, 0)?,
@@ -148,6 +148,27 @@ pub(crate) fn search_with(
         _ => None,
     };
     Ok((hunted, crossed))
+}
+
+/// Tests the points of a search on a bench.
+struct Walker<'a, 'b> {
+    bench: &'a mut Bench<'b>,
+    walk: Walk,
+}
+
+impl Tester for Walker<'_, '_> {
+    fn test(&mut self, question: Question) -> anyhow::Result<Tested> {
+        self.bench.test(self.walk.pair(question.point), question.trial)
+    }
+
+    fn twins(&mut self, one: usize, other: usize) -> anyhow::Result<bool> {
+        for side in self.walk.walking(self.bench.scenario) {
+            if !self.bench.same(side, one, other)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
 }
 
 /// The report of a search.

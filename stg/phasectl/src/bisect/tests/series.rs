@@ -9,7 +9,7 @@ use ci::bisect::{Answer, Bisect, CONFIRMATIONS, Conclusion, Question};
 use harness::scenario::Scenario;
 use stg_core::{Disk, Stack, Target};
 
-use super::replay::{SCENARIO, tested};
+use super::replay::{SCENARIO, Scripted, tested};
 use crate::bisect::hunt::{Hunted, Tested, hunt};
 use crate::bisect::scenario;
 use crate::bisect::span::Span;
@@ -31,9 +31,9 @@ fn whole() -> Span {
     Span::new(&stack, Target::All, &scenario, Some("base"), None).unwrap()
 }
 
-fn find(span: &Span, mut test: impl FnMut(Question) -> Tested) -> Hunted {
+fn find(span: &Span, test: impl FnMut(Question) -> Tested) -> Hunted {
     let search = Bisect::new(span.good, span.bad, CONFIRMATIONS).unwrap();
-    hunt(search, &mut |question| Ok(test(question)), &mut |_, _| Ok(())).unwrap()
+    hunt(search, &mut Scripted(test), &mut |_, _| Ok(())).unwrap()
 }
 
 fn unbuildable() -> Tested {

@@ -6,6 +6,7 @@ use ci::bisect::{Answer, Bisect, Question};
 use harness::verdict::Class;
 use stg_core::Target;
 
+use super::replay::Scripted;
 use crate::bisect::hunt::{Hunted, Tested, hunt};
 use crate::bisect::report::{self, Crossed, Ended};
 use crate::bisect::span::Span;
@@ -45,10 +46,8 @@ fn told(walk: Walk, crossed: Option<Crossed>, test: impl Fn(Question) -> Tested)
     let search = Bisect::new(span.good, span.bad, 1).unwrap();
     let mut out = Vec::new();
     report::opening(&span, walk, &label(&one), &search, &mut out).unwrap();
-    let hunted: Hunted = hunt(search, &mut |question| Ok(test(question)), &mut |search, asked| {
-        report::line(&span, search, asked, &mut out)
-    })
-    .unwrap();
+    let hunted: Hunted =
+        hunt(search, &mut Scripted(test), &mut |search, asked| report::line(&span, search, asked, &mut out)).unwrap();
     let ended = Ended {
         span: &span,
         walk,

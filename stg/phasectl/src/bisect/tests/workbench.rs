@@ -277,3 +277,24 @@ fn what_is_kept_is_relied_on_once_and_the_host_is_no_culprit() {
     // The first answer may be a known one; it is run again because of the host; then it is asked so many times more.
     assert_eq!(known, [[Known::Used].as_slice(), &[Known::Ignored; 1 + CONFIRMATIONS]].concat());
 }
+
+#[test]
+fn a_patch_that_leaves_the_kernel_as_it_is_is_innocent_whatever_the_answers_say() {
+    let world = World::new();
+    let names = world.names();
+    let same = names.len() / 2;
+    // The image is the marks; that of this patch is empty.
+    let (phase, name) = names[same].split_once('/').unwrap();
+    world.put(&format!("project/kernel/{phase}/marks/{name}"), "");
+    let found = world.bisect_with(None, &|question, _, _| {
+        Ok(vec![judged(!question.logs.components().any(|part| is_at_or_after(&names, same, part.as_str())))])
+    });
+    let Conclusion::Suspects { contradictory, .. } = found.hunted.conclusion else { panic!("{:?}", found.patches) };
+    assert_eq!(contradictory, [same, same + 1]);
+    assert!(found.patches.contains(&names[same]));
+}
+
+/// Whether the logs of this name are those of a patch from this one on.
+fn is_at_or_after(names: &[String], from: usize, log: &str) -> bool {
+    names[from..].iter().any(|name| name.replace('/', "-") == log)
+}

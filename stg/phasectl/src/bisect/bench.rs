@@ -16,7 +16,7 @@ use ci::outcomes::{Inputs, Outcomes};
 use harness::HarnessError;
 use harness::filter::Filter;
 use harness::run::KernelFiles;
-use harness::scenario::{Kernels, Scenario};
+use harness::scenario::{Kernels, Kind, Scenario};
 use harness::verdict::Class;
 
 use super::hunt::Tested;
@@ -88,9 +88,7 @@ impl Bench<'_> {
     pub(crate) fn test(&mut self, pair: Pair, trial: usize) -> anyhow::Result<Tested> {
         let mut kernels = BTreeMap::new();
         for (side, point) in [(Side::Outgoing, pair.outgoing), (Side::Incoming, pair.incoming)] {
-            if side == Side::Incoming && self.scenario.kernel_names().len() == 1 && pair.outgoing == pair.incoming {
-                let same = kernels.get(Side::Outgoing.name()).cloned();
-                kernels.extend(same.map(|files| (side.name().to_owned(), files)));
+            if side == Side::Incoming && matches!(self.scenario.kind, Kind::Kunit(_)) {
                 continue;
             }
             match self.kernel(side, point)? {

@@ -13,6 +13,7 @@ use super::replay::{SCENARIO, Scripted, tested};
 use crate::bisect::hunt::{Hunted, Tested, hunt};
 use crate::bisect::scenario;
 use crate::bisect::span::Span;
+use crate::bisect::walk::{self, Side};
 
 fn project() -> (Stack, Disk) {
     let disk = Disk::new(Utf8Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")));
@@ -137,6 +138,17 @@ fn the_ends_are_what_the_manifest_says() {
     assert_eq!(ends("harness/memfd"), ("base".to_owned(), true, "base".to_owned()));
     let busy = ends("retrieve-busy");
     assert_eq!(busy, ("phase1/vfio-retrieve".to_owned(), false, "phase1/vfio-exclusive-open".to_owned()));
+}
+
+#[test]
+fn kernels_that_walk() {
+    let of = |name: &str| walk::sides(&named(name).1);
+    assert_eq!(of("fd-preserve"), [Side::Outgoing, Side::Incoming]);
+    assert_eq!(of("modules-mixed"), [Side::Outgoing, Side::Incoming], "whatever their variants");
+    assert_eq!(of("kunit-kho"), [Side::Outgoing], "there is no other");
+    let refused = walk::check(&named("kunit-kho").1, Some(Side::Incoming)).unwrap_err().to_string();
+    assert!(refused.starts_with("the incoming kernel of phase1/kunit-kho is not one"), "{refused}");
+    assert!(walk::check(&named("kunit-kho").1, None).is_ok());
 }
 
 #[test]

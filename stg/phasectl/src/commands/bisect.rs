@@ -58,8 +58,8 @@ pub(crate) struct Args {
     verdict: Option<Class>,
 
     /// Test the last two points so many times more before a patch is named.
-    #[arg(long, value_name = "N", default_value_t = CONFIRMATIONS)]
-    confirm: usize,
+    #[arg(long, value_name = "N", default_value_t = CONFIRMATIONS as u32, value_parser = clap::value_parser!(u32).range(1..))]
+    confirm: u32,
 
     /// Run every case N times at each patch; each time must be good. For what fails now and then.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -90,7 +90,8 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
     scenario.repeat = args.repeat.unwrap_or(scenario.repeat);
     walk::check(&scenario, args.side)?;
     let span = Span::new(&stack, target, &scenario, args.good.as_deref(), args.bad.as_deref())?;
-    let search = Bisect::new(span.good, span.bad, args.confirm).ok_or_else(|| nothing(&span, &label(&scenario)))?;
+    let search =
+        Bisect::new(span.good, span.bad, args.confirm as usize).ok_or_else(|| nothing(&span, &label(&scenario)))?;
     let other = args.other.as_deref().map_or(Ok(span.good), |name| span.point(&stack, name))?;
     let walk = args.side.map_or(Walk::Both, |side| Walk::One { side, other });
 

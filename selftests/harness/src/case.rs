@@ -10,7 +10,7 @@ use plan::{
 use crate::cmdline::kernel_parameters;
 use crate::error::HarnessError;
 use crate::needs::Needs;
-use crate::scenario::{Case, Kind, ROLES, Scenario, innermost};
+use crate::scenario::{Case, Expect, Kind, ROLES, Scenario, innermost};
 use crate::topology::{BridgeModel, Iommu, Model, PlaceKind, Topologies, Topology};
 use crate::witness::{Limits, Task};
 
@@ -31,6 +31,8 @@ pub struct Job<'a> {
     pub shares_memory: bool,
     /// Whose DMA is to be witnessed.
     pub witness: Option<Task>,
+    /// How it must end, with the complaints that the kernels have by themselves.
+    pub expect: Expect,
 }
 
 /// Which stages of a scenario are meant.
@@ -93,7 +95,9 @@ impl<'a> Job<'a> {
         }
         let plan = Plan { name: scenario.case_id(case), devices, kernels, slowness: needs.slowness, stages };
         let memory = needs.memory(scenario.memory.as_ref().unwrap_or(&topology.memory)).to_owned();
-        Ok(Self { topology, memory, plan, append, exact, shares_memory: tampers || witness.is_some(), witness })
+        let mut expect = scenario.expect(case).clone();
+        expect.allow.extend(needs.allow.iter().cloned());
+        Ok(Self { topology, memory, plan, append, exact, shares_memory: tampers || witness.is_some(), witness, expect })
     }
 }
 
@@ -332,7 +336,7 @@ stages:
         ");
         insta::assert_snapshot!(error("topology: legacy", "topology: legasy"), @r"
         selftests/scenarios/p/s.yaml:4:30: case `a`: there is no topology `legasy`
-          fix: name one of selftests/topologies.yaml: first-stage, frames-legacy, frames-none, frames8-none, functions-legacy, hotplug-legacy, hotplug-none, igb2-legacy, igb2-none, igb8-first-stage, igb8-legacy, igb8-none, igb8-scalable, legacy, many-1, many-32, many-8, nested-legacy, nested-scalable, none, one-cpu-legacy, scalable, shared-legacy, virtio-net-first-stage, virtio-net-legacy, virtio-net-none, virtio-net-scalable
+          fix: name one of selftests/topologies.yaml: first-stage, frames-legacy, frames-none, frames8-none, functions-legacy, hotplug-legacy, hotplug-none, igb2-legacy, igb2-none, igb8-first-stage, igb8-legacy, igb8-none, igb8-scalable, legacy, many-1, many-32, many-8, mixed-legacy, nested-legacy, nested-scalable, none, one-cpu-legacy, scalable, shared-legacy, virtio-net-first-stage, virtio-net-legacy, virtio-net-none, virtio-net-scalable
         ");
     }
 

@@ -12,6 +12,7 @@
 //!   cmdline: "kho_scratch=16M,128M,640M"  # before the scenario's own
 //!   slowness: 6                           # all time limits, the host's and the guest's, are multiplied by it
 //!   kmemleak: true                        # every stage looks for leaked memory before it ends (the step `kmemleak`)
+//!   allow: ["at: some_function"]          # complaints of the base itself, beside what a scenario allows
 //! ```
 
 use std::collections::BTreeMap;
@@ -38,11 +39,13 @@ pub struct Needs {
     pub slowness: u32,
     /// Whether every stage looks for leaked memory.
     pub kmemleak: bool,
+    /// Complaints that the base has by itself, see [`Expect::allow`](crate::scenario::Expect::allow).
+    pub allow: Vec<String>,
 }
 
 impl Default for Needs {
     fn default() -> Self {
-        Self { memory: None, cmdline: String::new(), slowness: 1, kmemleak: false }
+        Self { memory: None, cmdline: String::new(), slowness: 1, kmemleak: false, allow: Vec::new() }
     }
 }
 
@@ -59,7 +62,9 @@ impl Needs {
             (one, two) => one.as_ref().or(two.as_ref()).cloned(),
         };
         let slowness = self.slowness.max(other.slowness);
-        Self { memory, cmdline, slowness, kmemleak: self.kmemleak && other.kmemleak }
+        let more = other.allow.iter().filter(|text| !self.allow.contains(text));
+        let allow = self.allow.iter().chain(more).cloned().collect();
+        Self { memory, cmdline, slowness, kmemleak: self.kmemleak && other.kmemleak, allow }
     }
 
     /// The memory of a machine that has at least so much.
@@ -152,7 +157,7 @@ mod tests {
           fix: write it as `2G` or `512M`
         ");
         insta::assert_snapshot!(load("a:\n  slownes: 2\n").unwrap_err(), @r"
-        selftests/variants.yaml:2:3: a: unknown field `slownes`, expected one of `memory`, `cmdline`, `slowness`, `kmemleak`
+        selftests/variants.yaml:2:3: a: unknown field `slownes`, expected one of `memory`, `cmdline`, `slowness`, `kmemleak`, `allow`
           fix: remove the field, or write `slowness` if that was meant
         ");
         insta::assert_snapshot!(load("a: {}\nb: {}\n").unwrap().needs("c").unwrap_err(), @r"
@@ -164,11 +169,18 @@ mod tests {
     #[test]
     fn the_needs_of_two_kernels_are_those_of_both() {
         let plain = Needs::default();
-        let debug = Needs { memory: Some("2G".into()), cmdline: "a=1 b".into(), slowness: 6, kmemleak: true };
+        let debug = Needs {
+            memory: Some("2G".into()),
+            cmdline: "a=1 b".into(),
+            slowness: 6,
+            kmemleak: true,
+            allow: vec!["x".into()],
+        };
         assert_eq!(debug.and(&debug), debug);
         assert_eq!(plain.and(&debug), Needs { kmemleak: false, ..debug.clone() });
         assert_eq!(debug.and(&plain), plain.and(&debug));
-        let other = Needs { memory: Some("512M".into()), cmdline: "c".into(), slowness: 2, kmemleak: true };
+        let other =
+            Needs { memory: Some("512M".into()), cmdline: "c".into(), slowness: 2, kmemleak: true, allow: Vec::new() };
         assert_eq!(debug.and(&other), Needs { cmdline: "a=1 b c".into(), ..debug.clone() });
         assert_eq!((debug.memory("1G"), debug.memory("4G"), plain.memory("1G")), ("2G", "4G", "1G"));
     }

@@ -306,7 +306,7 @@ impl Runner {
         };
         let seen = supervise(&request)?;
         let suites: &[String] = if let Kind::Kunit(suites) = &scenario.kind { suites } else { &[] };
-        let verdict = judge(&job.plan, suites, scenario.expect(case), &seen);
+        let verdict = judge(&job.plan, suites, &job.expect, &seen);
         Ok(Outcome { seen, verdict, plan: job.plan, log_dir: log_dir.to_owned() })
     }
 

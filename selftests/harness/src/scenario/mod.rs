@@ -221,7 +221,7 @@ pub struct Expect {
     /// Must not appear on the console.
     #[serde(default)]
     pub forbid: Vec<Text>,
-    /// Parts of lines that are no complaint although they look like one.
+    /// Complaints that are expected: parts of the line, or of the five after it.
     #[serde(default)]
     pub allow: Vec<String>,
     /// By how much memory may become less from kernel to kernel, see [`growth`](crate::growth).

@@ -355,7 +355,7 @@ fn what_is_done_between_kernels_must_make_sense() {
       fix: correct the YAML at this place
     ");
     insta::assert_snapshot!(edit("at: heeder, offset: 0, width: 4, set: 3"), @r"
-    selftests/scenarios/phase1/s.yaml:6:41: stages[0].between[0].tamper.edits[0].at: unknown variant `heeder`, expected one of `flb`, `header`, `block`, `entry`
+    selftests/scenarios/phase1/s.yaml:6:41: stages[0].between[0].tamper.edits[0].at: unknown variant `heeder`, expected one of `flb`, `header`, `block`, `entry`, `vfio-file`
       fix: write one of those names
     ");
     insta::assert_snapshot!(edit("at: { entry: 1 }, offset: 6, width: 4, set: 3"), @r"

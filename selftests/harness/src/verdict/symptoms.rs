@@ -63,11 +63,16 @@ impl<'a> Death<'a> {
     }
 }
 
-/// The first line that complains and is not allowed to.
+/// How many lines of a report say what it is about: lockdep names the locks in the fourth and fifth one after the first.
+const REPORT: usize = 6;
+
+/// The first line that complains and is not allowed to. A complaint is allowed for what it says, or the lines right after it.
 pub(crate) fn complaint<'a>(hop: &'a Hop, allow: &[String]) -> Option<&'a Line> {
-    hop.lines.iter().find(|line| {
+    let allowed = |line: &Line| allow.iter().any(|allowed| line.text.contains(allowed.as_str()));
+    hop.lines.iter().enumerate().find_map(|(at, line)| {
         let complains = COMPLAINTS.iter().chain(&OOPSES).chain([&PANIC]).any(|complaint| line.text.contains(complaint));
-        (complains || line.text.starts_with(SLAB)) && !allow.iter().any(|allowed| line.text.contains(allowed.as_str()))
+        let mut report = hop.lines[at..].iter().take(REPORT);
+        ((complains || line.text.starts_with(SLAB)) && !report.any(allowed)).then_some(line)
     })
 }
 

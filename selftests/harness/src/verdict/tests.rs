@@ -221,6 +221,22 @@ fn oops_despite_pass() {
 }
 
 #[test]
+fn a_report_is_allowed_for_what_it_is_about() {
+    let report = "[    1.0] WARNING: possible circular locking dependency detected\n[    1.0] 7.3.4 #1 Not tainted\n\
+                  [    1.0] -----\n[    1.0] task is trying to acquire lock:\n[    1.0] ff (&lock), at: known+0x1\n[    1.0] \n";
+    let verdict = |said: &str, allow: &str| {
+        let expect = Expect { allow: vec![allow.into()], ..Expect::default() };
+        judge(&plan(), &[], &expect, &seen(&[A, JUMPS, B, said].concat(), both(), "guest-shutdown")).class
+    };
+    assert_eq!(verdict(report, "at: known+"), Class::Pass);
+    assert_eq!(verdict(report, "at: other+"), Class::OopsDespitePass);
+    // Not for what follows much later, and not the next one.
+    let late = report.replace("[    1.0] -----\n", &"[    1.0] -----\n".repeat(3));
+    assert_eq!(verdict(&late, "at: known+"), Class::OopsDespitePass);
+    assert_eq!(verdict(&format!("{report}[    2.0] WARNING: else\n"), "at: known+"), Class::OopsDespitePass);
+}
+
+#[test]
 fn hang() {
     let cpus = vec![crate::observe::Cpu { index: 0, rip: 1, halted: false, user: false, symbol: Some("f+0x1".into()) }];
     let end = End::Stalled(Duration::from_secs(9));

@@ -48,6 +48,8 @@ pub(crate) enum Command {
     Build(commands::build::Args),
     Test(commands::test::Args),
     Faults(commands::faults::Args),
+    Prove(commands::prove::Args),
+    Verify(commands::verify::Args),
     Blackout(commands::blackout::Args),
     Edit(commands::edit::Args),
     Refresh(commands::refresh::Args),

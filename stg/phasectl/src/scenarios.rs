@@ -9,7 +9,7 @@
 //! Scenarios that count instructions take minutes; they run when they are named, or by `blackout`.
 
 use harness::filter::Filter;
-use harness::scenario::Scenario;
+use harness::scenario::{Kind, Scenario};
 use stg_core::stack::scenario_of;
 use stg_core::{Diagnostic, Phase, Source, Stack, Target};
 
@@ -163,6 +163,43 @@ pub(crate) fn select(
         return Err(Failure::untestable(message, fix).into());
     }
     Ok(Selection { scenarios: all, filter })
+}
+
+/// The scenario that any kernel passes, also the base: a memfd is preserved.
+pub(crate) const ANY_KERNEL: &str = "harness/memfd";
+
+/// What shows that the kernel at a patch does what it must, out of the scenarios of its phase: the cases that pass there, without those that
+/// are slow or count instructions. Where none of them goes through a kexec, that of `any_kernel` does.
+///
+/// # Errors
+///
+/// If there is no such patch.
+pub(crate) fn at_patch(
+    stack: &Stack,
+    id: &str,
+    all: &[Scenario],
+    any_kernel: &Scenario,
+) -> stg_core::Result<Vec<Scenario>> {
+    let tests = tests_up_to(stack, id)?;
+    let mut scenarios = Vec::new();
+    // A filter without names would fit everything.
+    if !tests.is_empty() {
+        let filter = Filter::new(tests);
+        let quick = all.iter().filter(|scenario| !scenario.kind.exact() && !scenario.slow);
+        scenarios.extend(quick.filter_map(|scenario| only(scenario, &filter)));
+    }
+    if !scenarios.iter().any(|scenario| matches!(scenario.kind, Kind::Handover(_))) {
+        scenarios.push(any_kernel.clone());
+    }
+    Ok(scenarios)
+}
+
+/// A scenario with those of its cases that are wanted, if any is.
+pub(crate) fn only(scenario: &Scenario, filter: &Filter) -> Option<Scenario> {
+    let mut scenario = scenario.clone();
+    let cases = std::mem::take(&mut scenario.cases);
+    scenario.cases = cases.into_iter().filter(|case| filter.wants(&scenario.case_id(case))).collect();
+    (!scenario.cases.is_empty()).then_some(scenario)
 }
 
 /// The phases that have scenarios.

@@ -14,10 +14,12 @@ pub(crate) mod export;
 pub(crate) mod faults;
 pub(crate) mod graph;
 pub(crate) mod list;
+pub(crate) mod prove;
 pub(crate) mod refresh;
 pub(crate) mod setup;
 pub(crate) mod show;
 pub(crate) mod test;
+pub(crate) mod verify;
 
 use std::io::Write;
 
@@ -36,6 +38,8 @@ pub(crate) fn run(cli: &Cli, out: &mut dyn Write) -> anyhow::Result<i32> {
         Command::Build(args) => build::run(args, app, out),
         Command::Test(args) => test::run(args, app, out),
         Command::Faults(args) => faults::run(args, app, out),
+        Command::Prove(args) => prove::run(args, app, out),
+        Command::Verify(args) => verify::run(args, app, out),
         Command::Blackout(args) => blackout::run(args, app, out),
         Command::Edit(args) => edit::run(args, app, out),
         Command::Refresh(args) => refresh::run(args, app, out),

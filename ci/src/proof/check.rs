@@ -32,7 +32,7 @@ pub struct Finding {
     /// The class.
     pub kind: Kind,
     /// File, line, what, and what to do.
-    pub diagnostic: Diagnostic,
+    pub diagnostic: Box<Diagnostic>,
 }
 
 /// A record that does.
@@ -96,7 +96,7 @@ fn one(subject: &Subject, text: Option<&str>, parent: Option<Option<&str>>) -> R
             _ => format!("run `phasectl prove {}`", subject.patch),
         };
         let diagnostic = Diagnostic::new(subject.file(), message, fix).at(line);
-        Finding { patch: subject.patch.clone(), kind, diagnostic }
+        Finding { patch: subject.patch.clone(), kind, diagnostic: Box::new(diagnostic) }
     };
     let Some(text) = text else {
         return Err(wrong(Kind::Missing, 0, format!("there is no proof of {}", subject.patch)));

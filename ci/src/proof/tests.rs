@@ -112,7 +112,7 @@ fn every_changed_byte_is_noticed_and_named() {
         let finding = report.findings().next().unwrap();
         assert_eq!((finding.patch.as_str(), finding.kind), ("phase1/two", Kind::Changed), "byte {at}");
         let line = text[..at].matches('\n').count() + 1;
-        let Diagnostic { line: found, message, .. } = &finding.diagnostic;
+        let Diagnostic { line: found, message, .. } = &*finding.diagnostic;
         if line >= hash_line {
             hashes += 1;
             continue;

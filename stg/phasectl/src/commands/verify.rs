@@ -69,7 +69,8 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
     let tools = proofs::tools(&disk, &cache).ok();
     let report = check(&subjects, &proofs::read(&disk, &planned)?, tools.as_ref());
     let files: Vec<Utf8PathBuf> = disk.list(DIRECTORY.into())?.into_iter().map(|entry| entry.path).collect();
-    let patches: Vec<String> = stack.phases.iter().flat_map(|phase| &phase.patches).map(|patch| patch.id()).collect();
+    let patches: Vec<String> =
+        stack.phases.iter().flat_map(|phase| &phase.patches).map(stg_core::stack::Patch::id).collect();
     let strays = strays(&files, &patches);
     if args.json {
         output::json(out, &view(&planned, &report, &strays))?;

@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use camino::Utf8Path;
 use ci::kbuild::Fragment;
 use ci::kbuild::config::merge;
-use ci::proof::{Hashes, Subject, Tools, file, sha256};
+use ci::proof::{DIRECTORY, Hashes, Proved, Subject, Tools, check, file, sha256};
 use harness::scenario::{Kind, Scenario};
 use harness::verdict::Class;
 use stg_core::git::Repo;
@@ -21,7 +21,7 @@ use stg_env::toolchain::{Qemu, Toolchain};
 
 use crate::judged::inputs;
 use crate::kernels::{Made, Which};
-use crate::scenarios;
+use crate::{scenarios, text};
 
 /// A patch, and what shows that it does what it must.
 #[derive(Debug, Clone)]
@@ -150,6 +150,27 @@ pub(crate) fn read(disk: &Disk, planned: &[Planned]) -> anyhow::Result<BTreeMap<
         }
     }
     Ok(texts)
+}
+
+/// What a cover letter says of the proof of each patch; nothing if there are no records at all.
+///
+/// # Errors
+///
+/// As [`planned`].
+pub(crate) fn lines(disk: &Disk, stack: &Stack, assembled: &Assembled) -> anyhow::Result<BTreeMap<String, String>> {
+    if disk.list(DIRECTORY.into())?.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let planned = planned(disk, stack, assembled)?;
+    let subjects: Vec<Subject> = planned.iter().map(|plan| plan.subject.clone()).collect();
+    let report = check(&subjects, &read(disk, &planned)?, None);
+    let line = |found: &Result<Proved, _>| match found {
+        Ok(Proved { record, hash }) => {
+            format!("proof {}: {}", &hash[..12], text::ran(record.subject.boots, record.subject.kexecs))
+        }
+        Err(_) => "no proof".to_owned(),
+    };
+    Ok(subjects.into_iter().zip(&report.patches).map(|(subject, found)| (subject.patch, line(found))).collect())
 }
 
 /// Writes a record, so that a reader sees the old one or the new one.

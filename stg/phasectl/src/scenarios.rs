@@ -305,6 +305,23 @@ mod tests {
     }
 
     #[test]
+    fn what_shows_that_a_patch_works_is_quick_and_goes_through_a_kexec() {
+        let small = Small::new().with_scenarios();
+        let (disk, stack) = (small.disk(), small.stack());
+        let mut all = load(&disk, &stack, "phase1").unwrap();
+        let mut memfd = all[0].clone();
+        memfd.id = ANY_KERNEL.to_owned();
+        let at = |id: &str, all: &[Scenario]| cases(&at_patch(&stack, id, all, &memfd).unwrap()).join(" ");
+        assert_eq!(at("phase1/a", &all), "harness/memfd/x harness/memfd/y");
+        assert_eq!(at("phase1/b", &all), "phase1/second/y");
+        assert_eq!(at("phase1/c", &all), "phase1/second/y phase1/first/x");
+        // A KUnit run kexecs nothing, and a slow one is left out.
+        all[0].kind = Kind::Kunit(vec!["suite".to_owned()]);
+        all[1].slow = true;
+        assert_eq!(at("phase1/c", &all), "phase1/second/y harness/memfd/x harness/memfd/y");
+    }
+
+    #[test]
     fn named_ones_run_whatever_they_are() {
         assert_eq!(chosen("phase1", &["blackout"]), "phase1/blackout/x");
         assert_eq!(chosen("phase1", &["cost"]), "phase1/cost/x");

@@ -53,10 +53,12 @@ fn the_default_run() {
     base [setup manifests] fleeting: phasectl base show, else base fetch
     apply/phase1 [base]: phasectl export phase1, twice; git am of the mails
     apply/phase2 [base]: phasectl export phase2, twice; git am of the mails
+    verify [base]: phasectl verify
     kernel [base] fleeting: phasectl build phase2
     scenarios/phase1 [kernel]: phasectl test phase1 --quick: each scenario once (slow ones and blackouts: --full)
     scenarios/phase2 [kernel]: phasectl test phase2 --quick: each scenario once (slow ones and blackouts: --full)
     scenarios/harness [kernel]: phasectl test harness --quick: each scenario once (slow ones and blackouts: --full)
+    verify/sample [kernel verify] fleeting: phasectl verify --sample 2
     ");
 }
 

@@ -221,4 +221,4 @@ impl Work<'_> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -2,6 +2,8 @@
 
 //! `phasectl verify`.
 
+mod sample;
+
 use std::io::Write;
 
 use camino::Utf8PathBuf;
@@ -11,6 +13,7 @@ use stg_core::{Diagnostic, Source as _, Stack, Target, assemble};
 use stg_env::exit;
 
 use crate::app::{App, base_or_fetch};
+use crate::lab::{Lab, TEST};
 use crate::proofs::{self, Planned};
 use crate::{output, text};
 
@@ -19,10 +22,25 @@ use crate::{output, text};
 /// Every hash that can be derived is derived again: of the records themselves and their chain, and of the trees, configurations, scenarios and
 /// machines that they are about. A changed byte is named with its line. Nothing is built for that. Tools, or a base, other than those that a record
 /// was made with are noted, and make no record wrong. Exits with 102 if a record is missing, changed or stale.
+///
+/// With --sample, if the records are good, some patches are then built, booted and live-updated again, whatever is known; that exits with 100
+/// if a case fails. Which ones is left to chance, and can be said again with --seed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The phase, or PHASE/PATCH: this patch and all before it (default: all phases).
     target: Option<String>,
+
+    /// Prove N patches again.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    sample: Option<u32>,
+
+    /// With --sample: so many cases of each.
+    #[arg(long, value_name = "K", default_value_t = 4, requires = "sample", value_parser = clap::value_parser!(u32).range(1..))]
+    cases: u32,
+
+    /// With --sample: choose the same ones as the run that printed this seed.
+    #[arg(long, value_name = "S", requires = "sample")]
+    seed: Option<u64>,
 
     /// Report as JSON instead of KTAP.
     #[arg(long)]
@@ -34,6 +52,8 @@ struct View<'a> {
     patches: Vec<PatchView<'a>>,
     notes: &'a [String],
     strays: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    sample: Vec<sample::Outcome>,
 }
 
 #[derive(Serialize)]
@@ -72,12 +92,29 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
     let patches: Vec<String> =
         stack.phases.iter().flat_map(|phase| &phase.patches).map(stg_core::stack::Patch::id).collect();
     let strays = strays(&files, &patches);
-    if args.json {
-        output::json(out, &view(&planned, &report, &strays))?;
-    } else {
-        print(&planned, &report, &strays, out)?;
+    let good = report.findings().next().is_none() && strays.is_empty();
+    let mut view = view(&planned, &report, &strays);
+    let mut sink = std::io::sink();
+    let shown: &mut dyn Write = if args.json { &mut sink } else { &mut *out };
+    match args.sample.filter(|_| good) {
+        None => print(&planned, &report, &strays, shown)?,
+        Some(patches) => {
+            let seed = args.seed.unwrap_or_else(sample::any_seed);
+            writeln!(shown, "# every record is good; chosen with --seed {seed}")?;
+            let lab = Lab::open(app, stack, TEST)?;
+            let samples = sample::choose(&planned, patches as usize, args.cases as usize, seed);
+            view.sample = sample::run(&lab, &samples, &report, shown)?;
+        }
     }
-    Ok(if report.findings().next().is_none() && strays.is_empty() { exit::OK } else { exit::CHECK_FAILED })
+    let failed = view.sample.iter().any(|one| !one.good);
+    if args.json {
+        output::json(out, &view)?;
+    }
+    Ok(match (good, failed) {
+        (false, _) => exit::CHECK_FAILED,
+        (true, true) => exit::TEST_FAILED,
+        (true, false) => exit::OK,
+    })
 }
 
 fn print(planned: &[Planned], report: &Report, strays: &[Diagnostic], out: &mut dyn Write) -> anyhow::Result<()> {
@@ -126,5 +163,10 @@ fn view<'a>(planned: &'a [Planned], report: &'a Report, strays: &[Diagnostic]) -
             fix: &diagnostic.fix,
         }),
     });
-    View { patches: patches.collect(), notes: &report.notes, strays: strays.iter().map(ToString::to_string).collect() }
+    View {
+        patches: patches.collect(),
+        notes: &report.notes,
+        strays: strays.iter().map(ToString::to_string).collect(),
+        sample: Vec::new(),
+    }
 }

@@ -10,5 +10,6 @@
 mod editing;
 mod errors;
 mod exporting;
+mod proving;
 mod reading;
 mod world;

@@ -69,7 +69,7 @@ impl Bench {
     }
 }
 
-fn subject(patch: &str) -> ci::proof::Subject {
+pub(in crate::commands) fn subject(patch: &str) -> ci::proof::Subject {
     let hashes = |name: &str| Hashes::from([(name.to_owned(), "0".to_owned())]);
     ci::proof::Subject {
         patch: format!("phase1/{patch}"),

@@ -44,7 +44,18 @@ fn other() -> String {
 #[test]
 fn what_is_not_proved_is_named() {
     let world = world();
-    insta::assert_snapshot!(world.run(&["verify", "phase1"]), @"");
+    insta::assert_snapshot!(world.run(&["verify", "phase1"]), @r"
+    exit 102
+    --- stdout
+    KTAP version 1
+    1..2
+    not ok 1 - phase1/kho
+    # proofs/phase1/kho.json: there is no proof of phase1/kho
+    #   fix: run `phasectl prove phase1/kho`
+    not ok 2 - phase1/track
+    # proofs/phase1/track.json: there is no proof of phase1/track
+    #   fix: run `phasectl prove phase1/track`
+    ");
     world.put("proofs/phase1/kho.json", &other());
     world.put("proofs/phase1/track.json", &other().replace("QEMU", "QEMV"));
     world.put("proofs/phase1/gone.json", "{}\n");

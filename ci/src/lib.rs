@@ -4,10 +4,12 @@
 //!
 //! [`kbuild`] turns a commit of the cache's repository into a bootable image, once: the result is kept under a key of
 //! everything that goes into it. [`outcomes`] keeps what was found out about commits and kernels, under such keys too; a [`shard`] is a part of
-//! such work. [`bisect`] searches the patch that broke something. [`pipeline`] is `cargo ci`: steps as data, timed, counted, resumable.
+//! such work. [`bisect`] searches the patch that broke something. [`proof`] keeps, in the repository, what every patch was shown to do.
+//! [`pipeline`] is `cargo ci`: steps as data, timed, counted, resumable.
 
 pub mod bisect;
 pub mod kbuild;
 pub mod outcomes;
 pub mod pipeline;
+pub mod proof;
 pub mod shard;

@@ -3,7 +3,8 @@
 //! This project's steps.
 //!
 //! The default run shows that a checkout is sound: formatting, lints, tests, every patch applies and is exported as it
-//! should, the kernel at the end of the stack builds, every scenario but the blackouts passes once. The full run adds what takes
+//! should and has a proof on record, the kernel at the end of the stack builds, every scenario but the blackouts passes once, and two patches taken at
+//! random are proved again. The full run adds what takes
 //! hours: every patch built and tested, gates off, every planted fault noticed, every scenario several times and once on a
 //! debug kernel, the blackouts measured.
 //!
@@ -30,6 +31,9 @@ use super::process::Call;
 /// How often the full run repeats each scenario.
 const REPETITIONS: u32 = 3;
 
+/// How many patches are proved again, chosen at random.
+const SAMPLE: &str = "2";
+
 /// The variant of the kernel that looks at itself.
 const DEBUG: &str = "debug";
 
@@ -51,6 +55,8 @@ pub struct Site {
 pub struct Outline {
     /// The phases in order.
     pub phases: Vec<PhaseOutline>,
+    /// Whether there is any proof: nothing is claimed before.
+    pub proofs: bool,
 }
 
 /// A phase's names.
@@ -153,7 +159,7 @@ impl Outline {
                 faults: faults.iter().filter(|fault| fault.phase == phase.name()).map(Fault::id).collect(),
             });
         }
-        Ok(Self { phases })
+        Ok(Self { phases, proofs: root.join("proofs").is_dir() })
     }
 }
 
@@ -199,6 +205,9 @@ pub fn steps<'a>(site: &'a Site, outline: anyhow::Result<Outline>, full: bool) -
         steps.push(plan.step(&format!("apply/{name}"), &title, &["base"], plan.apply(phase)));
     }
     if let Some(last) = outline.phases.last() {
+        if outline.proofs {
+            steps.push(plan.call("verify", &["base"], plan.phasectl(&["verify"]).counted(Counter::Ktap)));
+        }
         let build = plan.call("kernel", &["base"], plan.phasectl(&["build", &last.name]));
         // The kernel may have gone from the cache since.
         steps.push(Step { lasting: false, ..build });
@@ -206,6 +215,12 @@ pub fn steps<'a>(site: &'a Site, outline: anyhow::Result<Outline>, full: bool) -
             steps.push(plan.scenarios(&phase.name));
         }
         steps.push(plan.scenarios("harness"));
+        if outline.proofs {
+            let again = plan.phasectl(&["verify", "--sample", SAMPLE]).counted(Counter::Ktap);
+            let again = plan.call("verify/sample", &["kernel", "verify"], again);
+            // It takes others every time.
+            steps.push(Step { lasting: false, ..again });
+        }
     }
     if full {
         plan.full(&outline, &mut steps);

@@ -32,7 +32,7 @@ Exit codes:
     2  the command line is wrong
   100  a test failed, a planted fault went unnoticed, or two measurements differ
   101  a kernel, or the guest, did not build
-  102  a file of the project is wrong: a manifest, a patch, a hunk, a scenario
+  102  a file of the project is wrong: a manifest, a patch, a hunk, a scenario, a proof
   103  the two kernels do not agree about the hand-over (reserved for `matrix`)
   110  the machine lacks something (`phasectl doctor` says what), or there is no base tree
   125  this revision cannot be tested (`git bisect run` skips it); `bisect` has suspects only
@@ -58,6 +58,8 @@ pub(crate) enum Command {
     Faults(commands::faults::Args),
     Bisect(commands::bisect::Args),
     BisectStep(commands::bisect_step::Args),
+    Prove(commands::prove::Args),
+    Verify(commands::verify::Args),
     Blackout(commands::blackout::Args),
     Edit(commands::edit::Args),
     Refresh(commands::refresh::Args),

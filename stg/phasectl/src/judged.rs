@@ -8,7 +8,7 @@
 //!
 //! That a run failed may be the host's fault. Such an answer is not kept, and [`Known`] says what else is not relied on.
 
-mod inputs;
+pub(crate) mod inputs;
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -100,6 +100,7 @@ impl Lab {
     /// # Errors
     ///
     /// As [`Runner::run`](harness::run::Runner::run). What was judged until then is kept.
+    #[allow(dead_code, reason = "for faults, matrix and bisect")]
     pub(crate) fn judged(
         &self,
         scenarios: &[Scenario],

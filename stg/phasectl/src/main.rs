@@ -14,11 +14,11 @@ mod commands;
 mod cover;
 mod failure;
 mod fault;
-#[allow(dead_code, reason = "the commands that use it follow")]
 mod judged;
 mod kernels;
 mod lab;
 mod output;
+mod proofs;
 mod rows;
 mod scenarios;
 #[cfg(test)]

@@ -9,7 +9,7 @@
 //! Scenarios that count instructions take minutes; they run when they are named, or by `blackout`.
 
 use harness::filter::Filter;
-use harness::scenario::Scenario;
+use harness::scenario::{Kind, Scenario};
 use stg_core::stack::scenario_of;
 use stg_core::{Diagnostic, Phase, Source, Stack, Target};
 
@@ -165,6 +165,43 @@ pub(crate) fn select(
     Ok(Selection { scenarios: all, filter })
 }
 
+/// The scenario that any kernel passes, also the base: a memfd is preserved.
+pub(crate) const ANY_KERNEL: &str = "harness/memfd";
+
+/// What shows that the kernel at a patch does what it must, out of the scenarios of its phase: the cases that pass there, without those that
+/// are slow or count instructions. Where none of them goes through a kexec, that of `any_kernel` does.
+///
+/// # Errors
+///
+/// If there is no such patch.
+pub(crate) fn at_patch(
+    stack: &Stack,
+    id: &str,
+    all: &[Scenario],
+    any_kernel: &Scenario,
+) -> stg_core::Result<Vec<Scenario>> {
+    let tests = tests_up_to(stack, id)?;
+    let mut scenarios = Vec::new();
+    // A filter without names would fit everything.
+    if !tests.is_empty() {
+        let filter = Filter::new(tests);
+        let quick = all.iter().filter(|scenario| !scenario.kind.exact() && !scenario.slow);
+        scenarios.extend(quick.filter_map(|scenario| only(scenario, &filter)));
+    }
+    if !scenarios.iter().any(|scenario| matches!(scenario.kind, Kind::Handover(_))) {
+        scenarios.push(any_kernel.clone());
+    }
+    Ok(scenarios)
+}
+
+/// A scenario with those of its cases that are wanted, if any is.
+pub(crate) fn only(scenario: &Scenario, filter: &Filter) -> Option<Scenario> {
+    let mut scenario = scenario.clone();
+    let cases = std::mem::take(&mut scenario.cases);
+    scenario.cases = cases.into_iter().filter(|case| filter.wants(&scenario.case_id(case))).collect();
+    (!scenario.cases.is_empty()).then_some(scenario)
+}
+
 /// The phases that have scenarios.
 fn testable(stack: &Stack) -> Vec<&str> {
     stack.phases.iter().filter(|phase| !phase.manifest.scenarios.is_empty()).map(Phase::name).collect()
@@ -265,6 +302,23 @@ mod tests {
         assert_eq!(chosen_in(&small, "phase1", &[]), "phase1/second/x phase1/first/x");
         // Named, it runs all the same.
         assert_eq!(chosen_in(&small, "phase1", &["second/y"]), "phase1/second/y");
+    }
+
+    #[test]
+    fn what_shows_that_a_patch_works_is_quick_and_goes_through_a_kexec() {
+        let small = Small::new().with_scenarios();
+        let (disk, stack) = (small.disk(), small.stack());
+        let mut all = load(&disk, &stack, "phase1").unwrap();
+        let mut memfd = all[0].clone();
+        memfd.id = ANY_KERNEL.to_owned();
+        let at = |id: &str, all: &[Scenario]| cases(&at_patch(&stack, id, all, &memfd).unwrap()).join(" ");
+        assert_eq!(at("phase1/a", &all), "harness/memfd/x harness/memfd/y");
+        assert_eq!(at("phase1/b", &all), "phase1/second/y");
+        assert_eq!(at("phase1/c", &all), "phase1/second/y phase1/first/x");
+        // A KUnit run kexecs nothing, and a slow one is left out.
+        all[0].kind = Kind::Kunit(vec!["suite".to_owned()]);
+        all[1].slow = true;
+        assert_eq!(at("phase1/c", &all), "phase1/second/y harness/memfd/x harness/memfd/y");
     }
 
     #[test]

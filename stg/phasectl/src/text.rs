@@ -7,6 +7,11 @@ pub(crate) fn count(number: usize, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
 
+/// `2 boots, 1 kexec`.
+pub(crate) fn ran(boots: usize, kexecs: usize) -> String {
+    format!("{}, {}", count(boots, "boot", "boots"), count(kexecs, "kexec", "kexecs"))
+}
+
 /// Names for a message.
 pub(crate) fn listing<S: AsRef<str>>(names: &[S]) -> String {
     if names.is_empty() {

@@ -26,7 +26,7 @@ fn outline() -> Outline {
         blackouts: faults.iter().map(|_| format!("{name}/blackout")).collect(),
         faults: faults.iter().map(|&fault| fault.to_owned()).collect(),
     };
-    Outline { phases: vec![phase("phase1", &["1.1-leak"]), phase("phase2", &[])] }
+    Outline { phases: vec![phase("phase1", &["1.1-leak"]), phase("phase2", &[])], proofs: true }
 }
 
 fn listed(full: bool) -> String {
@@ -53,10 +53,12 @@ fn the_default_run() {
     base [setup manifests] fleeting: phasectl base show, else base fetch
     apply/phase1 [base]: phasectl export phase1, twice; git am of the mails
     apply/phase2 [base]: phasectl export phase2, twice; git am of the mails
+    verify [base]: phasectl verify
     kernel [base] fleeting: phasectl build phase2
     scenarios/phase1 [kernel]: phasectl test phase1 --quick: each scenario once (slow ones and blackouts: --full)
     scenarios/phase2 [kernel]: phasectl test phase2 --quick: each scenario once (slow ones and blackouts: --full)
     scenarios/harness [kernel]: phasectl test harness --quick: each scenario once (slow ones and blackouts: --full)
+    verify/sample [kernel verify] fleeting: phasectl verify --sample 2
     ");
 }
 

@@ -13,7 +13,7 @@ use stg_env::exit;
 
 use crate::app::{App, base_or_fetch};
 use crate::failure::Failure;
-use crate::{cover, output};
+use crate::{cover, output, proofs};
 
 /// Write a phase as mails: one directory per series, with a cover letter and the patches.
 ///
@@ -57,14 +57,14 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
     let disk = app.disk()?;
     let stack = Stack::load(&disk)?;
     let phase = whole(&stack, &args.phase)?;
+    let base = base_or_fetch(&app.cache()?, &stack)?;
+    let assembled = assemble(&base, &disk, &stack, &Target::Phase(args.phase.clone()))?;
     let options = ExportOptions {
         identity: identity(project.root(), args.draft, &stack.base.author)?,
         draft: args.draft,
         version: args.version,
-        tested: cover::tested(&disk, &stack, phase)?,
+        tested: cover::tested(&disk, &stack, phase, &proofs::lines(&disk, &stack, &assembled)?)?,
     };
-    let base = base_or_fetch(&app.cache()?, &stack)?;
-    let assembled = assemble(&base, &disk, &stack, &Target::Phase(args.phase.clone()))?;
     let all = export(&assembled, &disk, &stack, &args.phase, &args.output, &options)?;
     if args.json {
         output::json(out, &all.iter().map(|one| view(one, &phase.manifest.lists)).collect::<Vec<_>>())?;

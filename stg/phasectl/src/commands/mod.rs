@@ -16,10 +16,12 @@ pub(crate) mod export;
 pub(crate) mod faults;
 pub(crate) mod graph;
 pub(crate) mod list;
+pub(crate) mod prove;
 pub(crate) mod refresh;
 pub(crate) mod setup;
 pub(crate) mod show;
 pub(crate) mod test;
+pub(crate) mod verify;
 
 use std::io::Write;
 
@@ -40,6 +42,8 @@ pub(crate) fn run(cli: &Cli, out: &mut dyn Write) -> anyhow::Result<i32> {
         Command::Faults(args) => faults::run(args, app, out),
         Command::Bisect(args) => bisect::run(args, app, out),
         Command::BisectStep(args) => bisect_step::run(args, app, out),
+        Command::Prove(args) => prove::run(args, app, out),
+        Command::Verify(args) => verify::run(args, app, out),
         Command::Blackout(args) => blackout::run(args, app, out),
         Command::Edit(args) => edit::run(args, app, out),
         Command::Refresh(args) => refresh::run(args, app, out),

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 
 use anyhow::Context as _;
 use camino::Utf8Path;
-use ci::outcomes::{Inputs, hash};
+use ci::outcomes::Inputs;
+use ci::proof::sha256 as hash;
 use harness::programs;
 use harness::run::{KernelFiles, Runner};
 use harness::scenario::{Case, Kind, ROLES, Scenario};
@@ -15,11 +16,17 @@ use stg_core::{Diagnostic, Source, yaml};
 
 /// Where the harness' source is: what it does with a scenario is part of the answer.
 const HARNESS: [&str; 2] = ["selftests/harness/src", "selftests/plan/src"];
+/// Where the guest's is.
+const GUEST: &str = "selftests/guest/src";
 
-/// The hash of the harness' source.
-pub(crate) fn harness(source: &dyn Source) -> stg_core::Result<String> {
+/// The hash of the harness' source and of the guest's.
+pub(crate) fn harness_and_guest(source: &dyn Source) -> stg_core::Result<String> {
+    sources(source, HARNESS.into_iter().chain([GUEST]))
+}
+
+fn sources<'a>(source: &dyn Source, directories: impl IntoIterator<Item = &'a str>) -> stg_core::Result<String> {
     let mut text = String::new();
-    for directory in HARNESS {
+    for directory in directories {
         for entry in source.list(Utf8Path::new(directory))? {
             if let Some(file) = source.read(&entry.path)? {
                 text.push_str(&format!("{} {}\n", entry.path, hash(file.bytes)));
@@ -65,7 +72,7 @@ impl<'a> Setting<'a> {
             source,
             qemu: qemu.to_owned(),
             init: file(&runner.init)?,
-            harness: harness(source)?,
+            harness: sources(source, HARNESS)?,
             topologies: topologies(source)?,
             kernels: kernels.collect::<anyhow::Result<_>>()?,
             programs: runner.programs.as_deref().map(directory).transpose()?,
@@ -103,12 +110,13 @@ fn kernel(files: &KernelFiles) -> anyhow::Result<Vec<(&'static str, String)>> {
     Ok([("kernel", file(&files.bzimage)?), ("needs", asks)].into_iter().chain(modules).collect())
 }
 
-fn file(path: &Utf8Path) -> anyhow::Result<String> {
+/// The hash of a file.
+pub(crate) fn file(path: &Utf8Path) -> anyhow::Result<String> {
     Ok(hash(std::fs::read(path).with_context(|| format!("cannot read {path}"))?))
 }
 
 /// The names and contents of the files in a directory.
-fn directory(path: &Utf8Path) -> anyhow::Result<String> {
+pub(crate) fn directory(path: &Utf8Path) -> anyhow::Result<String> {
     let what = || format!("cannot read {path}");
     let mut all = Vec::new();
     for entry in path.read_dir_utf8().with_context(what)? {

@@ -11,5 +11,6 @@ mod bisecting;
 mod editing;
 mod errors;
 mod exporting;
+mod proving;
 mod reading;
 mod world;

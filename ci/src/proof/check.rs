@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Whether the records are there, whole, and about this repository.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use stg_core::Diagnostic;
+
+use super::record::{self, Read, read};
+use super::{Record, Subject, Tools, file};
+
+/// What is wrong with a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// There is none.
+    Missing,
+    /// Its bytes are not those that were written.
+    Changed,
+    /// It is about something else than what the repository has now.
+    Stale,
+    /// It is about this, but does not continue the record before it.
+    Unchained,
+}
+
+/// A record that does not prove its patch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The patch.
+    pub patch: String,
+    /// The class.
+    pub kind: Kind,
+    /// File, line, what, and what to do.
+    pub diagnostic: Box<Diagnostic>,
+}
+
+/// A record that does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proved {
+    /// What it says.
+    pub record: Record,
+    /// Its hash.
+    pub hash: String,
+}
+
+/// What a check found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// For each patch, in order, its record or what is wrong with it.
+    pub patches: Vec<Result<Proved, Finding>>,
+    /// What is other than when a record was made, but makes none wrong.
+    pub notes: Vec<String>,
+}
+
+impl Report {
+    /// Everything that is wrong.
+    pub fn findings(&self) -> impl Iterator<Item = &Finding> {
+        self.patches.iter().filter_map(|one| one.as_ref().err())
+    }
+}
+
+/// Checks the records of a line of patches. `texts` are the files by patch; `here` are the tools of this machine, if it has them.
+pub fn check(subjects: &[Subject], texts: &BTreeMap<String, String>, here: Option<&Tools>) -> Report {
+    let mut report = Report::default();
+    let mut notes: BTreeMap<String, usize> = BTreeMap::new();
+    // The hash that the next record must continue; `None` behind a patch without a record, where nothing can be said.
+    let mut parent = Some(None);
+    for subject in subjects {
+        let text = texts.get(&subject.patch).map(String::as_str);
+        let found = one(subject, text, parent);
+        if let Ok(proved) = &found {
+            for note in self::notes(subject, &proved.record, here) {
+                *notes.entry(note).or_default() += 1;
+            }
+        }
+        // What a record that is no good says of itself is what the next one continues.
+        parent = text.and_then(record::stored).map(Some);
+        report.patches.push(found);
+    }
+    let many =
+        |(note, count)| if count == 1 { format!("1 record: {note}") } else { format!("{count} records: {note}") };
+    report.notes = notes.into_iter().map(many).collect();
+    report
+}
+
+/// Checks one record; `parent` is the hash that it must continue, if that is known.
+fn one(subject: &Subject, text: Option<&str>, parent: Option<Option<&str>>) -> Result<Proved, Finding> {
+    let wrong = |kind, line: usize, message: String| {
+        let fix = match kind {
+            Kind::Changed => format!(
+                "take it back with `git checkout -- {}`, or prove it again: `phasectl prove {}`",
+                subject.file(),
+                subject.patch
+            ),
+            _ => format!("run `phasectl prove {}`", subject.patch),
+        };
+        let diagnostic = Diagnostic::new(subject.file(), message, fix).at(line);
+        Finding { patch: subject.patch.clone(), kind, diagnostic: Box::new(diagnostic) }
+    };
+    let Some(text) = text else {
+        return Err(wrong(Kind::Missing, 0, format!("there is no proof of {}", subject.patch)));
+    };
+    let (record, hash) = match read(text, subject, parent.flatten()) {
+        Read::Sound { record, hash } => (*record, hash),
+        Read::Changed { line, what } => return Err(wrong(Kind::Changed, line, what)),
+    };
+    if let Some((key, what)) = stale(subject, &record.subject) {
+        return Err(wrong(Kind::Stale, line_of(text, key), format!("stale: {what}")));
+    }
+    match parent {
+        Some(parent) if record.parent.as_deref() != parent => {
+            let message = match parent {
+                Some(hash) => {
+                    format!("it does not continue the record of the patch before it, {}", &hash[..12.min(hash.len())])
+                }
+                None => "it continues another record, and this is the first patch".to_owned(),
+            };
+            Err(wrong(Kind::Unchained, line_of(text, "parent"), message))
+        }
+        _ => Ok(Proved { record, hash }),
+    }
+}
+
+/// The record in a file, if it is whole and about what the repository has now; it may have to be chained anew.
+pub fn current(subject: &Subject, text: Option<&str>) -> Option<Proved> {
+    match read(text?, subject, None) {
+        Read::Sound { record, hash } if stale(subject, &record.subject).is_none() => {
+            Some(Proved { record: *record, hash })
+        }
+        _ => None,
+    }
+}
+
+/// What the repository says otherwise, and the key of the line that says it.
+fn stale<'a>(now: &'a Subject, then: &'a Subject) -> Option<(&'a str, String)> {
+    if now.patch != then.patch {
+        return Some(("patch", format!("it is about {}, not about {}", then.patch, now.patch)));
+    }
+    // On another base the trees differ by what the bases do; what the patch changes still compares.
+    if now.diff != then.diff || (now.base == then.base && now.tree != then.tree) {
+        let what =
+            if now.diff == then.diff { "an earlier patch is another one now" } else { "the patch is another one now" };
+        return Some(("tree", format!("{what}: tree {} was proved, it is {}", short(&then.tree), short(&now.tree))));
+    }
+    let maps = [
+        ("the configuration of kernel", &now.configs, &then.configs),
+        ("scenario", &now.scenarios, &then.scenarios),
+        ("topology", &now.topologies, &then.topologies),
+        ("the verdict of case", &now.verdicts, &then.verdicts),
+    ];
+    for (what, now, then) in maps {
+        let mut names: Vec<&String> = now.keys().chain(then.keys()).collect();
+        names.sort_unstable();
+        for name in names {
+            let how = match (now.get(name), then.get(name)) {
+                (Some(one), Some(other)) if one == other => continue,
+                (Some(_), Some(_)) => "has changed",
+                (Some(_), None) => "is new",
+                (None, _) => "is gone",
+            };
+            return Some((name, format!("{what} {name} {how}")));
+        }
+    }
+    ((now.boots, now.kexecs) != (then.boots, then.kexecs)).then(|| {
+        (
+            "boots",
+            format!(
+                "it counts {} boots and {} kexecs, there are {} and {}",
+                then.boots, then.kexecs, now.boots, now.kexecs
+            ),
+        )
+    })
+}
+
+/// What is other than when the record was made.
+fn notes(subject: &Subject, record: &Record, here: Option<&Tools>) -> Vec<String> {
+    let base = (subject.base != record.subject.base).then(|| {
+        let (then, now) = (short(&record.subject.base), short(&subject.base));
+        format!(
+            "proved on a base with tree {then}, here it is {now}: what the patches change was compared, not their trees"
+        )
+    });
+    let tools = here.into_iter().flat_map(|here| record.made.others(here));
+    base.into_iter()
+        .chain(tools.map(|(what, then, now)| match what {
+            "harness" => "proved with another source of the harness".to_owned(),
+            _ => format!("proved with {what} `{then}`, here it is `{now}`"),
+        }))
+        .collect()
+}
+
+/// The line of a key, 1-based; 0 if there is none, as it is new.
+fn line_of(text: &str, key: &str) -> usize {
+    let start = format!("\"{key}\":");
+    text.lines().position(|line| line.trim_start().starts_with(&start)).map_or(0, |index| index + 1)
+}
+
+fn short(id: &str) -> &str {
+    id.get(..12).unwrap_or(id)
+}
+
+/// Files below the directory of proofs that belong to no patch: the paths of all files, and the patches that there are.
+pub fn strays<'a>(files: &'a [camino::Utf8PathBuf], patches: &[String]) -> Vec<Diagnostic> {
+    let known: Vec<camino::Utf8PathBuf> = patches.iter().map(|patch| file(patch)).collect();
+    let stray = |path: &&'a camino::Utf8PathBuf| !known.contains(path);
+    let fix = "delete it, or put the patch back into phase.yaml";
+    files
+        .iter()
+        .filter(stray)
+        .map(|path| Diagnostic::new(path, "a proof of a patch that does not exist", fix))
+        .collect()
+}

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+use stg_core::Diagnostic;
+
+use super::*;
+
+fn hashes(all: &[(&str, &str)]) -> Hashes {
+    all.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+fn subject(patch: &str) -> Subject {
+    Subject {
+        patch: format!("phase1/{patch}"),
+        base: "ba5e00000000000000".into(),
+        tree: format!("{patch}-tree-0000000"),
+        diff: format!("{patch}-diff"),
+        configs: hashes(&[("current", "c0"), ("gate-off", "c1")]),
+        scenarios: hashes(&[("phase1/sample", "50"), ("phase1/preserve", "51")]),
+        topologies: hashes(&[("legacy", "70")]),
+        verdicts: hashes(&[("phase1/sample/legacy", "pass"), ("phase1/preserve/legacy", "restore-panic")]),
+        boots: 2,
+        kexecs: 3,
+    }
+}
+
+fn tools() -> Tools {
+    Tools { toolchain: "rustc 1.95.0; clang 19".into(), qemu: "QEMU 10".into(), harness: "4a".into() }
+}
+
+fn made() -> Made {
+    Made { tools: tools(), images: hashes(&[("current", "1a"), ("gate-off", "1b")]) }
+}
+
+/// Three patches and their records.
+fn chain() -> (Vec<Subject>, BTreeMap<String, String>) {
+    let subjects = ["one", "two", "three"].map(subject).to_vec();
+    let mut texts = BTreeMap::new();
+    let mut parent = None;
+    for subject in &subjects {
+        let (text, hash) = Record { subject: subject.clone(), parent, made: made() }.write();
+        texts.insert(subject.patch.clone(), text);
+        parent = Some(hash);
+    }
+    (subjects, texts)
+}
+
+/// What is found: patch, class and message of each.
+fn found(subjects: &[Subject], texts: &BTreeMap<String, String>) -> String {
+    let report = check(subjects, texts, Some(&tools()));
+    assert!(report.notes.is_empty(), "{:?}", report.notes);
+    report.findings().map(|finding| format!("{:?} {}\n", finding.kind, finding.diagnostic)).collect()
+}
+
+#[test]
+fn a_record_is_a_file_that_sha256sum_can_check() {
+    let (subjects, texts) = chain();
+    insta::assert_snapshot!(texts["phase1/one"], @r#"
+    {
+      "patch": "phase1/one",
+      "base": "ba5e00000000000000",
+      "tree": "one-tree-0000000",
+      "diff": "one-diff",
+      "configs": {
+        "current": "c0",
+        "gate-off": "c1"
+      },
+      "scenarios": {
+        "phase1/preserve": "51",
+        "phase1/sample": "50"
+      },
+      "topologies": {
+        "legacy": "70"
+      },
+      "verdicts": {
+        "phase1/preserve/legacy": "restore-panic",
+        "phase1/sample/legacy": "pass"
+      },
+      "boots": 2,
+      "kexecs": 3,
+      "parent": null,
+      "toolchain": "rustc 1.95.0; clang 19",
+      "qemu": "QEMU 10",
+      "harness": "4a",
+      "images": {
+        "current": "1a",
+        "gate-off": "1b"
+      },
+      "hash": "9bc145911d126e61beb84ebf2b4752bce240aa6bea940ff548324779091e1545"
+    }
+    "#);
+    let report = check(&subjects, &texts, Some(&tools()));
+    assert!(report.findings().count() == 0 && report.notes.is_empty());
+    let Ok(Proved { record, hash }) = &report.patches[0] else { panic!("no proof") };
+    assert_eq!(record.made, made());
+    let lines: Vec<&str> = texts["phase1/one"].split_inclusive('\n').collect();
+    assert_eq!(sha256(lines[..lines.len() - 2].concat()), *hash);
+    assert_eq!(sha256("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+}
+
+#[test]
+fn every_changed_byte_is_noticed_and_named() {
+    let (subjects, texts) = chain();
+    let text = texts["phase1/two"].clone();
+    let hash_line = text.lines().count() - 1;
+    let (mut named, mut hashes) = (0, 0);
+    for at in 0..text.len() {
+        let mut bytes = text.clone().into_bytes();
+        bytes[at] = if bytes[at] == b'x' { b'y' } else { b'x' };
+        let changed = BTreeMap::from([("phase1/two".to_owned(), String::from_utf8(bytes).unwrap())]);
+        let texts: BTreeMap<_, _> = texts.clone().into_iter().chain(changed).collect();
+        let report = check(&subjects, &texts, None);
+        let finding = report.findings().next().unwrap();
+        assert_eq!((finding.patch.as_str(), finding.kind), ("phase1/two", Kind::Changed), "byte {at}");
+        let line = text[..at].matches('\n').count() + 1;
+        let Diagnostic { line: found, message, .. } = &*finding.diagnostic;
+        if line >= hash_line {
+            hashes += 1;
+            continue;
+        }
+        assert_eq!(*found, Some(line), "byte {at}: {message}");
+        assert!(message.contains(&format!("byte {} ", at + 1)), "byte {at}: {message}");
+        named += 1;
+    }
+    assert!(named > 500 && hashes < 90, "{named} {hashes}");
+}
+
+#[test]
+fn bytes_that_come_or_go_are_noticed() {
+    let (subjects, texts) = chain();
+    let text = &texts["phase1/one"];
+    for wrong in [
+        format!("{text}\n"),
+        text.trim_end().to_owned(),
+        format!(" {text}"),
+        String::new(),
+        "{}\n".into(),
+        text.replace("\"1a\"", "\"1\""),
+    ] {
+        let texts = BTreeMap::from([("phase1/one".to_owned(), wrong)]);
+        let report = check(&subjects[..1], &texts, None);
+        assert_eq!(report.findings().map(|finding| finding.kind).collect::<Vec<_>>(), [Kind::Changed], "{texts:?}");
+    }
+}
+
+#[test]
+fn a_changed_byte_is_named_with_its_line() {
+    let (subjects, mut texts) = chain();
+    for text in texts.values_mut() {
+        *text = text.replacen("\"phase1/preserve\": \"51\"", "\"phase1/preserve\": \"61\"", 1);
+    }
+    let two = texts.get_mut("phase1/two").unwrap();
+    *two = two.replace("\"61\"", "\"51\"").replace("clang 19", "clang 20");
+    insta::assert_snapshot!(found(&subjects, &texts), @r#"
+    Changed proofs/phase1/one.json:11: byte 215 (column 25) was changed: the line was "phase1/preserve": "51",
+      fix: take it back with `git checkout -- proofs/phase1/one.json`, or prove it again: `phasectl prove phase1/one`
+    Changed proofs/phase1/two.json:31: the SHA-256 of the lines above is another one: the record was changed, here or in several places
+      fix: take it back with `git checkout -- proofs/phase1/two.json`, or prove it again: `phasectl prove phase1/two`
+    Changed proofs/phase1/three.json:11: byte 221 (column 25) was changed: the line was "phase1/preserve": "51",
+      fix: take it back with `git checkout -- proofs/phase1/three.json`, or prove it again: `phasectl prove phase1/three`
+    "#);
+}
+
+#[test]
+fn a_record_is_stale_when_the_repository_says_otherwise() {
+    let (subjects, texts) = chain();
+    let stale = |change: &dyn Fn(&mut Subject)| {
+        let mut subjects = subjects.clone();
+        change(&mut subjects[1]);
+        let text = found(&subjects, &texts);
+        assert!(text.matches("Stale").count() == 1 && text.contains("fix: run `phasectl prove phase1/two`"), "{text}");
+        text.lines().next().unwrap().to_owned()
+    };
+    let set = |map: fn(&mut Subject) -> &mut Hashes, name: &'static str, value: Option<&'static str>| {
+        move |subject: &mut Subject| {
+            match value {
+                Some(value) => map(subject).insert(name.to_owned(), value.to_owned()),
+                None => map(subject).remove(name),
+            };
+        }
+    };
+    let lines = [
+        stale(&|subject| subject.tree = "other-tree-0000000".into()),
+        stale(&|subject| (subject.tree, subject.diff) = ("other-tree-0000000".into(), "other".into())),
+        stale(&set(|subject| &mut subject.configs, "current", Some("c9"))),
+        stale(&set(|subject| &mut subject.scenarios, "phase1/preserve", Some("59"))),
+        stale(&set(|subject| &mut subject.scenarios, "phase1/sample", None)),
+        stale(&set(|subject| &mut subject.topologies, "legacy", Some("79"))),
+        stale(&set(|subject| &mut subject.verdicts, "phase1/new/legacy", Some("pass"))),
+        stale(&set(|subject| &mut subject.verdicts, "phase1/sample/legacy", Some("hang"))),
+        stale(&|subject| subject.boots = 9),
+    ];
+    insta::assert_snapshot!(lines.join("\n"), @r"
+    Stale proofs/phase1/two.json:4: stale: an earlier patch is another one now: tree two-tree-000 was proved, it is other-tree-0
+    Stale proofs/phase1/two.json:4: stale: the patch is another one now: tree two-tree-000 was proved, it is other-tree-0
+    Stale proofs/phase1/two.json:7: stale: the configuration of kernel current has changed
+    Stale proofs/phase1/two.json:11: stale: scenario phase1/preserve has changed
+    Stale proofs/phase1/two.json:12: stale: scenario phase1/sample is gone
+    Stale proofs/phase1/two.json:15: stale: topology legacy has changed
+    Stale proofs/phase1/two.json: stale: the verdict of case phase1/new/legacy is new
+    Stale proofs/phase1/two.json:19: stale: the verdict of case phase1/sample/legacy has changed
+    Stale proofs/phase1/two.json:21: stale: it counts 2 boots and 3 kexecs, there are 9 and 3
+    ");
+}
+
+#[test]
+fn a_chain_has_no_gap() {
+    let (subjects, mut texts) = chain();
+    texts.remove("phase1/two");
+    insta::assert_snapshot!(found(&subjects, &texts), @r"
+    Missing proofs/phase1/two.json: there is no proof of phase1/two
+      fix: run `phasectl prove phase1/two`
+    ");
+    // A record that was made anew, and those behind it not.
+    let (subjects, mut texts) = chain();
+    let mut other = made();
+    other.images.insert("current".into(), "1c".into());
+    let record = Record { subject: subjects[0].clone(), parent: None, made: other };
+    texts.insert("phase1/one".into(), record.write().0);
+    insta::assert_snapshot!(found(&subjects, &texts), @r"
+    Unchained proofs/phase1/two.json:23: it does not continue the record of the patch before it, 67b8306baa71
+      fix: run `phasectl prove phase1/two`
+    ");
+    // A patch before all others.
+    let (mut subjects, texts) = chain();
+    subjects.remove(0);
+    insta::assert_snapshot!(found(&subjects, &texts), @r"
+    Unchained proofs/phase1/two.json:23: it continues another record, and this is the first patch
+      fix: run `phasectl prove phase1/two`
+    ");
+}
+
+#[test]
+fn other_tools_and_another_base_are_noted() {
+    let (mut subjects, texts) = chain();
+    let here = Tools { qemu: "QEMU 11".into(), harness: "4b".into(), ..tools() };
+    for subject in &mut subjects {
+        subject.base = "0ther0000000000000".into();
+        subject.tree = "whatever".into();
+    }
+    let report = check(&subjects, &texts, Some(&here));
+    assert_eq!(report.findings().count(), 0);
+    insta::assert_snapshot!(report.notes.join("\n"), @r"
+    3 records: proved on a base with tree ba5e00000000, here it is 0ther0000000: what the patches change was compared, not their trees
+    3 records: proved with QEMU `QEMU 10`, here it is `QEMU 11`
+    3 records: proved with another source of the harness
+    ");
+    subjects[0].diff = "other".into();
+    assert_eq!(check(&subjects, &texts, None).findings().count(), 1);
+}
+
+#[test]
+fn a_proof_without_its_patch_is_a_stray() {
+    let files = [file("phase1/one"), file("phase1/gone")];
+    let strays = strays(&files, &["phase1/one".to_owned()]);
+    let text: Vec<String> = strays.iter().map(ToString::to_string).collect();
+    insta::assert_snapshot!(text.join("\n"), @r"
+    proofs/phase1/gone.json: a proof of a patch that does not exist
+      fix: delete it, or put the patch back into phase.yaml
+    ");
+}
+
+#[test]
+fn the_same_question_has_the_same_key() {
+    let key = |subject: &Subject, tools: &Tools| subject.inputs(tools).key();
+    let (one, tools) = (subject("one"), tools());
+    assert_eq!(key(&one, &tools), key(&one.clone(), &tools));
+    assert_ne!(key(&one, &tools), key(&subject("two"), &tools));
+    assert_ne!(key(&one, &tools), key(&one, &Tools { harness: "4b".into(), ..tools.clone() }));
+    let mut other = one.clone();
+    other.scenarios.insert("phase1/sample".into(), "59".into());
+    assert_eq!(one.inputs(&tools).differing(&other.inputs(&tools)), ["scenarios"]);
+}

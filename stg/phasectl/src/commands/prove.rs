@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! `phasectl prove`.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::time::Instant;
+
+use camino::Utf8Path;
+use ci::outcomes::Outcomes;
+use ci::proof::{Hashes, Made, Record, Tools, current};
+use ci::shard::Shard;
+use harness::filter::Filter;
+use harness::run::KernelFiles;
+use harness::scenario::Scenario;
+use serde::Serialize;
+use stg_core::Stack;
+use stg_env::exit;
+
+use crate::app::App;
+use crate::judged::{Known, Question, inputs};
+use crate::kernels::Which;
+use crate::lab::{Lab, TEST};
+use crate::proofs::{self, Planned};
+use crate::{output, text};
+
+/// Build, boot and live-update every patch, and keep a record of each in proofs/.
+///
+/// At each patch those scenarios run that pass there and are not slow; where none of them goes through a kexec, a memfd does. The record of a
+/// patch is written when all of that passed. It says which tree, configuration, scenarios, machines and tools that was, with their hashes, and
+/// continues the record of the patch before it. `phasectl verify` checks records, and `export` shows them in the cover letter.
+///
+/// What is known is not done again: neither a patch whose record still is about this repository, nor a case that passed with a kernel of the same
+/// bytes. So it can be interrupted, and goes on with the case that it was at. A case that fails is told of and the others go on; run it
+/// again to try what failed. With --shard results are kept in the cache and no record is written: merge the caches (`phasectl merge`), then
+/// run it without --shard. Exits with 100 if a case failed.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The phase, or PHASE/PATCH: this patch and all before it.
+    target: String,
+
+    /// Prove only part I of N of the patches.
+    #[arg(long, value_name = "I/N", default_value_t = Shard::ALL)]
+    shard: Shard,
+
+    /// Report as JSON instead of KTAP.
+    #[arg(long)]
+    json: bool,
+}
+
+/// How it went with a patch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Outcome {
+    patch: String,
+    /// Whether all passes; `None` if that is for another shard to find out.
+    proved: Option<bool>,
+    /// The hash of its record, if there is one now.
+    record: Option<String>,
+    boots: usize,
+    kexecs: usize,
+    what: String,
+}
+
+pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result<i32> {
+    let stack = Stack::load(&app.disk()?)?;
+    let target = stack.target(&args.target)?;
+    let lab = Lab::open(app, stack, TEST)?;
+    let planned = proofs::planned(&lab.disk, &lab.stack, &lab.assemble(&target)?)?;
+    let (logs, _lock) = lab.results("prove", None)?;
+    let work = Work {
+        tools: proofs::tools(&lab.disk, &lab.cache)?,
+        outcomes: Outcomes::of(&lab.cache),
+        texts: proofs::read(&lab.disk, &planned)?,
+        root: lab.disk.root(),
+        shard: args.shard,
+    };
+    let mut sink = std::io::sink();
+    let shown: &mut dyn Write = if args.json { &mut sink } else { &mut *out };
+    let all = work.go(&planned, &mut |plan, out| prove(&lab, plan, &logs, out), shown)?;
+    if args.json {
+        output::json(out, &all)?;
+    }
+    Ok(if all.iter().any(|one| one.proved == Some(false)) { exit::TEST_FAILED } else { exit::OK })
+}
+
+/// Builds the kernels of a patch and runs its cases; gives the images' hashes, or which cases failed.
+fn prove(
+    lab: &Lab,
+    plan: &Planned,
+    logs: &Utf8Path,
+    out: &mut dyn Write,
+) -> anyhow::Result<Result<Hashes, Vec<String>>> {
+    let (kernels, images) = build(lab, plan, &plan.scenarios, out)?;
+    let question = Question {
+        scenarios: &plan.scenarios,
+        filter: &Filter::all(),
+        kernels: &kernels,
+        programs: lab.programs(&plan.scenarios, &plan.target)?,
+        logs: logs.join(&plan.subject.patch),
+    };
+    let judged = lab.judge(&question, Known::IfPassed, out)?;
+    let failed: Vec<String> = judged.into_iter().filter(|one| !one.passed).map(|one| one.case).collect();
+    Ok(if failed.is_empty() { Ok(images) } else { Err(failed) })
+}
+
+/// The kernels of a patch that some scenarios want, and the hashes of their images.
+pub(crate) fn build(
+    lab: &Lab,
+    plan: &Planned,
+    scenarios: &[Scenario],
+    out: &mut dyn Write,
+) -> anyhow::Result<(BTreeMap<String, KernelFiles>, Hashes)> {
+    let (mut kernels, mut images) = (BTreeMap::new(), Hashes::new());
+    for name in proofs::kernel_names(scenarios) {
+        if kernels.contains_key(name) {
+            continue;
+        }
+        let (which, began) = (Which::named(name, &plan.target, &lab.stack, None)?, Instant::now());
+        let files = lab.files(&which, None)?;
+        let image = inputs::file(&files.bzimage)?;
+        writeln!(out, "# kernel {}: {}, {} s", which.label(), &image[..12], began.elapsed().as_secs())?;
+        out.flush()?;
+        if let Some(modules) = &files.modules {
+            images.insert(format!("{name} modules"), inputs::directory(modules)?);
+        }
+        images.insert(name.to_owned(), image);
+        kernels.insert(name.to_owned(), files);
+    }
+    Ok((kernels, images))
+}
+
+/// Finds out whether a patch can be proved: the hashes of its kernels' images, or the cases that failed.
+type Prover<'a> = dyn FnMut(&Planned, &mut dyn Write) -> anyhow::Result<Result<Hashes, Vec<String>>> + 'a;
+
+/// What all patches share.
+struct Work<'a> {
+    tools: Tools,
+    outcomes: Outcomes,
+    /// The files of the records that there are.
+    texts: BTreeMap<String, String>,
+    root: &'a Utf8Path,
+    shard: Shard,
+}
+
+impl Work<'_> {
+    /// Goes through the patches in order.
+    fn go(&self, planned: &[Planned], prover: &mut Prover<'_>, out: &mut dyn Write) -> anyhow::Result<Vec<Outcome>> {
+        let mine = self.shard.range(planned.len());
+        writeln!(out, "KTAP version 1\n1..{}", planned.len())?;
+        out.flush()?;
+        let mut all = Vec::new();
+        // The hash of the last record; `None` behind a patch that has none, where no record can be written.
+        let mut parent = Some(None);
+        for (index, plan) in planned.iter().enumerate() {
+            let (outcome, hash) = self.one(plan, mine.contains(&index), parent, prover, out)?;
+            let result = if outcome.proved == Some(false) { "not ok" } else { "ok" };
+            let skipped = if outcome.proved.is_none() { " # SKIP" } else { ":" };
+            writeln!(out, "{result} {} - {}{skipped} {}", index + 1, outcome.patch, outcome.what)?;
+            out.flush()?;
+            parent = hash.map(Some);
+            all.push(outcome);
+        }
+        Ok(all)
+    }
+
+    /// Proves a patch, or finds it proved; gives the hash of its record too.
+    fn one(
+        &self,
+        plan: &Planned,
+        mine: bool,
+        parent: Option<Option<String>>,
+        prover: &mut Prover<'_>,
+        out: &mut dyn Write,
+    ) -> anyhow::Result<(Outcome, Option<String>)> {
+        let subject = &plan.subject;
+        let outcome = |proved, record: Option<String>, what: String| {
+            let Planned { subject, .. } = plan;
+            let (patch, boots, kexecs) = (subject.patch.clone(), subject.boots, subject.kexecs);
+            (Outcome { patch, proved, record: record.clone(), boots, kexecs, what }, record)
+        };
+        let text = self.texts.get(&subject.patch).map(String::as_str);
+        let inputs = subject.inputs(&self.tools);
+        let known = current(subject, text).map(|proved| (proved.record.subject, proved.record.made));
+        let (subject, made, how) = match known {
+            Some((subject, made)) => (subject, made, "on record"),
+            None => {
+                let (images, how) = match self.outcomes.get::<Hashes>(&inputs) {
+                    Some(images) => (images, "known"),
+                    None if !mine => return Ok(outcome(None, None, "for another shard".to_owned())),
+                    None => {
+                        writeln!(out, "# {}", subject.patch)?;
+                        out.flush()?;
+                        let began = Instant::now();
+                        match prover(plan, out)? {
+                            Ok(images) => {
+                                self.outcomes.put(&inputs, &images, began.elapsed().as_secs_f64())?;
+                                (images, "proved")
+                            }
+                            Err(failed) => {
+                                let what = format!("failed: {}", text::listing(&failed));
+                                return Ok(outcome(Some(false), None, what));
+                            }
+                        }
+                    }
+                };
+                (subject.clone(), Made { tools: self.tools.clone(), images }, how)
+            }
+        };
+        let what = format!("{how}, {}", text::ran(subject.boots, subject.kexecs));
+        let Some(parent) = parent.filter(|_| self.shard == Shard::ALL) else {
+            let why = if self.shard == Shard::ALL { "; no record, as a patch before it has none" } else { "" };
+            return Ok(outcome(Some(true), None, format!("{what}{why}")));
+        };
+        let patch = subject.patch.clone();
+        let (fresh, hash) = Record { subject, parent, made }.write();
+        if text != Some(fresh.as_str()) {
+            proofs::write(self.root, &patch, &fresh)?;
+        }
+        Ok(outcome(Some(true), Some(hash), what))
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests;

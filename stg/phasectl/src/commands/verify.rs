@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! `phasectl verify`.
+
+mod sample;
+
+use std::io::Write;
+
+use camino::Utf8PathBuf;
+use ci::proof::{DIRECTORY, Finding, Proved, Report, check, strays};
+use serde::Serialize;
+use stg_core::{Diagnostic, Source as _, Stack, Target, assemble};
+use stg_env::exit;
+
+use crate::app::{App, base_or_fetch};
+use crate::lab::{Lab, TEST};
+use crate::proofs::{self, Planned};
+use crate::{output, text};
+
+/// Check the records in proofs/ against the repository: each patch has one, none was changed, and none is stale.
+///
+/// Every hash that can be derived is derived again: of the records themselves and their chain, and of the trees, configurations, scenarios and
+/// machines that they are about. A changed byte is named with its line. Nothing is built for that. Tools, or a base, other than those that a record
+/// was made with are noted, and make no record wrong. Exits with 102 if a record is missing, changed or stale.
+///
+/// With --sample, if the records are good, some patches are then built, booted and live-updated again, whatever is known; that exits with 100
+/// if a case fails. Which ones is left to chance, and can be said again with --seed.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The phase, or PHASE/PATCH: this patch and all before it (default: all phases).
+    target: Option<String>,
+
+    /// Prove N patches again.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    sample: Option<u32>,
+
+    /// With --sample: so many cases of each.
+    #[arg(long, value_name = "K", default_value_t = 4, requires = "sample", value_parser = clap::value_parser!(u32).range(1..))]
+    cases: u32,
+
+    /// With --sample: choose the same ones as the run that printed this seed.
+    #[arg(long, value_name = "S", requires = "sample")]
+    seed: Option<u64>,
+
+    /// Report as JSON instead of KTAP.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct View<'a> {
+    patches: Vec<PatchView<'a>>,
+    notes: &'a [String],
+    strays: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    sample: Vec<sample::Outcome>,
+}
+
+#[derive(Serialize)]
+struct PatchView<'a> {
+    patch: &'a str,
+    file: Utf8PathBuf,
+    good: bool,
+    /// The record's hash.
+    record: Option<&'a str>,
+    boots: usize,
+    kexecs: usize,
+    #[serde(flatten)]
+    finding: Option<FindingView<'a>>,
+}
+
+#[derive(Serialize)]
+struct FindingView<'a> {
+    kind: ci::proof::Kind,
+    line: Option<usize>,
+    message: &'a str,
+    fix: &'a str,
+}
+
+pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result<i32> {
+    let disk = app.disk()?;
+    let stack = Stack::load(&disk)?;
+    let target = args.target.as_deref().map_or(Ok(Target::All), |target| stack.target(target))?;
+    let cache = app.cache()?;
+    let base = base_or_fetch(&cache, &stack)?;
+    let planned = proofs::planned(&disk, &stack, &assemble(&base, &disk, &stack, &target)?)?;
+    let subjects: Vec<_> = planned.iter().map(|plan| plan.subject.clone()).collect();
+    // Without tools there is nothing to note, and everything to check.
+    let tools = proofs::tools(&disk, &cache).ok();
+    let report = check(&subjects, &proofs::read(&disk, &planned)?, tools.as_ref());
+    let files: Vec<Utf8PathBuf> = disk.list(DIRECTORY.into())?.into_iter().map(|entry| entry.path).collect();
+    let patches: Vec<String> =
+        stack.phases.iter().flat_map(|phase| &phase.patches).map(stg_core::stack::Patch::id).collect();
+    let strays = strays(&files, &patches);
+    let good = report.findings().next().is_none() && strays.is_empty();
+    let mut view = view(&planned, &report, &strays);
+    let mut sink = std::io::sink();
+    let shown: &mut dyn Write = if args.json { &mut sink } else { &mut *out };
+    match args.sample.filter(|_| good) {
+        None => print(&planned, &report, &strays, shown)?,
+        Some(patches) => {
+            let seed = args.seed.unwrap_or_else(sample::any_seed);
+            writeln!(shown, "# every record is good; chosen with --seed {seed}")?;
+            let lab = Lab::open(app, stack, TEST)?;
+            let samples = sample::choose(&planned, patches as usize, args.cases as usize, seed);
+            view.sample = sample::run(&lab, &samples, &report, shown)?;
+        }
+    }
+    let failed = view.sample.iter().any(|one| !one.good);
+    if args.json {
+        output::json(out, &view)?;
+    }
+    Ok(match (good, failed) {
+        (false, _) => exit::CHECK_FAILED,
+        (true, true) => exit::TEST_FAILED,
+        (true, false) => exit::OK,
+    })
+}
+
+fn print(planned: &[Planned], report: &Report, strays: &[Diagnostic], out: &mut dyn Write) -> anyhow::Result<()> {
+    writeln!(out, "KTAP version 1\n1..{}", planned.len() + strays.len())?;
+    let mut number = 0;
+    let complain = |out: &mut dyn Write, number: usize, what: &str, diagnostic: &Diagnostic| -> anyhow::Result<()> {
+        writeln!(out, "not ok {number} - {what}")?;
+        for line in diagnostic.to_string().lines() {
+            writeln!(out, "# {line}")?;
+        }
+        Ok(())
+    };
+    for (plan, found) in planned.iter().zip(&report.patches) {
+        number += 1;
+        let patch = &plan.subject.patch;
+        match found {
+            Ok(Proved { record, hash }) => {
+                let ran = text::ran(record.subject.boots, record.subject.kexecs);
+                writeln!(out, "ok {number} - {patch}: {ran}, record {}", &hash[..12])?;
+            }
+            Err(Finding { diagnostic, .. }) => complain(out, number, patch, diagnostic)?,
+        }
+    }
+    for stray in strays {
+        number += 1;
+        complain(out, number, stray.file.as_str(), stray)?;
+    }
+    for note in &report.notes {
+        writeln!(out, "# note: {note}")?;
+    }
+    Ok(())
+}
+
+fn view<'a>(planned: &'a [Planned], report: &'a Report, strays: &[Diagnostic]) -> View<'a> {
+    let patches = planned.iter().zip(&report.patches).map(|(plan, found)| PatchView {
+        patch: &plan.subject.patch,
+        file: plan.subject.file(),
+        good: found.is_ok(),
+        record: found.as_ref().ok().map(|proved| proved.hash.as_str()),
+        boots: plan.subject.boots,
+        kexecs: plan.subject.kexecs,
+        finding: found.as_ref().err().map(|Finding { kind, diagnostic, .. }| FindingView {
+            kind: *kind,
+            line: diagnostic.line,
+            message: &diagnostic.message,
+            fix: &diagnostic.fix,
+        }),
+    });
+    View {
+        patches: patches.collect(),
+        notes: &report.notes,
+        strays: strays.iter().map(ToString::to_string).collect(),
+        sample: Vec::new(),
+    }
+}

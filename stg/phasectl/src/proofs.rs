@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What a proof of each patch is about, and the files that hold them.
+//!
+//! [`ci::proof`] says what a record is and when it is good. Here the repository is asked what each patch is ([`planned`]): its tree, its
+//! configuration, which cases pass there and how they end. Nothing is built for that.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context as _;
+use camino::Utf8Path;
+use ci::kbuild::Fragment;
+use ci::kbuild::config::merge;
+use ci::proof::{DIRECTORY, Hashes, Proved, Subject, Tools, check, file, sha256};
+use harness::scenario::{Kind, Scenario};
+use harness::verdict::Class;
+use stg_core::git::Repo;
+use stg_core::{Assembled, Disk, Source as _, Stack, Target, assemble};
+use stg_env::Cache;
+use stg_env::toolchain::{Qemu, Toolchain};
+
+use crate::judged::inputs;
+use crate::kernels::{Made, Which};
+use crate::{scenarios, text};
+
+/// A patch, and what shows that it does what it must.
+#[derive(Debug, Clone)]
+pub(crate) struct Planned {
+    /// What its record says.
+    pub(crate) subject: Subject,
+    /// Its kernel.
+    pub(crate) target: Target,
+    /// With the cases that pass at it, and no others.
+    pub(crate) scenarios: Vec<Scenario>,
+}
+
+/// Every patch of an assembled target, in order.
+///
+/// # Errors
+///
+/// If a scenario, the machines or a configuration is wrong.
+pub(crate) fn planned(disk: &Disk, stack: &Stack, assembled: &Assembled) -> anyhow::Result<Vec<Planned>> {
+    let repo = Repo::open(&assembled.base.repo)?;
+    let topologies = inputs::topologies(disk)?;
+    let any_kernel = Scenario::load(disk, scenarios::ANY_KERNEL)?;
+    let mut of_phase: BTreeMap<&str, Vec<Scenario>> = BTreeMap::new();
+    let mut all = Vec::new();
+    for patch in &assembled.patches {
+        let id = patch.id();
+        if !of_phase.contains_key(patch.phase.as_str()) {
+            of_phase.insert(&patch.phase, scenarios::of_phase(disk, stack.phase(&patch.phase)?)?);
+        }
+        let known = of_phase.get(patch.phase.as_str()).map_or(&[][..], Vec::as_slice);
+        let scenarios = scenarios::at_patch(stack, &id, known, &any_kernel)?;
+        let target = Target::Patch(id.clone());
+        let mut subject = Subject {
+            patch: id,
+            base: assembled.base.tree.clone(),
+            tree: patch.tree.to_string(),
+            diff: repo.patch_id(patch.parent_tree, patch.tree)?.to_string(),
+            configs: configs(disk, stack, &target, &scenarios, assembled)?,
+            scenarios: Hashes::new(),
+            topologies: Hashes::new(),
+            verdicts: BTreeMap::new(),
+            boots: 0,
+            kexecs: 0,
+        };
+        for scenario in &scenarios {
+            subject.scenarios.insert(scenario.id.clone(), inputs::scenario(disk, scenario)?);
+            for case in &scenario.cases {
+                let topology = topologies.get(&case.topology).cloned().unwrap_or_default();
+                subject.topologies.insert(case.topology.clone(), topology);
+                let class = scenario.expect(case).verdict;
+                subject.verdicts.insert(scenario.case_id(case), class.to_string());
+                let times = scenario.repeat as usize;
+                subject.boots += times;
+                // Where something else must happen, how far it gets is not counted.
+                if let (Kind::Handover(stages), Class::Pass) = (&scenario.kind, class) {
+                    subject.kexecs += (case.stages.as_ref().unwrap_or(stages).len() - 1) * times;
+                }
+            }
+        }
+        all.push(Planned { subject, target, scenarios });
+    }
+    Ok(all)
+}
+
+/// The kernels of some scenarios, and always the one that is proved.
+pub(crate) fn kernel_names(scenarios: &[Scenario]) -> impl Iterator<Item = &str> {
+    scenarios.iter().flat_map(Scenario::kernel_names).chain([CURRENT])
+}
+
+const CURRENT: &str = "current";
+
+fn configs(
+    disk: &Disk,
+    stack: &Stack,
+    target: &Target,
+    scenarios: &[Scenario],
+    assembled: &Assembled,
+) -> anyhow::Result<Hashes> {
+    let mut configs = Hashes::new();
+    for name in kernel_names(scenarios) {
+        if configs.contains_key(name) {
+            continue;
+        }
+        let which = Which::named(name, target, stack, None)?;
+        let mut text = config(&which.fragments(disk.root(), stack)?);
+        if let Made::At(other) = &which.made
+            && other != target
+        {
+            // A kernel of another tree than the patch's.
+            let tree = assemble(&assembled.base, disk, stack, other)?.tip_tree()?;
+            text.push_str(&format!("tree {tree}\n"));
+        }
+        configs.insert(name.to_owned(), sha256(text));
+    }
+    Ok(configs)
+}
+
+/// What is wanted of a kernel, a line for each option.
+fn config(fragments: &[Fragment]) -> String {
+    merge(fragments).iter().map(|wanted| format!("{:?} {wanted}\n", wanted.scope)).collect()
+}
+
+/// The tools of this machine.
+///
+/// # Errors
+///
+/// If it lacks any.
+pub(crate) fn tools(disk: &Disk, cache: &Cache) -> anyhow::Result<Tools> {
+    Ok(Tools {
+        toolchain: Toolchain::detect(cache)?.id().to_owned(),
+        qemu: Qemu::detect(cache)?.id,
+        harness: inputs::harness_and_guest(disk)?,
+    })
+}
+
+/// The files of all records that there are, by patch.
+///
+/// # Errors
+///
+/// If one cannot be read.
+pub(crate) fn read(disk: &Disk, planned: &[Planned]) -> anyhow::Result<BTreeMap<String, String>> {
+    let mut texts = BTreeMap::new();
+    for Planned { subject, .. } in planned {
+        if let Some(file) = disk.read(&subject.file())? {
+            // Bytes that are no text are no record either, and are told of as such.
+            texts.insert(subject.patch.clone(), String::from_utf8_lossy(&file.bytes).into_owned());
+        }
+    }
+    Ok(texts)
+}
+
+/// What a cover letter says of the proof of each patch; nothing if there are no records at all.
+///
+/// # Errors
+///
+/// As [`planned`].
+pub(crate) fn lines(disk: &Disk, stack: &Stack, assembled: &Assembled) -> anyhow::Result<BTreeMap<String, String>> {
+    if disk.list(DIRECTORY.into())?.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let planned = planned(disk, stack, assembled)?;
+    let subjects: Vec<Subject> = planned.iter().map(|plan| plan.subject.clone()).collect();
+    let report = check(&subjects, &read(disk, &planned)?, None);
+    let line = |found: &Result<Proved, _>| match found {
+        Ok(Proved { record, hash }) => {
+            format!("proof {}: {}", &hash[..12], text::ran(record.subject.boots, record.subject.kexecs))
+        }
+        Err(_) => "no proof".to_owned(),
+    };
+    Ok(subjects.into_iter().zip(&report.patches).map(|(subject, found)| (subject.patch, line(found))).collect())
+}
+
+/// Writes a record, so that a reader sees the old one or the new one.
+///
+/// # Errors
+///
+/// If it cannot be written.
+pub(crate) fn write(root: &Utf8Path, patch: &str, text: &str) -> anyhow::Result<()> {
+    let path = root.join(file(patch));
+    let what = || format!("cannot write {path}");
+    std::fs::create_dir_all(path.parent().unwrap_or(root)).with_context(what)?;
+    let fresh = path.with_extension("json.new");
+    std::fs::write(&fresh, text).with_context(what)?;
+    std::fs::rename(&fresh, &path).with_context(what)
+}

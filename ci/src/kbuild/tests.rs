@@ -11,13 +11,13 @@ use super::*;
 
 /// Knows `tinyconfig`, `olddefconfig` (drops what Kconfig does not declare, or declares `depends on NEVER`) and `bzImage`
 /// (compiles a.c: fails on lines with BROKEN, warns on lines with WARN, does not link with MISSING, else the image is its text)
-/// with `modules` (one, of the same text). Counts its kernels.
+/// with `modules` (one, of the same text). `vmlinux.a` is what lies in `objects/<text of a.c>` of the cache. Counts its kernels.
 const MAKE: &str = r#"#!/bin/sh
 for arg in "$@"; do
     case $arg in
     O=*) out=${arg#O=} ;;
     KCONFIG_CONFIG=*) config=${arg#KCONFIG_CONFIG=} ;;
-    tinyconfig|olddefconfig|bzImage) goal=$arg ;;
+    tinyconfig|olddefconfig|bzImage|vmlinux.a) goal=$arg ;;
     modules) modules=yes ;;
     esac
 done
@@ -33,6 +33,10 @@ olddefconfig)
         grep -A2 "^config $symbol\$" "$src/Kconfig" | grep -q NEVER && continue
         grep -q "^config $symbol\$" "$src/Kconfig" && echo "$line" >>"$config"
     done ;;
+vmlinux.a)
+    echo run >>"$out/../../runs"
+    cp -r "$out/../../objects/$(cat "$src/a.c")/." . || exit 2
+    ;;
 bzImage)
     if grep -q MISSING "$src/a.c"; then
         echo "ld.lld-19: error: undefined symbol: luo_gone"
@@ -65,15 +69,15 @@ exit 0
 
 const KCONFIG: &str = "config A\n\tbool\nconfig B\n\tbool\nconfig HARD\n\tbool\n\tdepends on NEVER\n";
 
-struct Lab {
+pub(crate) struct Lab {
     _guard: tempfile::TempDir,
     root: Utf8PathBuf,
-    cache: Cache,
+    pub(crate) cache: Cache,
     tools: Tools,
 }
 
 impl Lab {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let guard = tempfile::tempdir().unwrap();
         let root = Utf8Path::from_path(&guard.path().canonicalize().unwrap()).unwrap().to_owned();
         let make = root.join("make");
@@ -89,7 +93,7 @@ impl Lab {
     }
 
     /// A commit with these files on top of another.
-    fn commit(&self, parent: Option<&str>, files: &[(&str, &str)], message: &str) -> String {
+    pub(crate) fn commit(&self, parent: Option<&str>, files: &[(&str, &str)], message: &str) -> String {
         let repo = Repo::open_or_create(&self.repo()).unwrap();
         let parent = parent.map(|id| Repo::oid(id).unwrap());
         let from = parent.map_or_else(|| repo.empty_tree(), |parent| repo.tree_of(parent)).unwrap();
@@ -101,7 +105,7 @@ impl Lab {
         repo.commit(&NewCommit { tree, parent, who: &who, date: 1, message }).unwrap().to_string()
     }
 
-    fn base(&self) -> String {
+    pub(crate) fn base(&self) -> String {
         self.commit(None, &[("a.c", "one\n"), ("Kconfig", KCONFIG), (".gitignore", "*.o\n")], "base")
     }
 
@@ -115,12 +119,22 @@ impl Lab {
         fragments: &[Fragment],
         blame: Option<&dyn Blame>,
     ) -> Result<KernelImage, BuildError> {
+        self.request(commit, fragments, |request| build(&BuildRequest { blame, ..*request }))
+    }
+
+    /// What is asked of a build of a commit.
+    pub(crate) fn request<T>(
+        &self,
+        commit: &str,
+        fragments: &[Fragment],
+        ask: impl FnOnce(&BuildRequest<'_>) -> T,
+    ) -> T {
         let (repo, tools, cache) = (&self.repo(), &self.tools, &self.cache);
-        build(&BuildRequest { repo, commit, label: "test", fragments, tools, cache, jobs: 2, blame })
+        ask(&BuildRequest { repo, commit, label: "test", fragments, tools, cache, jobs: 2, blame: None })
     }
 
     /// How many kernels were compiled.
-    fn runs(&self) -> usize {
+    pub(crate) fn runs(&self) -> usize {
         std::fs::read_to_string(self.cache.root().join("runs")).map_or(0, |text| text.lines().count())
     }
 

@@ -324,7 +324,9 @@ impl Work<'_> {
 
     /// Runs make; its failure is an error with everything that the log tells.
     fn succeed(&self, make: &Make<'_>, args: &[&str], progress: &Progress) -> Result<(), BuildError> {
-        let end = make.run(args, |line| make::object(line).map_or((), |object| progress.say(object)))?;
+        let args: Vec<&str> =
+            self.request.tools.cache_args.iter().map(String::as_str).chain(args.iter().copied()).collect();
+        let end = make.run(&args, |line| make::object(line).map_or((), |object| progress.say(object)))?;
         if end.success() {
             return Ok(());
         }

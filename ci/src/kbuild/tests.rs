@@ -16,6 +16,7 @@ const MAKE: &str = r#"#!/bin/sh
 for arg in "$@"; do
     case $arg in
     O=*) out=${arg#O=} ;;
+    CC=*) echo "${arg#CC=}" >"$out/../../cc" ;;
     KCONFIG_CONFIG=*) config=${arg#KCONFIG_CONFIG=} ;;
     tinyconfig|olddefconfig|bzImage|vmlinux.a) goal=$arg ;;
     modules) modules=yes ;;
@@ -84,7 +85,13 @@ impl Lab {
         std::fs::write(&make, MAKE).unwrap();
         std::fs::set_permissions(&make, std::fs::Permissions::from_mode(0o755)).unwrap();
         let cache = Cache::at(&root.join("cache")).unwrap();
-        let tools = Tools { make, args: vec!["LLVM=-19".into()], env: Vec::new(), id: "tools 1".into() };
+        let tools = Tools {
+            make,
+            args: vec!["LLVM=-19".into()],
+            env: Vec::new(),
+            cache_args: Vec::new(),
+            id: "tools 1".into(),
+        };
         Self { _guard: guard, root, cache, tools }
     }
 
@@ -197,6 +204,18 @@ fn keys_cover_what_shapes_a_kernel_and_nothing_else() {
     assert_ne!(first, key(&lab, &base, "CONFIG_A=y\n# CONFIG_B is not set\n"));
     lab.tools.id = "tools 2".into();
     assert_ne!(first, key(&lab, &base, "CONFIG_A=y\nCONFIG_B=y\n"));
+}
+
+#[test]
+fn a_compiler_cache_is_used_and_is_part_of_no_key() {
+    let mut lab = Lab::new();
+    let base = lab.base();
+    lab.tools.cache_args = vec!["CC=/usr/bin/ccache clang-19".into()];
+    let cached = lab.build(&base, &[]).unwrap();
+    assert_eq!(read(&lab.cache.root().join("cc")), "/usr/bin/ccache clang-19\n");
+    lab.tools.cache_args.clear();
+    let plain = lab.build(&base, &[]).unwrap();
+    assert_eq!((plain.built, plain.key), (false, cached.key));
 }
 
 #[test]

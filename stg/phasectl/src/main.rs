@@ -13,9 +13,12 @@ mod commands;
 mod cover;
 mod failure;
 mod fault;
+mod gate;
 mod kernels;
 mod lab;
 mod output;
+#[cfg(test)]
+mod pipelines;
 mod rows;
 mod scenarios;
 #[cfg(test)]

@@ -10,5 +10,6 @@
 mod editing;
 mod errors;
 mod exporting;
+mod merging;
 mod reading;
 mod world;

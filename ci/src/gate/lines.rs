@@ -5,7 +5,8 @@
 //!
 //! - `__bug_table`: an entry of BUG() and WARN() is a few relative pointers, then the line (16 bits), then flags (16 bits).
 //! - `core::panic::Location` of Rust: pointer and length of the file's name, line, column (32 bits each).
-//! - What the `KUnit` macros of Rust make: `static LINE: i32`, and `LOCATION` with a pointer to the file's name before the line.
+//! - What `KUnit`'s macros make: `struct kunit_loc`, a line (32 bits) before a pointer, which is `__loc` in C and `LOCATION` in Rust; and
+//!   `static LINE: i32` in Rust.
 
 use std::collections::BTreeMap;
 
@@ -22,11 +23,9 @@ pub(super) fn mask(elf: &Elf<'_>, section: &str, names: &BTreeMap<u64, String>, 
         }
     }
     for (at, name) in names {
-        // The end of a mangled path: the length of the last name, and the name.
-        if name.ends_with("4LINE") {
+        // Of a mangled path of Rust the end: the length of the last name, and the name. Of C `function.__loc.12`.
+        if name.ends_with("4LINE") || name.ends_with("8LOCATION") || name.contains(".__loc") {
             zero(bytes, *at, 4);
-        } else if name.ends_with("8LOCATION") {
-            zero(bytes, *at + 8, 4);
         }
     }
 }

@@ -39,54 +39,24 @@ pub use self::rule::{Comparison, comparisons, misplaced};
 /// Changes whenever this module reads something else from the same objects.
 const READER: &str = "1";
 
-/// What a kernel is linked from, by path.
+/// What a kernel is linked from: the digest of each object's parts, by path.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Objects(BTreeMap<Utf8PathBuf, Object>);
-
-/// An object file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Object {
-    /// Of its parts.
-    digest: String,
-    /// Its parts, one on each line: section, symbol (`-` for none), size, digest. As one text, since there are tens of thousands.
-    parts: String,
-}
-
-impl Object {
-    fn read(bytes: &[u8]) -> object::Result<Self> {
-        let mut parts = String::new();
-        for part in elf::parts(bytes)? {
-            let symbol = if part.symbol.is_empty() { "-" } else { &part.symbol };
-            // Writing to a string does not fail.
-            let _ = writeln!(parts, "{} {symbol} {:x} {}", part.section, part.size, part.hash);
-        }
-        Ok(Self { digest: hash(&parts), parts })
-    }
-
-    /// Sizes and digests of each part; several parts may have the same section and symbol.
-    fn parts(&self) -> BTreeMap<(&str, &str), Vec<(&str, &str)>> {
-        let mut parts: BTreeMap<_, Vec<_>> = BTreeMap::new();
-        for line in self.parts.lines() {
-            let mut words = line.rsplitn(3, ' ');
-            let (digest, size, name) = (words.next(), words.next(), words.next());
-            let name = name.and_then(|name| name.split_once(' '));
-            if let (Some(name), Some(size), Some(digest)) = (name, size, digest) {
-                parts.entry(name).or_default().push((size, digest));
-            }
-        }
-        parts
-    }
-}
+pub struct Objects(BTreeMap<Utf8PathBuf, String>);
 
 impl Objects {
-    /// Reads those of a finished build.
-    fn read(out: &Utf8Path) -> Result<Self, BuildError> {
+    /// Reads those of a finished build. The parts of each are kept on their own, since most objects are the same in many states.
+    fn read(out: &Utf8Path, outcomes: &Outcomes) -> Result<Self, BuildError> {
         let read = |path: Utf8PathBuf| {
             let file = out.join(&path);
             let bytes = std::fs::read(&file).map_err(BuildError::io("read", &file))?;
-            let object = Object::read(&bytes).map_err(std::io::Error::other).map_err(BuildError::io("read", &file))?;
-            Ok((path, object))
+            let parts = parts(&bytes).map_err(std::io::Error::other).map_err(BuildError::io("read", &file))?;
+            let digest = hash(&parts);
+            let inputs = part_inputs(&digest);
+            if outcomes.get::<String>(&inputs).is_none() {
+                outcomes.put(&inputs, &parts, 0.0)?;
+            }
+            Ok((path, digest))
         };
         archive::objects(out)?.into_iter().map(read).collect::<Result<_, _>>().map(Self)
     }
@@ -100,6 +70,35 @@ impl Objects {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+}
+
+fn part_inputs(digest: &str) -> Inputs {
+    Inputs::new("gate-object").with("digest", digest)
+}
+
+/// The parts of an object file, one on each line: section, symbol (`-` for none), size, digest.
+fn parts(bytes: &[u8]) -> object::Result<String> {
+    let mut parts = String::new();
+    for part in elf::parts(bytes)? {
+        let symbol = if part.symbol.is_empty() { "-" } else { &part.symbol };
+        // Writing to a string does not fail.
+        let _ = writeln!(parts, "{} {symbol} {:x} {}", part.section, part.size, part.hash);
+    }
+    Ok(parts)
+}
+
+/// Sizes and digests of each part by section and symbol, which several may share.
+fn by_name(parts: &str) -> BTreeMap<(&str, &str), Vec<(&str, &str)>> {
+    let mut named: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for line in parts.lines() {
+        let mut words = line.rsplitn(3, ' ');
+        let (digest, size, name) = (words.next(), words.next(), words.next());
+        let name = name.and_then(|name| name.split_once(' '));
+        if let (Some(name), Some(size), Some(digest)) = (name, size, digest) {
+            named.entry(name).or_default().push((size, digest));
+        }
+    }
+    named
 }
 
 /// An object that is not the same in two states.
@@ -144,6 +143,9 @@ impl fmt::Display for Difference {
                         format!("{what} {shown}{}", more.map_or(String::new(), |more| format!(" and {more} more")))
                     })
                 };
+                if functions.is_empty() && data.is_empty() {
+                    return f.write_str("its code or data");
+                }
                 let all: Vec<String> =
                     [named("code of", functions), named("data", data)].into_iter().flatten().collect();
                 f.write_str(&all.join("; "))
@@ -163,18 +165,20 @@ pub fn objects(request: &BuildRequest<'_>, outcomes: &Outcomes) -> Result<Object
         return Ok(objects);
     }
     let started = Instant::now();
-    let objects = kbuild::compile(request, archive::ARCHIVE, Objects::read)?;
+    let objects = kbuild::compile(request, archive::ARCHIVE, |out| Objects::read(out, outcomes))?;
     outcomes.put(&inputs, &objects, started.elapsed().as_secs_f64())?;
     Ok(objects)
 }
 
 /// The objects in which a state differs from its reference; none if the gates keep their promise.
-pub fn compare(reference: &Objects, state: &Objects) -> Vec<Difference> {
+pub fn compare(reference: &Objects, state: &Objects, outcomes: &Outcomes) -> Vec<Difference> {
     let paths: BTreeSet<&Utf8PathBuf> = reference.0.keys().chain(state.0.keys()).collect();
+    // What is not known any more, because somebody deleted half a cache, is only not named.
+    let parts = |digest: &str| outcomes.get::<String>(&part_inputs(digest)).unwrap_or_default();
     let difference = |path: &Utf8PathBuf| {
         let change = match (reference.0.get(path), state.0.get(path)) {
-            (Some(one), Some(other)) if one.digest == other.digest => return None,
-            (Some(one), Some(other)) => changed(one, other),
+            (Some(one), Some(other)) if one == other => return None,
+            (Some(one), Some(other)) => changed(&parts(one), &parts(other)),
             (None, _) => Change::Added,
             (_, None) => Change::Gone,
         };
@@ -183,8 +187,8 @@ pub fn compare(reference: &Objects, state: &Objects) -> Vec<Difference> {
     paths.into_iter().filter_map(difference).collect()
 }
 
-fn changed(one: &Object, other: &Object) -> Change {
-    let (one, other) = (one.parts(), other.parts());
+fn changed(one: &str, other: &str) -> Change {
+    let (one, other) = (by_name(one), by_name(other));
     let names: BTreeSet<(&str, &str)> = one.keys().chain(other.keys()).copied().collect();
     let differing: Vec<_> = names.into_iter().filter(|name| one.get(name) != other.get(name)).collect();
     let sizes = |parts: Option<&Vec<(&str, &str)>>| {

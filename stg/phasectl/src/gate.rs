@@ -31,7 +31,8 @@ impl Lab {
         let before = self.inert(&assembled, phase, reference)?;
         let after = self.inert(&assembled, phase, Some(patch))?;
         let reference = reference.map_or_else(|| format!("what {} stands on", phase.name()), Patch::id);
-        Ok(gate::findings(phase, patch, &reference, &gate::compare(&before, &after)))
+        let differences = gate::compare(&before, &after, &Outcomes::of(&self.cache));
+        Ok(gate::findings(phase, patch, &reference, &differences))
     }
 
     /// What a kernel is linked from at a patch of a phase (or before its first one) with the gates off.

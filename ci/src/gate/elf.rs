@@ -138,8 +138,7 @@ impl<'a> Elf<'a> {
         }
         let data = section.data()?;
         if has(&section, elf::SHF_MERGE) {
-            // `.rodata.cst16`: the constant is as long as the section is aligned.
-            let constant = slice(data, offset, offset.saturating_add(section.align()));
+            let constant = slice(data, offset, offset.saturating_add(constant_length(section.name()?)));
             return Ok(format!("{} {constant:02x?}", section.name()?));
         }
         let before = self.names.get(&index).and_then(|names| names.range(..=offset).next_back());
@@ -192,6 +191,11 @@ fn normal(name: &str) -> String {
         }
     }
     out
+}
+
+/// How long the constants of a section are: 16 for `.rodata.cst16`.
+fn constant_length(section: &str) -> u64 {
+    section.rsplit(|c: char| !c.is_ascii_digit()).next().and_then(|digits| digits.parse().ok()).unwrap_or(1)
 }
 
 /// Those bytes of a range that there are.

@@ -3,7 +3,9 @@
 //! Objects made for the purpose: what counts as a difference and what does not, and what is compiled when.
 
 use object::write::{self, StandardSegment, Symbol, SymbolId, SymbolSection};
-use object::{Architecture, BinaryFormat, Endianness, RelocationFlags, SectionKind, SymbolFlags, SymbolKind, elf};
+use object::{
+    Architecture, BinaryFormat, Endianness, RelocationFlags, SectionFlags, SectionKind, SymbolFlags, SymbolKind, elf,
+};
 use object::{SymbolScope, write::SectionId};
 
 use super::*;
@@ -70,30 +72,47 @@ fn printer(one: &[u8], other: &str, said: &str) -> Maker {
 }
 
 /// What is said of an object that had these parts and has those.
-fn said(reference: String, state: String) -> String {
+fn said(reference: &str, state: &str) -> String {
     if reference == state {
         return String::new();
     }
-    Difference { object: "a.o".into(), change: changed(&reference, &state) }.to_string()
+    Difference { object: "a.o".into(), change: changed(reference, state) }.to_string()
 }
 
 #[test]
 fn a_string_counts_as_its_text_wherever_it_lies() {
     let object = |other, said| printer(&[1, 2], other, said).object();
-    assert_eq!(said(object("x", "hello"), object("something longer", "hello")), "");
-    assert_eq!(said(object("x", "hello"), object("x", "hullo")), "a.o: code of two");
+    assert_eq!(said(&object("x", "hello"), &object("something longer", "hello")), "");
+    assert_eq!(said(&object("x", "hello"), &object("x", "hullo")), "a.o: code of two");
+}
+
+#[test]
+fn a_constant_counts_to_its_last_byte_wherever_it_lies() {
+    let object = |before: &[u8], last: u8| {
+        let mut maker = Maker::new();
+        let text = maker.section(".text", SectionKind::Text, &[0; 8]);
+        maker.symbol(text, SymbolKind::Text, "one", 0, 8);
+        let constant = [&[7; 15][..], &[last]].concat();
+        let constants = maker.section(".rodata.cst16", SectionKind::ReadOnlyData, &[before, &constant].concat());
+        let (sh_type, sh_flags) = (elf::SHT_PROGBITS, elf::SHF_ALLOC | elf::SHF_MERGE);
+        maker.0.section_mut(constants).flags = SectionFlags::Elf { sh_type, sh_flags };
+        maker.to(text, 3, elf::R_X86_64_PC32, constants, before.len() as i64 - 4);
+        maker.object()
+    };
+    assert_eq!(said(&object(&[], 1), &object(&[9; 16], 1)), "");
+    assert_eq!(said(&object(&[], 1), &object(&[], 2)), "a.o: code of one");
 }
 
 #[test]
 fn the_function_that_grew_is_named_and_not_its_neighbours() {
     let object = |one: &[u8]| printer(one, "x", "y").object();
-    assert_eq!(said(object(&[1, 2]), object(&[1, 3])), "a.o: code of one");
+    assert_eq!(said(&object(&[1, 2]), &object(&[1, 3])), "a.o: code of one");
     let mut moved = printer(&[1, 2, 3], "x", "y");
     // A call that leads elsewhere by its distance alone.
     let text = moved.0.section_id(write::StandardSection::Text);
     moved.0.section_mut(text).data_mut()[5] = 9;
-    assert_eq!(said(object(&[1, 2]), moved.object()), "a.o: code of one");
-    assert_eq!(said(object(&[1, 2]), object(&[1, 2])), "");
+    assert_eq!(said(&object(&[1, 2]), &moved.object()), "a.o: code of one");
+    assert_eq!(said(&object(&[1, 2]), &object(&[1, 2])), "");
 }
 
 #[test]
@@ -108,8 +127,8 @@ fn lines_of_bugs_do_not_count_and_their_flags_do() {
         }
         maker.object()
     };
-    assert_eq!(said(object(7, 1), object(99, 1)), "");
-    assert_eq!(said(object(7, 1), object(7, 2)), "a.o: data __bug_table");
+    assert_eq!(said(&object(7, 1), &object(99, 1)), "");
+    assert_eq!(said(&object(7, 1), &object(7, 2)), "a.o: data __bug_table");
 }
 
 #[test]
@@ -130,10 +149,13 @@ fn lines_of_rust_do_not_count_and_other_numbers_do() {
         maker.symbol(data, SymbolKind::Data, "_RNvNvNtCs1_6kernel4test8LOCATION", 32, 16);
         maker.object()
     };
-    assert_eq!(said(object("rust/a.rs", 1, 5), object("rust/a.rs", 200, 5)), "");
-    assert_eq!(said(object("rust/a.rs", 1, 5), object("rust/a.rs", 1, 6)), "a.o: data _RNvNvNtCs1_6kernel4test5OTHER");
+    assert_eq!(said(&object("rust/a.rs", 1, 5), &object("rust/a.rs", 200, 5)), "");
+    assert_eq!(
+        said(&object("rust/a.rs", 1, 5), &object("rust/a.rs", 1, 6)),
+        "a.o: data _RNvNvNtCs1_6kernel4test5OTHER"
+    );
     // What is no file's name does not make a location of its neighbours.
-    assert_eq!(said(object("a name", 1, 5), object("a name", 200, 5)), "a.o: data .rodata");
+    assert_eq!(said(&object("a name", 1, 5), &object("a name", 200, 5)), "a.o: data .rodata");
 }
 
 #[test]
@@ -144,9 +166,9 @@ fn what_the_kernel_does_not_load_does_not_count() {
         maker.object()
     };
     for (name, kind) in [(".debug_line", SectionKind::Debug), (".discard.addressable", SectionKind::Data)] {
-        assert_eq!(said(object(name, kind, 1), object(name, kind, 2)), "", "{name}");
+        assert_eq!(said(&object(name, kind, 1), &object(name, kind, 2)), "", "{name}");
     }
-    assert_eq!(said(object(".data", SectionKind::Data, 1), object(".data", SectionKind::Data, 2)), "a.o: data .data");
+    assert_eq!(said(&object(".data", SectionKind::Data, 1), &object(".data", SectionKind::Data, 2)), "a.o: data .data");
 }
 
 #[test]

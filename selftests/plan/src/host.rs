@@ -58,7 +58,7 @@ pub enum HostAction {
     Tamper(Tamper),
 }
 
-/// Changes to the PCI hand-over in guest memory.
+/// Changes to the hand-over of PCI devices in guest memory.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Tamper {
@@ -89,7 +89,7 @@ pub enum Change {
     Xor(u64),
 }
 
-/// A structure of the PCI hand-over, see `include/linux/kho/abi/`.
+/// A structure of the hand-over of PCI devices, see `include/linux/kho/abi/`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Place {
@@ -101,6 +101,8 @@ pub enum Place {
     Block(u64),
     /// The Nth entry in use of block 0, from 0 (`struct pci_dev_ser`).
     Entry(u64),
+    /// What the Nth file of vfio-pci points to, from 0, session after session (`struct vfio_pci_core_device_ser`).
+    VfioFile(u64),
 }
 
 /// What a field is set to.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Finds the PCI hand-over in guest memory, along the pointers that the next kernel will follow.
+//! Finds the hand-over of PCI devices in guest memory, along the pointers that the next kernel will follow.
 //!
 //! 1. LUO's root, `struct luo_ser { char compatible[8]; u64 liveupdate_num, sessions_pa, flbs_pa; }`, is searched for by its compatible
 //!    string, which also lies about in kernels and in roots of earlier live updates. Only one whose `flbs_pa` leads
@@ -10,6 +10,11 @@
 //! 3. `struct pci_ser { u32 version, nr_devices; u64 devices; }`, version 2, which points to
 //! 4. a chain of `struct kho_block_header_ser { u64 next, count; }`, each followed by
 //! 5. `struct pci_dev_ser { u32 domain; u16 bdf, refcount; }`, free if refcount is 0.
+//!
+//! The files are found from `sessions_pa` of the same root: it leads to such a chain of blocks, with
+//! `struct luo_session_ser { char name[64]; u64 files, count; }`; `files` to another, with
+//! `struct luo_file_ser { char compatible[48]; u64 data, token; }`; and `data` of a file of vfio-pci to
+//! `struct vfio_pci_core_device_ser`, a page.
 //!
 //! Rules: `include/linux/kho/abi/` in the kernel tree.
 
@@ -26,9 +31,17 @@ const TABLE_HEADER: u64 = 16;
 const NAME_BYTES: usize = 48;
 const ENTRIES: u64 = (PAGE - BLOCK_HEADER) / ENTRY_BYTES;
 const VERSION: u32 = 2;
+const SESSION_BYTES: u64 = 80;
+const SESSION_FILES: u64 = 64;
+const FILE_BYTES: u64 = 64;
+const FILE_DATA: u64 = 48;
+/// More blocks than a scenario makes; a chain that goes on is a circle.
+const BLOCKS: usize = 64;
 
 /// Begins the compatible string of LUO's root, whatever its version.
 const LUO: &[u8] = b"luo-v";
+/// Begins the compatible string of vfio-pci's files, whatever its version.
+const VFIO: &[u8] = b"vfio-pci-";
 /// The name of the PCI core's FLB, with its end.
 const PCI: &[u8] = b"pci\0";
 /// How much of the memory is looked at in one go.
@@ -37,6 +50,7 @@ const CHUNK: usize = 1 << 20;
 /// Physical addresses of the hand-over.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Handover {
+    root: u64,
     flb: u64,
     header: u64,
     block: u64,
@@ -81,7 +95,7 @@ impl Handover {
         if !aligned(header, 8) || version != VERSION || !aligned(block, PAGE) || memory.u64(block + 8)? > ENTRIES {
             return Err("not sane".into());
         }
-        Ok(Self { flb, header, block })
+        Ok(Self { root, flb, header, block })
     }
 
     /// The physical address of a structure.
@@ -111,8 +125,43 @@ impl Handover {
                 let at = usize::try_from(number).ok().and_then(|number| used.get(number));
                 at.copied().ok_or_else(|| format!("block 0 has only {} entries in use", used.len()))
             }
+            Place::VfioFile(number) => {
+                let files = self.vfio_files(memory)?;
+                let at = usize::try_from(number).ok().and_then(|number| files.get(number));
+                at.copied().ok_or_else(|| format!("there are only {} files of vfio-pci", files.len()))
+            }
         }
     }
+
+    /// What the files of vfio-pci point to.
+    fn vfio_files(&self, memory: &Memory) -> Result<Vec<u64>, String> {
+        let mut found = Vec::new();
+        for session in chain(memory, memory.u64(self.root + 16)?, SESSION_BYTES)? {
+            for file in chain(memory, memory.u64(session + SESSION_FILES)?, FILE_BYTES)? {
+                if memory.read::<{ VFIO.len() }>(file)? == VFIO {
+                    found.push(memory.u64(file + FILE_DATA)?);
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// The entries of a chain of blocks; none if there is no first one.
+fn chain(memory: &Memory, first: u64, bytes: u64) -> Result<Vec<u64>, String> {
+    let (mut entries, mut block) = (Vec::new(), first);
+    for _ in 0..BLOCKS {
+        if block == 0 {
+            return Ok(entries);
+        }
+        let count = memory.u64(block + 8)?;
+        if !aligned(block, PAGE) || count > (PAGE - BLOCK_HEADER) / bytes {
+            return Err(format!("{block:#x} is no block of sessions or files"));
+        }
+        entries.extend((0..count).map(|index| block + BLOCK_HEADER + index * bytes));
+        block = memory.u64(block)?;
+    }
+    Err(format!("the chain of blocks that begins at {first:#x} does not end"))
 }
 
 /// Not null, and a multiple.

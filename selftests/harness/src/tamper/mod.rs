@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Changes the PCI hand-over in guest memory, between two kernels.
+//! Changes the hand-over of PCI devices in guest memory, between two kernels.
 //!
 //! The guest's memory is a file that QEMU shares. While the VM stands still after the jump, everything that the old kernel hands over is in
 //! it, and the next one has not read any of it. All places are found (see `find`) before the first change, so a changed
@@ -51,6 +51,7 @@ pub(crate) fn size(place: Place) -> u64 {
         Place::Header => find::HEADER_BYTES,
         Place::Block(_) => find::PAGE,
         Place::Entry(_) => find::ENTRY_BYTES,
+        Place::VfioFile(_) => find::PAGE,
     }
 }
 
@@ -61,5 +62,6 @@ pub(crate) fn name(place: Place) -> String {
         Place::Header => "header".into(),
         Place::Block(number) => format!("block {number}"),
         Place::Entry(number) => format!("entry {number}"),
+        Place::VfioFile(number) => format!("vfio-file {number}"),
     }
 }

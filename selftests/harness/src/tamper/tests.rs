@@ -53,6 +53,47 @@ fn root(memory: &Memory, at: u64, number: u64, table: u64) {
     put64(memory, at + 8, &[number, 0, table]);
 }
 
+const SESSIONS: [u64; 2] = [0xe000, 0xf000];
+const FILES: [u64; 2] = [0x10000, 0x11000];
+
+/// Two sessions, in a block each; a memfd and two devices.
+fn with_files(memory: Memory) -> Memory {
+    put64(&memory, ROOT + 16, &[SESSIONS[0]]);
+    for (session, files, next) in [(SESSIONS[0], FILES[0], SESSIONS[1]), (SESSIONS[1], FILES[1], 0)] {
+        put64(&memory, session, &[next, 1]);
+        put64(&memory, session + 16 + 64, &[files, 1]);
+    }
+    put64(&memory, FILES[0], &[0, 2]);
+    put(&memory, FILES[0] + 16, b"memfd-v2\0");
+    put(&memory, FILES[0] + 80, b"vfio-pci-running-v1\0");
+    put64(&memory, FILES[0] + 80 + 48, &[0x12000]);
+    put64(&memory, FILES[1], &[0, 1]);
+    put(&memory, FILES[1] + 16, b"vfio-pci-running-v1\0");
+    put64(&memory, FILES[1] + 16 + 48, &[0x13000]);
+    memory
+}
+
+#[test]
+fn files_are_found_in_every_session() {
+    let memory = with_files(image());
+    let edits = [0, 1].map(|file| edit(Place::VfioFile(file), 4, 2, set(0x0100)));
+    insta::assert_snapshot!(run(&memory, &edits).unwrap().join("\n"), @"
+    vfio-file 0 + 0x4, 2 bytes at 0x12004: 0x0 -> 0x100
+    vfio-file 1 + 0x4, 2 bytes at 0x13004: 0x0 -> 0x100
+    ");
+    assert_eq!(one(&memory, Place::VfioFile(2)).unwrap_err(), "there are only 2 files of vfio-pci");
+    assert_eq!(one(&image(), Place::VfioFile(0)).unwrap_err(), "there are only 0 files of vfio-pci");
+}
+
+#[test]
+fn chains_of_sessions_that_lead_astray_are_not_followed() {
+    let memory = with_files(image());
+    put64(&memory, SESSIONS[1], &[SESSIONS[0]]);
+    assert_eq!(one(&memory, Place::VfioFile(0)).unwrap_err(), "the chain of blocks that begins at 0xe000 does not end");
+    put64(&memory, SESSIONS[1], &[0, 52]);
+    assert_eq!(one(&memory, Place::VfioFile(0)).unwrap_err(), "0xf000 is no block of sessions or files");
+}
+
 fn edit(at: Place, offset: u64, width: u32, change: Change) -> Edit {
     Edit { at, offset, width, change }
 }

@@ -118,6 +118,13 @@ impl Fragment {
         Self { options: gates.iter().map(wanted).collect() }
     }
 
+    /// The same options, all off.
+    #[must_use]
+    pub fn off(mut self) -> Self {
+        self.options.iter_mut().for_each(|option| option.value = Value::Unset);
+        self
+    }
+
     /// Its options, in order.
     pub fn options(&self) -> &[Wanted] {
         &self.options
@@ -148,16 +155,32 @@ pub fn project_fragments(
 ) -> Result<Vec<Fragment>, BuildError> {
     let mut fragments = vec![Fragment::read(root, "ci/kernel.config", Scope::Always)?];
     for phase in phases {
-        let own = format!("phases/{}/kernel.config", phase.phase);
-        if root.join(&own).exists() {
-            fragments.push(Fragment::read(root, &own, Scope::Declared)?);
-        }
+        fragments.extend(own_fragment(root, phase)?);
         fragments.push(Fragment::gates(phase.phase, phase.gates, phase.on));
     }
     if let Some(variant) = variant {
         fragments.push(Fragment::read(root, &format!("ci/variants/{variant}.config"), Scope::Always)?);
     }
     Ok(fragments)
+}
+
+/// The same for a kernel to which the last phase must make no difference: its gates are off, and so is every option of its
+/// `kernel.config`, whose samples and tests are a choice of their own.
+///
+/// # Errors
+///
+/// As [`Fragment::read`].
+pub fn inert_fragments(root: &Utf8Path, phases: &[PhaseGates<'_>]) -> Result<Vec<Fragment>, BuildError> {
+    let Some((last, below)) = phases.split_last() else { return project_fragments(root, phases, None) };
+    let mut fragments = project_fragments(root, below, None)?;
+    fragments.extend(own_fragment(root, last)?.map(Fragment::off));
+    fragments.push(Fragment::gates(last.phase, last.gates, false));
+    Ok(fragments)
+}
+
+fn own_fragment(root: &Utf8Path, phase: &PhaseGates<'_>) -> Result<Option<Fragment>, BuildError> {
+    let own = format!("phases/{}/kernel.config", phase.phase);
+    root.join(&own).exists().then(|| Fragment::read(root, &own, Scope::Declared)).transpose()
 }
 
 /// Lays fragments over each other: sorted by symbol, of several wishes the last.
@@ -281,6 +304,24 @@ mod tests {
         assert_eq!(merged.len(), on.iter().map(|fragment| fragment.options().len()).sum::<usize>());
         let none = project_fragments(root, &[PhaseGates { phase: "phase9", gates: &[], on: true }], None).unwrap();
         assert!(none[1].options().is_empty());
+    }
+
+    #[test]
+    fn an_inert_phase_has_none_of_its_options() {
+        let root = Utf8Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let gates = ["VFIO_PCI_LIVEUPDATE".to_owned()];
+        let phase = PhaseGates { phase: "phase1", gates: &gates, on: true };
+        let value = |fragments: &[Fragment], symbol: &str| {
+            merge(fragments).into_iter().find(|one| one.symbol == symbol).unwrap().to_string()
+        };
+        let off = inert_fragments(root, &[phase]).unwrap();
+        assert_eq!(value(&off, "VFIO_PCI_LIVEUPDATE"), "# CONFIG_VFIO_PCI_LIVEUPDATE is not set");
+        assert_eq!(value(&off, "SAMPLE_RUST_LIVEUPDATE"), "# CONFIG_SAMPLE_RUST_LIVEUPDATE is not set");
+        assert_eq!(value(&off, "SAMPLES_RUST"), "CONFIG_SAMPLES_RUST=y");
+        // What it requires stays on.
+        let above = inert_fragments(root, &[phase, PhaseGates { phase: "phase9", gates: &[], on: true }]).unwrap();
+        assert_eq!(value(&above, "VFIO_PCI_LIVEUPDATE"), "CONFIG_VFIO_PCI_LIVEUPDATE=y");
+        assert_eq!(value(&above, "SAMPLE_RUST_LIVEUPDATE"), "CONFIG_SAMPLE_RUST_LIVEUPDATE=y");
     }
 
     #[test]

@@ -26,6 +26,8 @@ pub struct Tools {
     pub args: Vec<String>,
     /// Additional environment, such as `RUST_LIB_SRC` and a `PATH` with bindgen in it.
     pub env: Vec<(String, String)>,
+    /// Arguments that only make a build of a kernel faster: a compiler cache. Part of no key.
+    pub cache_args: Vec<String>,
     /// The versions of everything that shapes the result; part of the build key.
     pub id: String,
 }
@@ -37,6 +39,7 @@ impl From<&Toolchain> for Tools {
             make: "make".into(),
             args: toolchain.make_args(),
             env: toolchain.make_env(),
+            cache_args: toolchain.cache_args(),
             id: toolchain.id().to_owned(),
         }
     }

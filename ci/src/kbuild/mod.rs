@@ -30,7 +30,7 @@ mod progress;
 mod selftests;
 mod store;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod worktree;
 
 use std::collections::BTreeSet;
@@ -42,7 +42,7 @@ use stg_core::git::{Oid, Repo};
 use stg_env::Cache;
 
 pub use self::blame::{Blame, Culprit, GitBlame};
-pub use self::config::{Fragment, PhaseGates, Scope, project_fragments};
+pub use self::config::{Fragment, PhaseGates, Scope, inert_fragments, project_fragments};
 pub use self::error::{BuildError, CompileError, LostOption};
 pub use self::make::Tools;
 pub use self::selftests::{SelftestsRequest, selftests};
@@ -103,17 +103,12 @@ pub fn build(request: &BuildRequest<'_>) -> Result<KernelImage, BuildError> {
         request,
         wanted: &wanted,
         source: request.cache.worktrees()?.join("kernel-build"),
-        out: request.cache.build(&directory_key(&wanted, request.tools))?,
+        out: request.cache.build(&format!("kernel-{}", directory_key(&wanted, request.tools)))?,
     };
     let progress = Progress::start(request.label);
     let started = Instant::now();
     let made = work.make(&repo, commit, &progress);
-    let how = match &made {
-        Ok(_) => "built",
-        Err(BuildError::Interrupted { .. }) => "interrupted while building",
-        Err(_) => "failed to build",
-    };
-    progress.finish(how, started.elapsed());
+    progress.finish(how(&made, "built"), started.elapsed());
     let made = made?;
     let meta = Meta {
         key,
@@ -135,6 +130,44 @@ pub fn build(request: &BuildRequest<'_>) -> Result<KernelImage, BuildError> {
 pub fn key(request: &BuildRequest<'_>) -> Result<String, BuildError> {
     let tree = Repo::open(request.repo)?.tree_of(Repo::oid(request.commit)?)?;
     Ok(build_key(&tree.to_string(), &config::merge(request.fragments), request.tools))
+}
+
+/// Compiles `goal`, an archive of what a kernel is linked from, and has it read before anybody else may build there: `read` is given the build
+/// directory. That is one of its own, since its gates are off while those of other kernels are on: to switch them to and fro compiles
+/// half a kernel.
+///
+/// # Errors
+///
+/// As [`build`], and those of `read`.
+pub fn compile<T>(
+    request: &BuildRequest<'_>,
+    goal: &str,
+    read: impl FnOnce(&Utf8Path) -> Result<T, BuildError>,
+) -> Result<T, BuildError> {
+    let repo = Repo::open(request.repo)?;
+    let commit = Repo::oid(request.commit)?;
+    let wanted = config::merge(request.fragments);
+    let _lock = request.cache.lock("kernel-build")?;
+    let work = Work {
+        request,
+        wanted: &wanted,
+        source: request.cache.worktrees()?.join("kernel-build"),
+        out: request.cache.build(&format!("gate-{}", directory_key(&wanted, request.tools)))?,
+    };
+    let progress = Progress::start(request.label);
+    let started = Instant::now();
+    let compiled = work.compile(&repo, commit, &[goal], &progress);
+    progress.finish(how(&compiled, "compiled"), started.elapsed());
+    compiled.and_then(|_| read(&work.out))
+}
+
+/// How a build ended, for people.
+fn how<T>(made: &Result<T, BuildError>, well: &'static str) -> &'static str {
+    match made {
+        Ok(_) => well,
+        Err(BuildError::Interrupted { .. }) => "interrupted while building",
+        Err(_) => "failed to build",
+    }
 }
 
 /// Finds the patch of an error, and for a symbol that the linker misses, the place.
@@ -165,7 +198,7 @@ fn build_key(tree: &str, wanted: &[Wanted], tools: &Tools) -> String {
 fn directory_key(wanted: &[Wanted], tools: &Tools) -> String {
     let options = wanted.iter().filter(|one| one.scope == Scope::Always).map(ToString::to_string);
     let all = [RECIPE.to_owned(), tools.id.clone()].into_iter().chain(tools.args.clone()).chain(options);
-    format!("kernel-{}", &hash(all)[..16])
+    hash(all)[..16].to_owned()
 }
 
 fn hash(parts: impl Iterator<Item = String>) -> String {
@@ -196,16 +229,33 @@ struct Made {
 
 impl Work<'_> {
     fn make(&self, repo: &Repo, commit: Oid, progress: &Progress) -> Result<Made, BuildError> {
+        let mut goals = vec!["bzImage"];
+        goals.extend(modules::wanted(self.wanted).then_some("modules"));
+        let left_out = self.compile(repo, commit, &goals, progress)?;
+        // A build without modules leaves the list of an earlier one as it is.
+        let modules = if modules::wanted(self.wanted) { modules::built(&self.out)? } else { Vec::new() };
+        let log = self.log();
+        let warnings = diagnose::warnings(&self.said(&log)?, self.dirs());
+        Ok(Made { left_out, modules, warnings, log })
+    }
+
+    /// Brings the source to a commit and makes `goals`. The wanted options that the tree does not declare yet.
+    fn compile(
+        &self,
+        repo: &Repo,
+        commit: Oid,
+        goals: &[&str],
+        progress: &Progress,
+    ) -> Result<Vec<String>, BuildError> {
         progress.say("checkout");
         worktree::prepare(repo, &self.source, commit)?;
-        let log = self.out.join("build.log");
+        let log = self.log();
         std::fs::write(&log, "").map_err(BuildError::io("write", &log))?;
         let make = Make { tools: self.request.tools, source: &self.source, out: &self.out, log: &log };
         let running = interrupted::Running::begin(&self.out)?;
         let made = self.configure(&make, progress).and_then(|left_out| {
             let jobs = format!("-j{}", self.request.jobs.max(1));
-            let mut args = vec![jobs.as_str(), "--output-sync=target", "W=1", "bzImage"];
-            args.extend(modules::wanted(self.wanted).then_some("modules"));
+            let args: Vec<&str> = [jobs.as_str(), "--output-sync=target", "W=1"].iter().chain(goals).copied().collect();
             self.succeed(&make, &args, progress)?;
             Ok(left_out)
         });
@@ -213,11 +263,11 @@ impl Work<'_> {
         if !matches!(made, Err(BuildError::Interrupted { .. })) {
             running.done()?;
         }
-        let left_out = made?;
-        // A build without modules leaves the list of an earlier one as it is.
-        let modules = if modules::wanted(self.wanted) { modules::built(&self.out)? } else { Vec::new() };
-        let warnings = diagnose::warnings(&self.said(&log)?, self.dirs());
-        Ok(Made { left_out, modules, warnings, log })
+        made
+    }
+
+    fn log(&self) -> Utf8PathBuf {
+        self.out.join("build.log")
     }
 
     /// Makes the `.config`. It is made beside its place and moved there only if it differs: make compares times, and a
@@ -274,7 +324,9 @@ impl Work<'_> {
 
     /// Runs make; its failure is an error with everything that the log tells.
     fn succeed(&self, make: &Make<'_>, args: &[&str], progress: &Progress) -> Result<(), BuildError> {
-        let end = make.run(args, |line| make::object(line).map_or((), |object| progress.say(object)))?;
+        let args: Vec<&str> =
+            self.request.tools.cache_args.iter().map(String::as_str).chain(args.iter().copied()).collect();
+        let end = make.run(&args, |line| make::object(line).map_or((), |object| progress.say(object)))?;
         if end.success() {
             return Ok(());
         }

@@ -11,13 +11,14 @@ use super::*;
 
 /// Knows `tinyconfig`, `olddefconfig` (drops what Kconfig does not declare, or declares `depends on NEVER`) and `bzImage`
 /// (compiles a.c: fails on lines with BROKEN, warns on lines with WARN, does not link with MISSING, else the image is its text)
-/// with `modules` (one, of the same text). Counts its kernels.
+/// with `modules` (one, of the same text). `vmlinux.a` is what lies in `objects/<text of a.c>` of the cache. Counts its kernels.
 const MAKE: &str = r#"#!/bin/sh
 for arg in "$@"; do
     case $arg in
     O=*) out=${arg#O=} ;;
+    CC=*) echo "${arg#CC=}" >"$out/../../cc" ;;
     KCONFIG_CONFIG=*) config=${arg#KCONFIG_CONFIG=} ;;
-    tinyconfig|olddefconfig|bzImage) goal=$arg ;;
+    tinyconfig|olddefconfig|bzImage|vmlinux.a) goal=$arg ;;
     modules) modules=yes ;;
     esac
 done
@@ -33,6 +34,10 @@ olddefconfig)
         grep -A2 "^config $symbol\$" "$src/Kconfig" | grep -q NEVER && continue
         grep -q "^config $symbol\$" "$src/Kconfig" && echo "$line" >>"$config"
     done ;;
+vmlinux.a)
+    echo run >>"$out/../../runs"
+    cp -r "$out/../../objects/$(cat "$src/a.c")/." . || exit 2
+    ;;
 bzImage)
     if grep -q MISSING "$src/a.c"; then
         echo "ld.lld-19: error: undefined symbol: luo_gone"
@@ -65,22 +70,28 @@ exit 0
 
 const KCONFIG: &str = "config A\n\tbool\nconfig B\n\tbool\nconfig HARD\n\tbool\n\tdepends on NEVER\n";
 
-struct Lab {
+pub(crate) struct Lab {
     _guard: tempfile::TempDir,
     root: Utf8PathBuf,
-    cache: Cache,
+    pub(crate) cache: Cache,
     tools: Tools,
 }
 
 impl Lab {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let guard = tempfile::tempdir().unwrap();
         let root = Utf8Path::from_path(&guard.path().canonicalize().unwrap()).unwrap().to_owned();
         let make = root.join("make");
         std::fs::write(&make, MAKE).unwrap();
         std::fs::set_permissions(&make, std::fs::Permissions::from_mode(0o755)).unwrap();
         let cache = Cache::at(&root.join("cache")).unwrap();
-        let tools = Tools { make, args: vec!["LLVM=-19".into()], env: Vec::new(), id: "tools 1".into() };
+        let tools = Tools {
+            make,
+            args: vec!["LLVM=-19".into()],
+            env: Vec::new(),
+            cache_args: Vec::new(),
+            id: "tools 1".into(),
+        };
         Self { _guard: guard, root, cache, tools }
     }
 
@@ -89,7 +100,7 @@ impl Lab {
     }
 
     /// A commit with these files on top of another.
-    fn commit(&self, parent: Option<&str>, files: &[(&str, &str)], message: &str) -> String {
+    pub(crate) fn commit(&self, parent: Option<&str>, files: &[(&str, &str)], message: &str) -> String {
         let repo = Repo::open_or_create(&self.repo()).unwrap();
         let parent = parent.map(|id| Repo::oid(id).unwrap());
         let from = parent.map_or_else(|| repo.empty_tree(), |parent| repo.tree_of(parent)).unwrap();
@@ -101,7 +112,7 @@ impl Lab {
         repo.commit(&NewCommit { tree, parent, who: &who, date: 1, message }).unwrap().to_string()
     }
 
-    fn base(&self) -> String {
+    pub(crate) fn base(&self) -> String {
         self.commit(None, &[("a.c", "one\n"), ("Kconfig", KCONFIG), (".gitignore", "*.o\n")], "base")
     }
 
@@ -115,12 +126,22 @@ impl Lab {
         fragments: &[Fragment],
         blame: Option<&dyn Blame>,
     ) -> Result<KernelImage, BuildError> {
+        self.request(commit, fragments, |request| build(&BuildRequest { blame, ..*request }))
+    }
+
+    /// What is asked of a build of a commit.
+    pub(crate) fn request<T>(
+        &self,
+        commit: &str,
+        fragments: &[Fragment],
+        ask: impl FnOnce(&BuildRequest<'_>) -> T,
+    ) -> T {
         let (repo, tools, cache) = (&self.repo(), &self.tools, &self.cache);
-        build(&BuildRequest { repo, commit, label: "test", fragments, tools, cache, jobs: 2, blame })
+        ask(&BuildRequest { repo, commit, label: "test", fragments, tools, cache, jobs: 2, blame: None })
     }
 
     /// How many kernels were compiled.
-    fn runs(&self) -> usize {
+    pub(crate) fn runs(&self) -> usize {
         std::fs::read_to_string(self.cache.root().join("runs")).map_or(0, |text| text.lines().count())
     }
 
@@ -183,6 +204,18 @@ fn keys_cover_what_shapes_a_kernel_and_nothing_else() {
     assert_ne!(first, key(&lab, &base, "CONFIG_A=y\n# CONFIG_B is not set\n"));
     lab.tools.id = "tools 2".into();
     assert_ne!(first, key(&lab, &base, "CONFIG_A=y\nCONFIG_B=y\n"));
+}
+
+#[test]
+fn a_compiler_cache_is_used_and_is_part_of_no_key() {
+    let mut lab = Lab::new();
+    let base = lab.base();
+    lab.tools.cache_args = vec!["CC=/usr/bin/ccache clang-19".into()];
+    let cached = lab.build(&base, &[]).unwrap();
+    assert_eq!(read(&lab.cache.root().join("cc")), "/usr/bin/ccache clang-19\n");
+    lab.tools.cache_args.clear();
+    let plain = lab.build(&base, &[]).unwrap();
+    assert_eq!((plain.built, plain.key), (false, cached.key));
 }
 
 #[test]

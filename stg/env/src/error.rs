@@ -24,6 +24,17 @@ pub enum EnvError {
         path: PathBuf,
     },
 
+    /// A variable of the environment that means nothing.
+    #[error("{name} is `{value}`\n  fix: {fix}")]
+    Setting {
+        /// Its name.
+        name: &'static str,
+        /// Its value.
+        value: String,
+        /// What to set it to.
+        fix: &'static str,
+    },
+
     /// An operation on a file failed.
     #[error("cannot {doing} {path}: {source}")]
     Io {

@@ -7,6 +7,7 @@ use std::process::Command;
 use camino::Utf8PathBuf;
 use tempfile::TempDir;
 
+use crate::CompilerCache;
 use crate::machine::Machine;
 use crate::machine::OsRelease;
 
@@ -67,6 +68,13 @@ impl Lab {
         let file = self.dir.join(path);
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
         std::fs::write(file, "").unwrap();
+    }
+
+    /// The same machine, on which builds go through a compiler cache.
+    pub(crate) fn machine_with(&self, cache: CompilerCache) -> Machine {
+        let mut machine = self.machine();
+        machine.compiler_cache = Some(cache);
+        machine
     }
 
     /// The machine as built so far.

@@ -11,6 +11,7 @@
 
 pub mod apt;
 pub mod cache;
+mod compiler_cache;
 pub mod deb;
 mod error;
 pub mod exit;
@@ -26,6 +27,7 @@ mod fake;
 
 pub use cache::Cache;
 pub use cache::LockGuard;
+pub use compiler_cache::CompilerCache;
 pub use error::EnvError;
 pub use project::Project;
 

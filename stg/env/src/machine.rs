@@ -24,6 +24,7 @@ use camino::Utf8PathBuf;
 pub use os::OsRelease;
 
 use crate::Cache;
+use crate::CompilerCache;
 use crate::EnvError;
 use crate::requirements::Rust;
 use memo::Memo;
@@ -37,6 +38,8 @@ pub struct Machine {
     pub is_root: bool,
     /// Where set-up puts tools of its own (`<cache>/tools`).
     pub tools: Utf8PathBuf,
+    /// The cache of compiled objects that builds go through, if any.
+    pub(crate) compiler_cache: Option<CompilerCache>,
     /// `$LIBCLANG_PATH`.
     pub(crate) libclang_path: Option<Utf8PathBuf>,
     /// The directories of `PATH`, then the system's sbin directories, which ordinary users do not have in theirs.
@@ -53,7 +56,7 @@ impl Machine {
     ///
     /// # Errors
     ///
-    /// If the cache cannot be written.
+    /// If the cache cannot be written, or the environment asks for a compiler cache that nobody knows.
     pub fn here(cache: &Cache) -> Result<Self, EnvError> {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let mut path: Vec<Utf8PathBuf> =
@@ -69,6 +72,7 @@ impl Machine {
             os: OsRelease::parse(&release),
             is_root: rustix::process::geteuid().is_root(),
             tools: cache.tools()?,
+            compiler_cache: CompilerCache::chosen()?,
             libclang_path: std::env::var("LIBCLANG_PATH").ok().map(Utf8PathBuf::from),
             path,
             root: "/".into(),
@@ -84,6 +88,7 @@ impl Machine {
             os,
             is_root,
             tools: root.join("tools"),
+            compiler_cache: None,
             libclang_path: None,
             path: vec![root.join("bin")],
             root: root.to_owned(),

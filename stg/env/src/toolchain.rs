@@ -33,6 +33,10 @@ pub struct Toolchain {
     pub libclang: Utf8PathBuf,
     /// The search path for a build.
     path: String,
+    /// The compiler cache that the C compiler is called through.
+    cache: Option<Utf8PathBuf>,
+    /// What is passed on to it from the environment.
+    cache_env: Vec<(String, String)>,
     id: String,
 }
 
@@ -58,6 +62,12 @@ impl Toolchain {
         let (bindgen, bindgen_version) = requirements::bindgen(machine).ok_or_else(missing)?;
         let rust_lib_src = requirements::rust_lib_src(machine, &rust).ok_or_else(missing)?;
         let libclang = requirements::libclang(machine, Some(&llvm.clang)).ok_or_else(missing)?;
+        let cache =
+            machine.compiler_cache.map(|cache| machine.which(cache.program()).ok_or_else(missing)).transpose()?;
+        let variables = || {
+            std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
+        };
+        let cache_env = machine.compiler_cache.map_or_else(Vec::new, |cache| cache.passed(variables()));
         machine.remember();
         let mut path = Vec::new();
         for (name, file) in [("bindgen", &bindgen), ("rustc", &rust.rustc)] {
@@ -79,12 +89,14 @@ impl Toolchain {
             rust_lib_src,
             libclang,
             path,
+            cache,
+            cache_env,
         })
     }
 
     /// The environment for make, to be set on top of the process' own.
     pub fn make_env(&self) -> Vec<(String, String)> {
-        [
+        let fixed = [
             ("PATH", self.path.as_str()),
             ("RUST_LIB_SRC", self.rust_lib_src.as_str()),
             ("LIBCLANG_PATH", self.libclang.as_str()),
@@ -95,8 +107,16 @@ impl Toolchain {
             ("LC_ALL", "C"),
             ("TZ", "UTC"),
         ]
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .into()
+        .map(|(key, value)| (key.to_owned(), value.to_owned()));
+        fixed.into_iter().chain(self.cache_env.clone()).collect()
+    }
+
+    /// Arguments that have the kernel's C compiler called through a compiler cache, if there is one. They change how long a build takes
+    /// and nothing else, so they belong into no key.
+    pub fn cache_args(&self) -> Vec<String> {
+        // As make would find it: the name is what the cache looks for in the search path.
+        let compiler = |cache: &Utf8PathBuf| format!("CC={cache} clang{}", self.llvm_suffix);
+        self.cache.iter().map(compiler).collect()
     }
 
     /// Arguments that make needs on each call.
@@ -144,6 +164,7 @@ impl Qemu {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::CompilerCache;
     use crate::fake::Lab;
 
     fn lab() -> Lab {
@@ -179,6 +200,26 @@ mod tests {
         LC_ALL=C
         TZ=UTC
         ");
+    }
+
+    #[test]
+    fn a_compiler_cache_is_used_if_it_is_chosen_and_counts_for_nothing() {
+        let lab = lab();
+        let plain = Toolchain::of(&lab.machine()).unwrap();
+        assert_eq!(plain.cache_args(), Vec::<String>::new());
+        let machine = || lab.machine_with(CompilerCache::Ccache);
+        let error = Toolchain::of(&machine()).unwrap_err().to_string();
+        assert!(error.contains("apt-get install --no-install-recommends") && error.contains(" ccache"), "{error}");
+        lab.program("ccache", "echo ccache version 4.11");
+        let cached = Toolchain::of(&machine()).unwrap();
+        assert_eq!(cached.cache_args(), [format!("CC={}/bin/ccache clang-19", lab.dir)]);
+        assert_eq!((cached.id(), cached.make_args()), (plain.id(), plain.make_args()));
+        // doctor shows it, and nothing of the one that was not chosen.
+        let rows = |machine: &Machine| {
+            let rows = requirements::check(machine, &[Group::Build]);
+            rows.into_iter().filter(|row| row.id.ends_with("ccache")).map(|row| row.id).collect::<Vec<_>>()
+        };
+        assert_eq!((rows(&machine()), rows(&lab.machine())), (vec!["ccache"], vec![]));
     }
 
     #[test]

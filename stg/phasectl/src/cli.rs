@@ -51,6 +51,7 @@ pub(crate) enum Command {
     Doctor(commands::doctor::Args),
     Base(commands::base::Args),
     List(commands::list::Args),
+    Merge(commands::merge::Args),
     Graph(commands::graph::Args),
     Show(commands::show::Args),
     Build(commands::build::Args),

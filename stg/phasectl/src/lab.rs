@@ -39,7 +39,7 @@ pub(crate) struct Lab {
     pub(crate) stack: Stack,
     pub(crate) base: Base,
     variants: Variants,
-    tools: Tools,
+    pub(crate) tools: Tools,
 }
 
 /// A commit on top of an assembled stack, such as a planted fault.

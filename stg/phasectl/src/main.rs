@@ -14,10 +14,13 @@ mod commands;
 mod cover;
 mod failure;
 mod fault;
+mod gate;
 mod judged;
 mod kernels;
 mod lab;
 mod output;
+#[cfg(test)]
+mod pipelines;
 mod proofs;
 mod rows;
 mod scenarios;

@@ -53,7 +53,13 @@ impl Lab {
         std::fs::write(&make, MAKE).unwrap();
         std::fs::set_permissions(&make, std::fs::Permissions::from_mode(0o755)).unwrap();
         let cache = Cache::at(&root.join("cache")).unwrap();
-        let tools = Tools { make, args: vec!["LLVM=-19".into()], env: Vec::new(), id: "tools 1".into() };
+        let tools = Tools {
+            make,
+            args: vec!["LLVM=-19".into()],
+            env: Vec::new(),
+            cache_args: Vec::new(),
+            id: "tools 1".into(),
+        };
         Self { _guard: guard, root, cache, tools }
     }
 

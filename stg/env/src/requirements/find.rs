@@ -36,6 +36,7 @@ pub(super) fn find(machine: &Machine, requirement: &Requirement) -> Found {
         Find::Headers(names) => headers(machine, names),
         Find::Library(name) => machine.library(name).map(|file| present(file, None)),
         Find::QemuWith(device) => qemu(machine, device),
+        Find::Chosen(cache) => program(machine, machine.which(cache.program()), &["--version"]),
         Find::DebianOnly(names) => all(names.iter().map(|name| (*name, machine.which(name)))),
     };
     too_old(found.unwrap_or(Found::Missing), requirement)

@@ -13,6 +13,7 @@ mod report;
 mod rust;
 mod table;
 
+use crate::CompilerCache;
 use crate::machine::Machine;
 use crate::version::Version;
 
@@ -104,6 +105,8 @@ pub enum Find {
     QemuWith(&'static str),
     /// All of these programs, but only on Debian; elsewhere the requirement does not exist.
     DebianOnly(&'static [&'static str]),
+    /// A compiler cache, if it is the one that was chosen; else the requirement does not exist.
+    Chosen(CompilerCache),
 }
 
 /// Where a requirement comes from.
@@ -155,7 +158,11 @@ pub fn check(machine: &Machine, groups: &[Group]) -> Vec<Row> {
     let rows = TABLE
         .iter()
         .filter(|requirement| requirement.groups.iter().any(|group| groups.contains(group)))
-        .filter(|requirement| machine.os.is_debian() || !matches!(requirement.find, Find::DebianOnly(_)))
+        .filter(|requirement| match requirement.find {
+            Find::DebianOnly(_) => machine.os.is_debian(),
+            Find::Chosen(cache) => machine.compiler_cache == Some(cache),
+            _ => true,
+        })
         .map(|requirement| Row::new(requirement, find::find(machine, requirement), machine))
         .collect();
     machine.remember();

@@ -4,6 +4,7 @@
 //! the others say in `why` what they come from.
 
 use super::Find::Bindgen;
+use super::Find::Chosen;
 use super::Find::DebianOnly;
 use super::Find::Headers;
 use super::Find::Libclang;
@@ -20,6 +21,7 @@ use super::Group::Tool;
 use super::Group::Vm;
 use super::Requirement;
 use super::Source;
+use crate::CompilerCache;
 use crate::version::Version;
 
 /// The usual way to ask for a version.
@@ -38,6 +40,12 @@ const fn build_program(
     debian: &'static [&'static str],
 ) -> Requirement {
     Requirement { id, why, minimum: None, find: Program(names, VERSION), source: package(debian, id), groups: &[Build] }
+}
+
+/// A compiler cache, which is needed only where PHASECTL_COMPILER_CACHE names it.
+const fn compiler_cache(id: &'static str, cache: CompilerCache, debian: &'static [&'static str]) -> Requirement {
+    let why = "keeps compiled objects, as PHASECTL_COMPILER_CACHE asks for";
+    Requirement { id, why, minimum: None, find: Chosen(cache), source: package(debian, id), groups: &[Build] }
 }
 
 /// C headers that kernel builds use.
@@ -189,6 +197,8 @@ pub static TABLE: &[Requirement] = &[
         &["uuid-dev"],
         "libuuid (util-linux) headers",
     ),
+    compiler_cache("ccache", CompilerCache::Ccache, &["ccache"]),
+    compiler_cache("sccache", CompilerCache::Sccache, &["sccache"]),
     Requirement {
         id: "static-libc",
         why: "linked into the guest's init and the in-tree selftests, which run without libraries",

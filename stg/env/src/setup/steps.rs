@@ -10,6 +10,7 @@ use camino::Utf8PathBuf;
 
 use super::Plan;
 use crate::Cache;
+use crate::CompilerCache;
 use crate::EnvError;
 use crate::apt::Apt;
 use crate::apt::run;
@@ -100,6 +101,10 @@ fn cargo_install(machine: &Machine, cargo: &Utf8Path, sysroot: &Utf8Path) -> Com
     {
         command.env_remove(variable);
     }
+    // ccache knows nothing of Rust.
+    if machine.compiler_cache == Some(CompilerCache::Sccache) {
+        command.envs(machine.which("sccache").map(|sccache| ("RUSTC_WRAPPER", sccache)));
+    }
     command
 }
 
@@ -158,7 +163,15 @@ mod tests {
         lab.script("toolchains/mine/bin/cargo", &format!("echo \"$PWD $@\" > {}/log", lab.dir));
         assert!(can_build(&lab.machine()));
         install_bindgen(&lab.machine(), false).unwrap();
-        let log = std::fs::read_to_string(lab.dir.join("log")).unwrap().replace(lab.dir.as_str(), "<dir>");
-        insta::assert_snapshot!(log, @r"<dir>/tools install bindgen-cli --version 0.73.0 --locked --force --quiet --root <dir>/tools/bindgen");
+        let log = || std::fs::read_to_string(lab.dir.join("log")).unwrap().replace(lab.dir.as_str(), "<dir>");
+        insta::assert_snapshot!(log(), @r"<dir>/tools install bindgen-cli --version 0.73.0 --locked --force --quiet --root <dir>/tools/bindgen");
+
+        // Through sccache, if that was chosen; ccache knows nothing of Rust.
+        lab.versions(&["ccache", "sccache"], "1.0");
+        lab.script("toolchains/mine/bin/cargo", &format!("echo \"$RUSTC_WRAPPER\" > {}/log", lab.dir));
+        for (cache, wrapper) in [(CompilerCache::Ccache, "\n"), (CompilerCache::Sccache, "<dir>/bin/sccache\n")] {
+            install_bindgen(&lab.machine_with(cache), false).unwrap();
+            assert_eq!(log(), wrapper);
+        }
     }
 }

@@ -13,7 +13,7 @@ use crate::output;
 
 /// List everything that is needed from this machine, what was found, and how to get what is missing.
 ///
-/// Exits with 110 if something is missing.
+/// A compiler cache is among it if PHASECTL_COMPILER_CACHE names one (see `setup`). Exits with 110 if something is missing.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Report as JSON.

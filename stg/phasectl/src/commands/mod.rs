@@ -17,6 +17,7 @@ pub(crate) mod faults;
 pub(crate) mod graph;
 pub(crate) mod list;
 pub(crate) mod prove;
+pub(crate) mod merge;
 pub(crate) mod refresh;
 pub(crate) mod setup;
 pub(crate) mod show;
@@ -35,6 +36,7 @@ pub(crate) fn run(cli: &Cli, out: &mut dyn Write) -> anyhow::Result<i32> {
         Command::Doctor(args) => doctor::run(args, app, out),
         Command::Base(args) => base::run(args, app, out),
         Command::List(args) => list::run(args, app, out),
+        Command::Merge(args) => merge::run(args, app, out),
         Command::Graph(args) => graph::run(args, app, out),
         Command::Show(args) => show::run(args, app, out),
         Command::Build(args) => build::run(args, app, out),

@@ -14,6 +14,9 @@ use crate::output;
 ///
 /// As root on Debian 12 or 13, packages are installed through a private apt configuration; the system's own is not
 /// changed. Anyone else is told what to install. Tools that only this project needs go into the cache.
+///
+/// If PHASECTL_COMPILER_CACHE is set to `ccache` or `sccache`, that program is installed too, and kernels are compiled through it. Where it keeps and
+/// shares what it compiled is its own setting: its configuration file, or variables such as CCACHE_DIR, CCACHE_REMOTE_STORAGE, SCCACHE_BUCKET.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Say what would be installed, and install nothing.

@@ -12,5 +12,6 @@ mod editing;
 mod errors;
 mod exporting;
 mod proving;
+mod merging;
 mod reading;
 mod world;

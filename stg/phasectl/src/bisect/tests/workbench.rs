@@ -142,7 +142,13 @@ impl World {
             release: "7.3.4".to_owned(),
             origin: Origin::Package { name: "l".into(), version: "7.3.4".into(), sha256: "00".into(), files: 2 },
         };
-        let tools = Tools { make: self.root.join("make"), args: Vec::new(), env: Vec::new(), id: "tools".into() };
+        let tools = Tools {
+            make: self.root.join("make"),
+            args: Vec::new(),
+            env: Vec::new(),
+            cache_args: Vec::new(),
+            id: "tools".into(),
+        };
         Lab::fake(cache, project, base, tools)
     }
 

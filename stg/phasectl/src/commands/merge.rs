@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! `phasectl merge`.
+
+use std::io::Write;
+
+use camino::Utf8PathBuf;
+use ci::outcomes::Outcomes;
+use serde::Serialize;
+use stg_env::exit;
+
+use crate::app::App;
+use crate::output;
+
+/// Take over what other caches found out.
+///
+/// `check`, `prove`, `faults`, `matrix` and `bisect` keep each answer under a key of all that it depends on. With `--shard I/N` several machines,
+/// or processes with a `--cache` each, share the work; merged into one cache, their answers are those that it would have
+/// found alone, and the same command without `--shard` reports all of them.
+///
+/// An answer that differs from the one that is known for the same question is a conflict: the known one is kept. Exits with 1 if there is any.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Caches of other runs, or copies of their `outcomes` with the directory around them.
+    #[arg(required = true, value_name = "CACHE_DIR")]
+    caches: Vec<Utf8PathBuf>,
+
+    /// Report as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What came of one cache.
+#[derive(Serialize)]
+struct View {
+    cache: Utf8PathBuf,
+    taken: usize,
+    known: usize,
+    conflicts: Vec<Utf8PathBuf>,
+    broken: Vec<Utf8PathBuf>,
+}
+
+pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result<i32> {
+    let outcomes = Outcomes::of(&app.cache()?);
+    let mut views = Vec::new();
+    for cache in &args.caches {
+        let merged = outcomes.merge(cache)?;
+        let (taken, known) = (merged.taken, merged.known);
+        let view = View { cache: cache.clone(), taken, known, conflicts: merged.conflicts, broken: merged.broken };
+        if !args.json {
+            tell(&view, out)?;
+        }
+        views.push(view);
+    }
+    if args.json {
+        output::json(out, &views)?;
+    }
+    let agreed = views.iter().all(|view| view.conflicts.is_empty());
+    Ok(if agreed { exit::OK } else { exit::OTHER })
+}
+
+fn tell(view: &View, out: &mut dyn Write) -> anyhow::Result<()> {
+    writeln!(out, "{}: {} new, {} known", view.cache, view.taken, view.known)?;
+    for file in &view.conflicts {
+        writeln!(out, "{file}: error: another answer to the same question is known, and was kept")?;
+        writeln!(
+            out,
+            "  fix: delete it in both caches and ask again; if they differ again, one of the two machines is not as it says"
+        )?;
+    }
+    for file in &view.broken {
+        writeln!(
+            out,
+            "{file}: warning: this is no answer, or not one to the question that its name stands for; it was left out"
+        )?;
+        writeln!(out, "  fix: copy the cache again, or ask again")?;
+    }
+    Ok(())
+}

@@ -6,6 +6,7 @@
 //! everything that goes into it. [`outcomes`] keeps what was found out about commits and kernels, under such keys too; a [`shard`] is a part of
 //! such work. [`pipeline`] is `cargo ci`: steps as data, timed, counted, resumable.
 
+pub mod check;
 pub mod kbuild;
 pub mod outcomes;
 pub mod pipeline;

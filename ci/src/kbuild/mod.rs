@@ -12,18 +12,20 @@
 //!    same basic options and tools, so that it compiles what changed between the commits and no more. Kconfig's own
 //!    dependency tracking covers the options that differ (gates, tests); a debug kernel, with other basic options, gets a
 //!    directory of its own.
-//! 5. The result goes into the store at once or not at all (`store`).
+//! 5. The result goes into the store at once or not at all (`store`), with the warnings of every object (`ledger`).
 //!
 //! A failure is read out of the log (`diagnose`) and each error goes to the patch whose line it is ([`blame`]).
 //!
 //! Guarantee: nothing outside the cache is written, and a killed run costs time but no correctness.
 
 pub mod blame;
+mod clippy;
 pub mod config;
 mod diagnose;
 pub mod error;
 mod interrupted;
 mod kconfig;
+mod ledger;
 mod make;
 mod modules;
 mod progress;
@@ -42,14 +44,17 @@ use stg_core::git::{Oid, Repo};
 use stg_env::Cache;
 
 pub use self::blame::{Blame, Culprit, GitBlame};
+pub use self::clippy::clippy;
 pub use self::config::{Fragment, PhaseGates, Scope, project_fragments};
 pub use self::error::{BuildError, CompileError, LostOption};
+pub use self::ledger::{Warning, Warnings};
 pub use self::make::Tools;
 pub use self::selftests::{SelftestsRequest, selftests};
 pub use self::store::{KernelImage, Meta};
 
 use self::config::{Value, Wanted};
 use self::diagnose::Dirs;
+use self::ledger::Ledger;
 use self::make::Make;
 use self::modules::Module;
 use self::progress::Progress;
@@ -191,6 +196,7 @@ struct Made {
     left_out: Vec<String>,
     modules: Vec<Module>,
     warnings: Vec<String>,
+    objects: Warnings,
     log: Utf8PathBuf,
 }
 
@@ -199,6 +205,7 @@ impl Work<'_> {
         progress.say("checkout");
         worktree::prepare(repo, &self.source, commit)?;
         let log = self.out.join("build.log");
+        let ledger = Ledger::open(self.dirs(), &log);
         std::fs::write(&log, "").map_err(BuildError::io("write", &log))?;
         let make = Make { tools: self.request.tools, source: &self.source, out: &self.out, log: &log };
         let running = interrupted::Running::begin(&self.out)?;
@@ -213,11 +220,13 @@ impl Work<'_> {
         if !matches!(made, Err(BuildError::Interrupted { .. })) {
             running.done()?;
         }
+        let said = self.said(&log)?;
+        let objects = ledger.close(&said)?;
         let left_out = made?;
         // A build without modules leaves the list of an earlier one as it is.
         let modules = if modules::wanted(self.wanted) { modules::built(&self.out)? } else { Vec::new() };
-        let warnings = diagnose::warnings(&self.said(&log)?, self.dirs());
-        Ok(Made { left_out, modules, warnings, log })
+        let warnings = diagnose::warnings(&said, self.dirs());
+        Ok(Made { left_out, modules, warnings, objects, log })
     }
 
     /// Makes the `.config`. It is made beside its place and moved there only if it differs: make compares times, and a

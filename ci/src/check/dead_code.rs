@@ -5,7 +5,7 @@
 //! The compilers warn of what is private and unused (that is check `build`), unless they are told not to, which is a finding
 //! here. What they cannot see are functions that one language or crate offers to another. So every such function that
 //! a patch adds must be mentioned, beyond its definition, its prototypes, stubs and exports, by something in the tree after
-//! the patch. What is new can only be mentioned by files that are new or changed since the base, so those are all that is read.
+//! the patch; the examples in Rust's documentation are tests and count. What is new can only be mentioned by files that are new or changed since the base, so those are all that is read.
 
 use std::collections::BTreeSet;
 
@@ -68,8 +68,14 @@ fn unreached(subject: &Subject, bench: &Bench<'_>) -> Result<Vec<Finding>, Build
     }
     let mut mentioned = BTreeSet::new();
     for (path, text) in sources(bench.repo, bench.base_tree, subject)? {
-        let code = layers(&text, is_rust(&path)).code;
-        mentioned.extend(offered.iter().map(|one| one.name.as_str()).filter(|name| mentions(&code, name, &path)));
+        let rust = is_rust(&path);
+        let layers = layers(&text, rust);
+        let examples = if rust { examples(&layers.comments) } else { Vec::new() };
+        let used = |one: &&Offered<'_>| {
+            let other = one.name.strip_prefix("rust_helper_").filter(|_| rust).unwrap_or(&one.name);
+            mentions(&layers.code, other, &path) || words(&examples, other).next().is_some()
+        };
+        mentioned.extend(offered.iter().filter(used).map(|one| one.name.as_str()));
     }
     let missing = offered.iter().filter(|one| !mentioned.contains(one.name.as_str()));
     Ok(missing
@@ -79,6 +85,22 @@ fn unreached(subject: &Subject, bench: &Bench<'_>) -> Result<Vec<Finding>, Build
             Finding::new(&one.file.path, one.line, message, fix)
         })
         .collect())
+}
+
+/// The examples in the documentation of Rust code, which are compiled and run; those that are not, are not.
+fn examples(comments: &[String]) -> Vec<String> {
+    let mut open = None;
+    let mut lines = Vec::new();
+    for line in comments {
+        let text = line.trim().trim_start_matches(['/', '!']).trim_start();
+        match (text.strip_prefix("```"), open) {
+            (Some(_), Some(_)) => open = None,
+            (Some(kind), None) => open = Some(!["ignore", "text", "c", "compile_fail"].contains(&kind.trim())),
+            (None, Some(true)) => lines.push(text.to_owned()),
+            (None, _) => {}
+        }
+    }
+    lines
 }
 
 /// Every source that is not the base's, as of the patch.
@@ -202,6 +224,16 @@ mod tests {
         a.c:1: nothing reaches `pci_gone` as of this patch
         a.rs:2: nothing reaches `lost` as of this patch
         ");
+    }
+
+    #[test]
+    fn helpers_are_called_by_another_name_and_examples_are_tests() {
+        let helper = [("rust/helpers/a.c", "void rust_helper_put(int a)\n{\n}\nvoid rust_helper_get(int a)\n{\n}\n")];
+        let rust = |text| [helper[0], ("a.rs", text)];
+        let said = found(&[], &rust("fn x() { bindings::put(1); }\n"));
+        assert_eq!(said, ["rust/helpers/a.c:4: nothing reaches `rust_helper_get` as of this patch"]);
+        let example = "/// ```\n/// shown();\n/// ```\n/// ```ignore\n/// hidden();\n/// ```\npub fn shown() {}\npub fn hidden() {}\n";
+        assert_eq!(found(&[], &[("a.rs", example)]), ["a.rs:8: nothing reaches `hidden` as of this patch"]);
     }
 
     #[test]

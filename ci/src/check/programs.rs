@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use camino::{Utf8Path, Utf8PathBuf};
 use stg_core::git::{Oid, Repo};
 use stg_env::Cache;
-use stg_env::toolchain::Toolchain;
+use stg_env::toolchain::Rustfmt;
 
 use crate::kbuild::BuildError;
 
@@ -28,7 +28,7 @@ const SCRIPTS: [&str; 6] = [
 /// Where programs are, and under which versions their answers are kept.
 #[derive(Debug, Clone)]
 pub struct Programs {
-    /// rustfmt.
+    /// rustfmt; its bare name if it was not found, so that the check that wants it says so.
     pub rustfmt: Utf8PathBuf,
     /// The search path for perl and python3.
     pub path: String,
@@ -47,16 +47,16 @@ pub(super) struct Said {
 }
 
 impl Programs {
-    /// Those of a toolchain; what is written out goes into a cache.
+    /// Those of this machine; what is written out goes into a cache.
     ///
     /// # Errors
     ///
     /// If the cache cannot be written.
-    pub fn new(toolchain: &Toolchain, cache: &Cache) -> Result<Self, BuildError> {
-        let env = toolchain.make_env();
-        let path = env.into_iter().find(|(name, _)| name == "PATH").map(|(_, value)| value).unwrap_or_default();
-        let rustfmt = toolchain.rust_sysroot.join("bin/rustfmt");
-        Ok(Self { rustfmt, path, id: toolchain.id().to_owned(), scripts: cache.build("scripts")? })
+    pub fn new(cache: &Cache) -> Result<Self, BuildError> {
+        let found = Rustfmt::detect(cache)?;
+        let (rustfmt, id) = found.map_or(("rustfmt".into(), "none".into()), |found| (found.path, found.id));
+        let path = std::env::var("PATH").unwrap_or_default();
+        Ok(Self { rustfmt, path, id, scripts: cache.build("scripts")? })
     }
 
     /// The directory that has the scripts of a tree.

@@ -21,7 +21,7 @@ pub struct Answer {
     pub cached: bool,
 }
 
-/// Makes some checks of a patch. `told` is called before each that takes long.
+/// Makes some checks of a patch, each unless its answer is known.
 ///
 /// # Errors
 ///

@@ -2,7 +2,7 @@
 
 //! A repository with two commits, and programs that are scripts.
 
-use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use stg_core::git::{NewCommit, Oid, Repo, Update};
@@ -35,11 +35,13 @@ impl Small {
         Utf8Path::from_path(self.guard.path()).unwrap()
     }
 
-    /// Puts a script into the search path.
+    /// Puts a script into the search path. A child writes it: a file that this process holds open for writing while another
+    /// test's thread forks could not be executed.
     pub(super) fn program(&self, name: &str, text: &str) {
         let path = self.root().join("bin").join(name);
-        std::fs::write(&path, text).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let script = "rm -f \"$1\" && printf %s \"$2\" > \"$1\" && chmod +x \"$1\"";
+        let status = Command::new("/bin/sh").args(["-c", script, "sh", path.as_str(), text]).status().unwrap();
+        assert!(status.success());
     }
 
     pub(super) fn tree(&self, files: &[(&str, &str)]) -> Oid {

@@ -31,7 +31,7 @@ Exit codes:
     2  the command line is wrong
   100  a test failed, a planted fault went unnoticed, or two measurements differ
   101  a kernel, or the guest, did not build
-  102  a file of the project is wrong: a manifest, a patch, a hunk, a scenario
+  102  a file of the project is wrong: a manifest, a patch, a hunk, a scenario; or `check` found something
   103  the two kernels do not agree about the hand-over (reserved for `matrix`)
   110  the machine lacks something (`phasectl doctor` says what), or there is no base tree
   125  this revision cannot be tested (`git bisect run` skips it)";
@@ -46,6 +46,7 @@ pub(crate) enum Command {
     Graph(commands::graph::Args),
     Show(commands::show::Args),
     Build(commands::build::Args),
+    Check(commands::check::Args),
     Test(commands::test::Args),
     Faults(commands::faults::Args),
     Blackout(commands::blackout::Args),

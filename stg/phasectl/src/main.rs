@@ -7,6 +7,7 @@
 //! One command is one file under [`commands`].
 
 mod app;
+mod check;
 mod checkout;
 mod cli;
 mod commands;

@@ -8,6 +8,7 @@
 pub(crate) mod base;
 pub(crate) mod blackout;
 pub(crate) mod build;
+pub(crate) mod check;
 pub(crate) mod doctor;
 pub(crate) mod edit;
 pub(crate) mod export;
@@ -34,6 +35,7 @@ pub(crate) fn run(cli: &Cli, out: &mut dyn Write) -> anyhow::Result<i32> {
         Command::Graph(args) => graph::run(args, app, out),
         Command::Show(args) => show::run(args, app, out),
         Command::Build(args) => build::run(args, app, out),
+        Command::Check(args) => check::run(args, app, out),
         Command::Test(args) => test::run(args, app, out),
         Command::Faults(args) => faults::run(args, app, out),
         Command::Blackout(args) => blackout::run(args, app, out),

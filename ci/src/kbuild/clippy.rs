@@ -65,12 +65,12 @@ impl Work<'_> {
         }
         let mut known = ledger.close(&self.said(&log)?)?;
         made?;
-        // The directory may have others, as of other commits.
-        let asked = |object: &str| {
+        // The directory may have others, as of other commits. Those in rust/ are always made.
+        let asked = |object: &str, said: &[String]| {
             let root = Utf8Path::new(object.rsplit(' ').next().unwrap_or(object)).with_extension("rs");
-            object.contains(" rust/") || crates.contains(&root)
+            object.contains(" rust/") || crates.contains(&root) || said.iter().any(|text| text.starts_with("rust/"))
         };
-        known.objects.retain(|object, _| asked(object));
+        known.objects.retain(|object, said| asked(object, said));
         Ok(known)
     }
 }

@@ -116,10 +116,10 @@ impl Warnings {
     }
 
     /// Without objects whose source is gone.
-    fn of_tree(&self, source: &Utf8Path) -> Self {
+    fn of_tree(&self, dirs: Dirs<'_>) -> Self {
         let exists = |text: &String| {
             let file = Warning::parse(text).file;
-            file.is_none_or(|file| source.join(&file).exists() || file.starts_with("include/generated"))
+            file.is_none_or(|file| dirs.source.join(&file).exists() || dirs.out.join(&file).exists())
         };
         let there = self.objects.iter().filter(|(_, said)| said.iter().all(exists));
         let objects = there.map(|(object, said)| (object.clone(), said.clone())).collect();
@@ -174,7 +174,7 @@ impl<'a> Ledger<'a> {
         let io = |error| BuildError::io("write", &path)(error);
         let text = serde_json::to_vec(&self.known).map_err(|error| io(error.into()))?;
         std::fs::write(&next, text).and_then(|()| std::fs::rename(&next, &path)).map_err(io)?;
-        Ok(self.known.of_tree(self.dirs.source))
+        Ok(self.known.of_tree(self.dirs))
     }
 }
 

@@ -56,10 +56,14 @@ impl Repo {
         let scratch = Scratch::new()?;
         let (message, patch) = (scratch.path("message")?, scratch.path("patch")?);
         let git = Git::repo(self.path()).args(["mailinfo", "--encoding=UTF-8", &message, &patch]);
-        let info = git.stdin(scratch.file(bytes)?).line()?;
+        let info = match git.stdin(scratch.file(bytes)?).line() {
+            // It has no diff.
+            Err(Error::Command { .. }) => String::new(),
+            other => other?,
+        };
         let read = |path: &str| std::fs::read(path).map_err(Error::io(path));
         let subject = info.lines().find_map(|line| line.strip_prefix("Subject: ")).unwrap_or_default().trim();
-        let patch = read(&patch)?;
+        let patch = std::fs::read(&patch).unwrap_or_default();
         if subject.is_empty() || patch.is_empty() {
             let fix = "pipe in one mail as `git format-patch` writes it";
             return Err(Error::refused("this is no mail with a patch", fix));
@@ -96,7 +100,6 @@ impl Scratch {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::stack::Target;
     use crate::testing::World;
 

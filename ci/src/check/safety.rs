@@ -87,9 +87,10 @@ fn above(layers: &Layers, line: usize, word: &str) -> bool {
             if comment.contains(word) {
                 return true;
             }
-        } else if in_comment || code.is_empty() {
-            return false;
-        } else if !code.starts_with("#[") && code.ends_with([';', '{', '}', ',']) {
+            continue;
+        }
+        let statement_ends = !code.starts_with("#[") && code.ends_with([';', '{', '}', ',']);
+        if in_comment || code.is_empty() || statement_ends {
             return false;
         }
     }

@@ -79,7 +79,8 @@ fn word_before(chars: &[char], at: usize) -> bool {
     // `br"..."` and `cr"..."` are strings too.
     let before = |back: usize| at.checked_sub(back).and_then(|at| chars.get(at)).copied().unwrap_or(' ');
     let word = |c: char| c.is_alphanumeric() || c == '_';
-    word(before(1)) && !("bc".contains(before(1)) && !word(before(2)))
+    let prefix = "bc".contains(before(1)) && !word(before(2));
+    word(before(1)) && !prefix
 }
 
 fn closes(chars: &[char], at: usize, hashes: usize) -> bool {

@@ -144,7 +144,7 @@ mod tests {
     fn the_kernel_before_the_first_patch_of_a_phase_is_the_phase_before() {
         let small = Small::new();
         let stack = small.stack();
-        let before = |id: &str| before(&stack, id).unwrap().map_or("base".to_owned(), |patch| patch.id());
+        let before = |id: &str| before(&stack, id).unwrap().map_or("base".to_owned(), Patch::id);
         assert_eq!(before("phase1/a"), "base");
         assert_eq!(before("phase1/b"), "phase1/a");
         assert_eq!(before("phase2/d"), "phase1/c");

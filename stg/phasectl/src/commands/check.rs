@@ -245,12 +245,11 @@ fn report(args: &Args, views: &[PatchView], checks: usize, out: &mut dyn Write) 
     } else if views.len() > 1 {
         let bad: Vec<&str> = views.iter().filter(|view| view.findings() > 0).map(|view| view.patch.as_str()).collect();
         let (patches, checks) = (count(views.len(), "patch", "patches"), count(checks, "check", "checks"));
-        match findings {
-            0 => writeln!(out, "\n{patches}, {checks}: nothing found")?,
-            _ => {
-                writeln!(out, "\n{patches}, {checks}: {} in {}", count(findings, "finding", "findings"), listing(&bad))?
-            }
-        }
+        let said = match findings {
+            0 => "nothing found".to_owned(),
+            _ => format!("{} in {}", count(findings, "finding", "findings"), listing(&bad)),
+        };
+        writeln!(out, "\n{patches}, {checks}: {said}")?;
     }
     Ok(if findings == 0 { exit::OK } else { exit::CHECK_FAILED })
 }

@@ -92,5 +92,10 @@ pub(crate) fn warnings(log: &str, dirs: Dirs<'_>) -> Vec<String> {
     all.into_iter().collect()
 }
 
+/// The warning that begins on the first of some lines, with its paths relative to the tree.
+pub(crate) fn warning(lines: &[&str], dirs: Dirs<'_>) -> Option<String> {
+    forms::warning(lines, dirs)
+}
+
 #[cfg(test)]
 mod tests;

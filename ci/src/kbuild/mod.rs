@@ -12,18 +12,20 @@
 //!    same basic options and tools, so that it compiles what changed between the commits and no more. Kconfig's own
 //!    dependency tracking covers the options that differ (gates, tests); a debug kernel, with other basic options, gets a
 //!    directory of its own.
-//! 5. The result goes into the store at once or not at all (`store`).
+//! 5. The result goes into the store at once or not at all (`store`), with the warnings of every object (`ledger`).
 //!
 //! A failure is read out of the log (`diagnose`) and each error goes to the patch whose line it is ([`blame`]).
 //!
 //! Guarantee: nothing outside the cache is written, and a killed run costs time but no correctness.
 
 pub mod blame;
+mod clippy;
 pub mod config;
 mod diagnose;
 pub mod error;
 mod interrupted;
 mod kconfig;
+mod ledger;
 mod make;
 mod modules;
 mod progress;
@@ -42,14 +44,17 @@ use stg_core::git::{Oid, Repo};
 use stg_env::Cache;
 
 pub use self::blame::{Blame, Culprit, GitBlame};
+pub use self::clippy::clippy;
 pub use self::config::{Fragment, PhaseGates, Scope, inert_fragments, project_fragments};
 pub use self::error::{BuildError, CompileError, LostOption};
+pub use self::ledger::{Warning, Warnings};
 pub use self::make::Tools;
 pub use self::selftests::{SelftestsRequest, selftests};
 pub use self::store::{KernelImage, Meta};
 
 use self::config::{Value, Wanted};
 use self::diagnose::Dirs;
+use self::ledger::Ledger;
 use self::make::Make;
 use self::modules::Module;
 use self::progress::Progress;
@@ -224,6 +229,7 @@ struct Made {
     left_out: Vec<String>,
     modules: Vec<Module>,
     warnings: Vec<String>,
+    objects: Warnings,
     log: Utf8PathBuf,
 }
 
@@ -231,25 +237,27 @@ impl Work<'_> {
     fn make(&self, repo: &Repo, commit: Oid, progress: &Progress) -> Result<Made, BuildError> {
         let mut goals = vec!["bzImage"];
         goals.extend(modules::wanted(self.wanted).then_some("modules"));
-        let left_out = self.compile(repo, commit, &goals, progress)?;
+        let (left_out, objects) = self.compile(repo, commit, &goals, progress)?;
         // A build without modules leaves the list of an earlier one as it is.
         let modules = if modules::wanted(self.wanted) { modules::built(&self.out)? } else { Vec::new() };
         let log = self.log();
         let warnings = diagnose::warnings(&self.said(&log)?, self.dirs());
-        Ok(Made { left_out, modules, warnings, log })
+        Ok(Made { left_out, modules, warnings, objects, log })
     }
 
-    /// Brings the source to a commit and makes `goals`. The wanted options that the tree does not declare yet.
+    /// Brings the source to a commit and makes `goals`. The wanted options that the tree does not declare yet, and what is known of the
+    /// objects' warnings.
     fn compile(
         &self,
         repo: &Repo,
         commit: Oid,
         goals: &[&str],
         progress: &Progress,
-    ) -> Result<Vec<String>, BuildError> {
+    ) -> Result<(Vec<String>, Warnings), BuildError> {
         progress.say("checkout");
         worktree::prepare(repo, &self.source, commit)?;
         let log = self.log();
+        let ledger = Ledger::open(self.dirs(), &log);
         std::fs::write(&log, "").map_err(BuildError::io("write", &log))?;
         let make = Make { tools: self.request.tools, source: &self.source, out: &self.out, log: &log };
         let running = interrupted::Running::begin(&self.out)?;
@@ -263,7 +271,8 @@ impl Work<'_> {
         if !matches!(made, Err(BuildError::Interrupted { .. })) {
             running.done()?;
         }
-        made
+        let objects = ledger.close(&self.said(&log)?)?;
+        Ok((made?, objects))
     }
 
     fn log(&self) -> Utf8PathBuf {

@@ -10,9 +10,13 @@ use serde::{Deserialize, Serialize};
 
 use super::Made;
 use super::error::BuildError;
+use super::ledger::Warnings;
 
 /// Beginning of the names of unfinished results; a key cannot begin like that.
 const UNFINISHED: &str = ".unfinished-";
+
+/// The warnings of its objects, beside its image.
+const OBJECTS: &str = "objects.json";
 
 /// The directory of a kernel's modules, beside its image.
 const MODULES: &str = "modules";
@@ -60,6 +64,18 @@ pub struct KernelImage {
     pub meta: Meta,
     /// Whether this call built it; else it was there.
     pub built: bool,
+}
+
+impl KernelImage {
+    /// The warnings of all of its objects. One that was stored before they were has only those of what its own build compiled.
+    pub fn objects(&self) -> Warnings {
+        let known = std::fs::read(self.dir.join(OBJECTS)).ok().and_then(|text| serde_json::from_slice(&text).ok());
+        known.unwrap_or_else(|| {
+            let said = std::fs::read_to_string(&self.warnings).unwrap_or_default();
+            let said = said.lines().map(str::to_owned).collect();
+            Warnings { whole: false, objects: [("unknown".to_owned(), said)].into() }
+        })
+    }
 }
 
 /// The kernel under this key, if there is one.
@@ -110,7 +126,8 @@ pub(super) fn keep(kernels: &Utf8Path, out: &Utf8Path, made: &Made, meta: Meta) 
     let lines: String = made.warnings.iter().map(|line| format!("{line}\n")).collect();
     // Serialising plain strings and numbers cannot fail; if it did, an empty file would be no result.
     let json = serde_json::to_string_pretty(&meta).unwrap_or_default();
-    for (name, text) in [("warnings.txt", lines), ("meta.json", json)] {
+    let objects = serde_json::to_string(&made.objects).unwrap_or_default();
+    for (name, text) in [("warnings.txt", lines), (OBJECTS, objects), ("meta.json", json)] {
         std::fs::write(unfinished.join(name), text).map_err(BuildError::io("write", &unfinished.join(name)))?;
     }
     let image = image(kernels, meta, true);

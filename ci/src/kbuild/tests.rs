@@ -18,7 +18,8 @@ for arg in "$@"; do
     O=*) out=${arg#O=} ;;
     CC=*) echo "${arg#CC=}" >"$out/../../cc" ;;
     KCONFIG_CONFIG=*) config=${arg#KCONFIG_CONFIG=} ;;
-    tinyconfig|olddefconfig|bzImage|vmlinux.a) goal=$arg ;;
+    tinyconfig|olddefconfig|bzImage|prepare|vmlinux.a) goal=$arg ;;
+    CLIPPY=1) clippy=yes ;;
     modules) modules=yes ;;
     esac
 done
@@ -38,6 +39,14 @@ vmlinux.a)
     echo run >>"$out/../../runs"
     cp -r "$out/../../objects/$(cat "$src/a.c")/." . || exit 2
     ;;
+prepare)
+    if [ -z "$clippy" ]; then exit 8; fi
+    echo "  CLIPPY L rust/kernel.o"
+    if [ -e "$src/rust/lib.rs" ]; then
+        grep -n LINT "$src/rust/lib.rs" | while IFS=: read -r number text; do
+            printf 'warning: tidy this\n --> %s\n' "$src/rust/kernel/lib.rs:$number:1"
+        done
+    fi ;;
 bzImage)
     if grep -q MISSING "$src/a.c"; then
         echo "ld.lld-19: error: undefined symbol: luo_gone"
@@ -424,4 +433,45 @@ fn a_missing_make_is_the_machines_fault() {
     let error = lab.build(&lab.base(), &[]).unwrap_err();
     assert_eq!(error.exit_code(), 110);
     assert!(error.to_string().contains("phasectl doctor"), "{error}");
+}
+
+#[test]
+fn a_kernel_knows_the_warnings_of_all_of_its_objects() {
+    let lab = Lab::new();
+    let base = lab.base();
+    let warning = lab.commit(Some(&base), &[("a.c", "WARN\n")], "warns");
+    let first = lab.build(&base, &[]).unwrap().objects();
+    let second = lab.build(&warning, &[]).unwrap();
+    assert!(first.whole && second.objects().whole);
+    let fresh: Vec<String> = second.objects().fresh(&first).into_iter().map(|one| one.message).collect();
+    assert_eq!(fresh, ["odd [-Wodd]"]);
+    // One that was built before that was written down.
+    std::fs::remove_file(second.dir.join("objects.json")).unwrap();
+    let old = lab.build(&warning, &[]).unwrap();
+    assert!(!old.built && !old.objects().whole && old.objects().fresh(&first).len() == 1);
+}
+
+#[test]
+fn clippy_has_a_directory_of_its_own() {
+    let lab = Lab::new();
+    let base = lab.base();
+    let commit = lab.commit(Some(&base), &[("rust/lib.rs", "x\nLINT\n"), ("rust/kernel/lib.rs", "x\nLINT\n")], "lint");
+    let run = |commit: &str| {
+        let (repo, tools, cache) = (&lab.repo(), &lab.tools, &lab.cache);
+        let request = BuildRequest { repo, commit, label: "test", fragments: &[], tools, cache, jobs: 2, blame: None };
+        clippy(&request, &["rust".into()]).unwrap()
+    };
+    let (before, after) = (run(&base), run(&commit));
+    let fresh = after.fresh(&before);
+    assert!(before.whole && after.whole && fresh.len() == 1, "{fresh:?}");
+    assert_eq!((fresh[0].file.as_deref(), fresh[0].line), (Some("rust/kernel/lib.rs".into()), Some(2)));
+    assert_eq!(lab.runs(), 0, "no kernel is built for it");
+    assert!(
+        lab.cache
+            .root()
+            .join("build")
+            .read_dir_utf8()
+            .unwrap()
+            .all(|dir| dir.unwrap().file_name().starts_with("clippy-"))
+    );
 }

@@ -131,6 +131,33 @@ impl Toolchain {
     }
 }
 
+/// What formats Rust code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rustfmt {
+    /// The program itself, not a rustup shim.
+    pub path: Utf8PathBuf,
+    /// What it says of its version.
+    pub id: String,
+}
+
+impl Rustfmt {
+    /// That of this machine's Rust toolchain, if it has one.
+    ///
+    /// # Errors
+    ///
+    /// If the machine cannot be looked at.
+    pub fn detect(cache: &Cache) -> Result<Option<Self>, EnvError> {
+        Ok(Self::of(&Machine::here(cache)?))
+    }
+
+    fn of(machine: &Machine) -> Option<Self> {
+        let path = requirements::rust(machine)?.program("rustfmt")?;
+        let text = machine.ask_once(&path, &["--version"])?;
+        machine.remember();
+        Some(Self { path, id: text.trim().to_owned() })
+    }
+}
+
 /// The emulator that scenarios run in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Qemu {
@@ -235,6 +262,16 @@ mod tests {
         let error = Toolchain::of(&lab.machine()).unwrap_err();
         assert_eq!(error.exit_code(), crate::exit::ENVIRONMENT);
         assert!(error.to_string().contains("clang-19 19.1.7 without ld.lld-19"), "{error}");
+    }
+
+    #[test]
+    fn rustfmt_is_the_toolchains() {
+        let lab = lab();
+        lab.program("rustfmt", "echo shim");
+        assert_eq!(Rustfmt::of(&lab.machine()), None, "a shim without its component formats nothing");
+        lab.script("rustup/toolchains/stable/bin/rustfmt", "echo rustfmt 1.9.0");
+        let path = lab.dir.join("rustup/toolchains/stable/bin/rustfmt");
+        assert_eq!(Rustfmt::of(&lab.machine()), Some(Rustfmt { path, id: "rustfmt 1.9.0".into() }));
     }
 
     #[test]

@@ -32,7 +32,7 @@ Exit codes:
     2  the command line is wrong
   100  a test failed, a planted fault went unnoticed, or two measurements differ
   101  a kernel, or the guest, did not build
-  102  a file of the project is wrong: a manifest, a patch, a hunk, a scenario, a proof
+  102  a file of the project is wrong: a manifest, a patch, a hunk, a scenario, a proof; or `check` found something
   103  the two kernels do not agree about the hand-over (reserved for `matrix`)
   110  the machine lacks something (`phasectl doctor` says what), or there is no base tree
   125  this revision cannot be tested (`git bisect run` skips it); `bisect` has suspects only
@@ -55,6 +55,7 @@ pub(crate) enum Command {
     Graph(commands::graph::Args),
     Show(commands::show::Args),
     Build(commands::build::Args),
+    Check(commands::check::Args),
     Test(commands::test::Args),
     Faults(commands::faults::Args),
     Bisect(commands::bisect::Args),

@@ -63,6 +63,11 @@ impl Lab {
         Ok(Self { cache, project, disk, stack, base, variants, tools })
     }
 
+    /// What builds kernels.
+    pub(crate) fn tools(&self) -> &Tools {
+        &self.tools
+    }
+
     /// The commits up to a target.
     pub(crate) fn assemble(&self, target: &Target) -> stg_core::Result<Assembled> {
         assemble(&self.base, &self.disk, &self.stack, target)
@@ -115,7 +120,11 @@ impl Lab {
     }
 
     /// The commit of a kernel, and all of its patches by commit and name.
-    fn commit(&self, which: &Which, extra: Option<&Extra>) -> anyhow::Result<(String, Vec<(String, String)>)> {
+    pub(crate) fn commit(
+        &self,
+        which: &Which,
+        extra: Option<&Extra>,
+    ) -> anyhow::Result<(String, Vec<(String, String)>)> {
         let assembled = match &which.made {
             Made::At(target) | Made::GateOff(target) => self.assemble(target)?,
             Made::Base => Assembled { base: self.base.clone(), patches: Vec::new() },

@@ -8,6 +8,7 @@
 
 mod app;
 mod bisect;
+mod check;
 mod checkout;
 mod cli;
 mod commands;

@@ -206,7 +206,7 @@ impl Job<'_> {
 }
 
 /// Everything that a configuration, a terminal or another version of git might decide otherwise.
-const FORMAT: [&str; 26] = [
+pub(crate) const FORMAT: [&str; 26] = [
     "format-patch",
     "--quiet",
     "--numbered",

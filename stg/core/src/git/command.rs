@@ -80,6 +80,12 @@ impl Git {
         self
     }
 
+    /// Reads this instead of nothing.
+    pub(crate) fn stdin(mut self, file: std::fs::File) -> Self {
+        self.command.stdin(file);
+        self
+    }
+
     /// Its standard output, as bytes.
     pub(crate) fn run(mut self) -> Result<Vec<u8>> {
         let output = self.command.output().map_err(|error| self.failed(error.to_string(), &[]))?;

@@ -9,6 +9,7 @@
 
 pub(crate) mod command;
 mod diff;
+mod mail;
 mod subset;
 mod worktree;
 
@@ -22,6 +23,7 @@ pub use self::command::user_identity;
 pub use git2::Oid;
 
 pub use self::diff::Changes;
+pub use self::mail::Mail;
 use crate::error::{Error, Result};
 use crate::manifest::Identity;
 use crate::source::absolute;
@@ -182,6 +184,18 @@ impl Repo {
     pub fn tree_of(&self, commit: Oid) -> Result<Oid> {
         let commit = self.inner.find_commit(commit).map_err(Error::git(format!("reading commit {commit}")))?;
         Ok(commit.tree_id())
+    }
+
+    /// The first parent of a commit.
+    pub fn parent_of(&self, commit: Oid) -> Result<Option<Oid>> {
+        let commit = self.inner.find_commit(commit).map_err(Error::git(format!("reading commit {commit}")))?;
+        Ok(commit.parent_id(0).ok())
+    }
+
+    /// When a commit was made, in seconds since 1970.
+    pub fn date_of(&self, commit: Oid) -> Result<i64> {
+        let commit = self.inner.find_commit(commit).map_err(Error::git(format!("reading commit {commit}")))?;
+        Ok(commit.time().seconds())
     }
 
     /// Whether an object is there.

@@ -10,14 +10,15 @@ pub(crate) mod bisect;
 pub(crate) mod bisect_step;
 pub(crate) mod blackout;
 pub(crate) mod build;
+pub(crate) mod check;
 pub(crate) mod doctor;
 pub(crate) mod edit;
 pub(crate) mod export;
 pub(crate) mod faults;
 pub(crate) mod graph;
 pub(crate) mod list;
-pub(crate) mod prove;
 pub(crate) mod merge;
+pub(crate) mod prove;
 pub(crate) mod refresh;
 pub(crate) mod setup;
 pub(crate) mod show;
@@ -40,6 +41,7 @@ pub(crate) fn run(cli: &Cli, out: &mut dyn Write) -> anyhow::Result<i32> {
         Command::Graph(args) => graph::run(args, app, out),
         Command::Show(args) => show::run(args, app, out),
         Command::Build(args) => build::run(args, app, out),
+        Command::Check(args) => check::run(args, app, out),
         Command::Test(args) => test::run(args, app, out),
         Command::Faults(args) => faults::run(args, app, out),
         Command::Bisect(args) => bisect::run(args, app, out),

@@ -8,10 +8,11 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed, and says where")]
 
 mod bisecting;
+mod checking;
 mod editing;
 mod errors;
 mod exporting;
-mod proving;
 mod merging;
+mod proving;
 mod reading;
 mod world;

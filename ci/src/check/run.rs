@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Checks of a patch, each made once.
+
+use std::time::Instant;
+
+use super::{Bench, Check, Cost, Finding, Subject};
+use crate::kbuild::BuildError;
+use crate::outcomes::{Inputs, Outcomes, hash};
+
+/// What a check found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The check's name.
+    pub check: &'static str,
+    /// What it found.
+    pub findings: Vec<Finding>,
+    /// Why it says less than it could, if it does. Such an answer is not kept.
+    pub note: Option<String>,
+    /// Whether it was known.
+    pub cached: bool,
+}
+
+/// Makes some checks of a patch, each unless its answer is known.
+///
+/// # Errors
+///
+/// If one cannot be made. What was found before is kept.
+pub fn run(
+    subject: &Subject,
+    checks: &[&'static Check],
+    bench: &Bench<'_>,
+    outcomes: &Outcomes,
+) -> Result<Vec<Answer>, BuildError> {
+    let mut answers = Vec::new();
+    for &check in checks {
+        let inputs = inputs(subject, check, bench)?;
+        if let Some(findings) = outcomes.get(&inputs) {
+            answers.push(Answer { check: check.name, findings, note: None, cached: true });
+            continue;
+        }
+        let started = Instant::now();
+        let verdict = (check.run)(subject, bench)?;
+        if verdict.note.is_none() {
+            outcomes.put(&inputs, &verdict.findings, started.elapsed().as_secs_f64())?;
+        }
+        answers.push(Answer { check: check.name, findings: verdict.findings, note: verdict.note, cached: false });
+    }
+    Ok(answers)
+}
+
+/// All that the answer depends on. The mail has the message and the changes.
+fn inputs(subject: &Subject, check: &Check, bench: &Bench<'_>) -> Result<Inputs, BuildError> {
+    let origin = &subject.origin;
+    let inputs = Inputs::new("check")
+        .with("check", check.name)
+        .with("version", check.version.to_string())
+        .with("base", bench.base_tree.to_string())
+        .with("parent", subject.parent_tree.to_string())
+        .with("tree", subject.tree.to_string())
+        .with("mail", hash(&subject.mail))
+        .with("place", format!("{}:{}", origin.file, origin.body_line))
+        .with("series", hash(format!("{:?}", subject.series)))
+        .with("tools", &bench.programs.id);
+    match (check.cost, bench.kernels) {
+        (Cost::Build, Some(kernels)) => Ok(inputs.with("kernels", kernels.id(subject)?)),
+        _ => Ok(inputs),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::named;
+    use crate::check::testing::Small;
+
+    #[test]
+    fn an_answer_is_kept_until_something_changes() {
+        let small = Small::new();
+        let cache = stg_env::Cache::at(&small.root().join("cache")).unwrap();
+        let outcomes = Outcomes::of(&cache);
+        let mut subject = small.subject(&[("a.rs", "1\n")], &[("a.rs", "unsafe { x() };\n")]);
+        let checks = [named("safety").unwrap(), named("body").unwrap()];
+        let run = |subject: &Subject| run(subject, &checks, &small.bench(None), &outcomes).unwrap();
+        let first = run(&subject);
+        assert_eq!((first[0].findings.len(), first[0].cached, first[1].findings.len()), (1, false, 0));
+        let second = run(&subject);
+        assert!(second[0].cached && second[1].cached && second[0].findings == first[0].findings);
+        subject.mail.push(b'x');
+        assert!(!run(&subject)[0].cached);
+    }
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! b4 asks about a mail: on standard input, from any directory, and it wants the answer soon.
+//!
+//! b4 takes each line on standard output for a warning, with `ERROR:` in it for a failure, and each on standard error for a failure;
+//! no line at all is success. Its review screen (`review-perpatch-check-cmd`) wants a JSON array of results instead.
+//!
+//! A mail says what it changes but not in which tree. If its subject is that of a patch of the project, it is the one before that patch.
+//! Otherwise the trees of the stack are tried from the last one down to the base.
+
+use std::io::Write;
+
+use ci::check::{Answer, Bench, Check, Finding, Origin, Programs, Subject};
+use ci::outcomes::Outcomes;
+use serde::Serialize;
+use stg_core::git::{Mail, Oid, Repo};
+use stg_core::{Assembled, Stack, Target, assemble};
+use stg_env::exit;
+
+use crate::app::App;
+use crate::output;
+
+/// An entry of what b4's review screen reads.
+#[derive(Debug, Serialize)]
+struct Entry {
+    tool: String,
+    status: &'static str,
+    summary: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    details: String,
+}
+
+/// Answers b4. Only what is wrong with the machine or the project is an error.
+pub(crate) fn b4(
+    app: &App,
+    json: bool,
+    checks: &[&'static Check],
+    mail: Vec<u8>,
+    out: &mut dyn Write,
+) -> anyhow::Result<i32> {
+    let disk = app.disk()?;
+    let stack = Stack::load(&disk)?;
+    let (cache, base) = (app.cache()?, app.base(&stack)?);
+    let repo = Repo::open(&base.repo)?;
+    let assembled = assemble(&base, &disk, &stack, &Target::All)?;
+    let read = repo.read_mail(&mail)?;
+    let answers = match place(&repo, &assembled, &read)? {
+        None => {
+            let message = "it applies to no tree of this project, nor to the base".to_owned();
+            let findings =
+                vec![Finding::new("mail".into(), 0, message, "rebase it, or `phasectl base use` your clone")];
+            vec![Answer { check: "applies", findings, note: None, cached: false }]
+        }
+        Some((parent, tree)) => {
+            let programs = Programs::new(&cache)?;
+            let bench = Bench { repo: &repo, base_tree: Repo::oid(&base.tree)?, programs: &programs, kernels: None };
+            let body_line = String::from_utf8_lossy(&mail).lines().position(str::is_empty).map_or(1, |line| line + 2);
+            let origin = Origin { id: read.subject.clone(), file: "mail".into(), body_line };
+            let subject = Subject::new(&repo, origin, &read.message, mail, parent, tree)?;
+            ci::check::run(&subject, checks, &bench, &Outcomes::of(&cache))?
+        }
+    };
+    if json {
+        output::json(out, &answers.iter().map(entry).collect::<Vec<_>>())?;
+    } else {
+        for line in answers.iter().flat_map(lines) {
+            writeln!(out, "{line}")?;
+        }
+    }
+    let found = answers.iter().any(|answer| !answer.findings.is_empty());
+    Ok(if found { exit::CHECK_FAILED } else { exit::OK })
+}
+
+/// The tree that a mail goes on, and what becomes of it.
+fn place(repo: &Repo, assembled: &Assembled, mail: &Mail) -> anyhow::Result<Option<(Oid, Oid)>> {
+    let same = assembled.patches.iter().filter(|patch| patch.subject == mail.subject).map(|patch| patch.parent_tree);
+    let all = assembled.patches.iter().rev().map(|patch| patch.tree);
+    let base = Repo::oid(&assembled.base.tree)?;
+    for tree in same.chain(all).chain([base]) {
+        if let Ok(made) = repo.apply(tree, &mail.patch)?
+            && made != tree
+        {
+            return Ok(Some((tree, made)));
+        }
+    }
+    Ok(None)
+}
+
+fn lines(answer: &Answer) -> Vec<String> {
+    let line = |one: &Finding| format!("{}: ERROR: {}: {} (fix: {})", one.place(), answer.check, one.message, one.fix);
+    answer.findings.iter().map(line).chain(answer.note.iter().map(|note| format!("{}: {note}", answer.check))).collect()
+}
+
+fn entry(answer: &Answer) -> Entry {
+    let status = match (answer.findings.is_empty(), &answer.note) {
+        (false, _) => "fail",
+        (true, Some(_)) => "warn",
+        (true, None) => "pass",
+    };
+    let summary = match &answer.findings[..] {
+        [] => answer.note.clone().unwrap_or_else(|| "nothing found".to_owned()),
+        [one] => format!("{}: {}", one.place(), one.message),
+        several => format!("{} findings", several.len()),
+    };
+    let details = answer.findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    Entry { tool: format!("phasectl-{}", answer.check), status, summary, details }
+}

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! `check`, with the checks that need no more than git.
+
+use std::io::Write as _;
+use std::process::Stdio;
+
+use crate::world::World;
+
+/// Those that need no program of this machine.
+const PLAIN: [&str; 10] =
+    ["--only", "applies", "--only", "body", "--only", "series", "--only", "safety", "--only", "dead-code"];
+
+fn check(world: &World, args: &[&str]) -> String {
+    world.run(&[&["check"], args, &PLAIN, &["--only", "abi"]].concat())
+}
+
+const HEADER: &str = "kernel/phase1/include/linux/kho/abi/x.h";
+
+/// A world whose first patch adds an ABI header, and whose second changes it without a step.
+fn world() -> World {
+    let world = World::new();
+    world.put(HEADER, "#define X_VERSION 1\nstruct x {\n\tu64 a;\n};\n");
+    world.replace(
+        "phases/phase1/kho.patch",
+        "Adds: rust/kernel/kho.rs\n",
+        "Adds: rust/kernel/kho.rs\nAdds: include/linux/kho/abi/x.h\n",
+    );
+    let hunk = "diff --git a/include/linux/kho/abi/x.h b/include/linux/kho/abi/x.h
+--- a/include/linux/kho/abi/x.h
++++ b/include/linux/kho/abi/x.h
+@@ -1,4 +1,4 @@
+ #define X_VERSION 1
+ struct x {
+-\tu32 a;
++\tu64 a;
+ };
+";
+    let patch = world.get("phases/phase1/track.patch") + hunk;
+    world.put("phases/phase1/track.patch", &patch.replace("Count them.\n", "Count them.\n\nv2:\n - counted\n"));
+    world
+}
+
+#[test]
+fn each_patch_and_its_findings() {
+    let world = world();
+    insta::assert_snapshot!(check(&world, &["phase1"]), @r"
+    exit 102
+    --- stdout
+    phase1/kho: nothing found
+    phase1/track: 2 findings
+    phases/phase1/track.patch:5: body: `v2:` begins a changelog, which is not for the history
+      fix: say what changed between postings in the cover letter
+    include/linux/kho/abi/x.h:2: abi: `struct x` changes without a step of any version
+      fix: step X_VERSION, or leave the layout as it is
+
+    2 patches, 6 checks: 2 findings in phase1/track
+    ");
+    insta::assert_snapshot!(check(&world, &["kho"]), @r"
+    exit 0
+    --- stdout
+    phase1/kho: nothing found
+    ");
+}
+
+#[test]
+fn shards_know_for_each_other() {
+    let world = world();
+    let both: String = ["1/2", "2/2"].map(|shard| check(&world, &["phase1", "--shard", shard])).concat();
+    assert!(both.contains("phase1/kho: nothing found") && both.contains("phase1/track: 2 findings"), "{both}");
+    let answers = || std::fs::read_dir(world.path("cache/outcomes/check")).unwrap().count();
+    let known = answers();
+    check(&world, &["phase1"]);
+    assert_eq!((known, answers()), (12, 12), "two patches, six checks, nothing anew");
+}
+
+#[test]
+fn as_json() {
+    let world = world();
+    let output = world.command(&[&["check", "phase1", "--json"], &PLAIN[..]].concat()).output().unwrap();
+    assert_eq!(output.status.code(), Some(102));
+    let view: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&view["findings"], &view["patches"][1]["patch"]), (&1.into(), &"phase1/track".into()));
+    let finding = &view["patches"][1]["checks"][1]["findings"][0];
+    assert_eq!((&finding["file"], &finding["line"]), (&"phases/phase1/track.patch".into(), &5.into()));
+    assert!(finding["fix"].is_string() && finding["message"].is_string());
+}
+
+#[test]
+fn what_does_not_apply_is_a_finding() {
+    let world = world();
+    world.replace("phases/phase1/track.patch", " two\n", " tow\n");
+    let said = check(&world, &["phase1"]);
+    assert!(said.starts_with("exit 102\n--- stdout\nphases/phase1/track.patch: 1 finding\n"), "{said}");
+    assert!(said.contains(": applies: ") && said.contains("fix: "), "{said}");
+}
+
+#[test]
+fn the_base_itself() {
+    let world = World::new();
+    insta::assert_snapshot!(world.run(&["check", "base"]), @r"
+    exit 0
+    --- stdout
+    Linux 7.3.4: nothing found
+    ");
+    let said = world.run(&["check", "base", "--only", "body"]);
+    assert!(said.starts_with("exit 2") && said.contains("only `abi`"), "{said}");
+}
+
+fn b4(world: &World, mail: &str, args: &[&str]) -> String {
+    let mut command = world.command(&[&["check", "--b4"], args, &PLAIN, &["--only", "abi"]].concat());
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(mail.as_bytes()).unwrap();
+    world.show(&child.wait_with_output().unwrap())
+}
+
+#[test]
+fn b4_hears_nothing_of_a_good_mail_and_an_error_a_line_of_a_bad_one() {
+    let world = world();
+    world.run(&["export", "phase1", "--draft", "-o", "out"]);
+    let mail = |name: &str| world.get(&format!("out/foundation/v1-{name}.patch"));
+    let good = mail("0001-rust-kho-Add-abstractions");
+    assert_eq!(b4(&world, &good, &[]), "exit 0\n");
+    // Its line of the message counts in the mail.
+    let bad = mail("0002-PCI-Track-preserved-devices");
+    insta::assert_snapshot!(b4(&world, &bad, &[]), @r"
+    exit 102
+    --- stdout
+    mail:8: ERROR: body: `v2:` begins a changelog, which is not for the history (fix: say what changed between postings in the cover letter)
+    include/linux/kho/abi/x.h:2: ERROR: abi: `struct x` changes without a step of any version (fix: step X_VERSION, or leave the layout as it is)
+    ");
+    let review = b4(&world, &bad, &["--json"]);
+    assert!(review.contains("\"tool\": \"phasectl-body\"") && review.contains("\"status\": \"fail\""), "{review}");
+    let astray = good.replace(" pub mod c;", " pub mod x;");
+    assert!(b4(&world, &astray, &[]).contains("mail: ERROR: applies: it applies to no tree"));
+    // A mail of somebody else's, on top of everything.
+    let other = "From: A <a@example.org>\nSubject: [PATCH 3/3] x: More\n\nWhy.\n---\ndiff --git a/Makefile b/Makefile\n--- a/Makefile\n+++ b/Makefile\n@@ -1 +1,2 @@\n VERSION = 7\n+X = 1\n";
+    assert_eq!(
+        b4(
+            &world,
+            &other
+                .replace("-1 +1,2", "-1,5 +1,6")
+                .replace("+X = 1\n", "+X = 1\n PATCHLEVEL = 3\n SUBLEVEL = 4\n EXTRAVERSION =\n NAME = Test\n"),
+            &[]
+        ),
+        "exit 0\n"
+    );
+}

@@ -102,6 +102,21 @@ impl Runner {
         filter: &Filter,
         ktap: &mut dyn Write,
     ) -> Result<Vec<CaseResult>, HarnessError> {
+        self.run_seen(scenarios, filter, ktap, &mut |_| ())
+    }
+
+    /// The same; each result is also handed over at once, before its turn has come to be reported. So whoever keeps results loses
+    /// none of them when the run is killed.
+    ///
+    /// # Errors
+    /// As [`Runner::run`].
+    pub fn run_seen(
+        &self,
+        scenarios: &[Scenario],
+        filter: &Filter,
+        ktap: &mut dyn Write,
+        seen: &mut dyn FnMut(&CaseResult),
+    ) -> Result<Vec<CaseResult>, HarnessError> {
         let all = || scenarios.iter().flat_map(|scenario| scenario.cases.iter().map(move |case| (scenario, case)));
         let ids: Vec<String> = all().map(|(scenario, case)| scenario.case_id(case)).collect();
         filter.check(&ids)?;
@@ -123,8 +138,8 @@ impl Runner {
             Ok(())
         };
         let (together, alone) = cases.split_at(cases.partition_point(|(scenario, _)| scenario.witness.is_none()));
-        self.each(together, thread::available_parallelism().map_or(1, usize::from), &mut done)?;
-        self.each(alone, 1, &mut done)?;
+        self.each(together, thread::available_parallelism().map_or(1, usize::from), seen, &mut done)?;
+        self.each(alone, 1, seen, &mut done)?;
         Ok(results)
     }
 
@@ -133,6 +148,7 @@ impl Runner {
         &self,
         cases: &[(&Scenario, &Case)],
         at_once: usize,
+        seen: &mut dyn FnMut(&CaseResult),
         mut done: impl FnMut(CaseResult) -> Result<(), HarnessError>,
     ) -> Result<(), HarnessError> {
         let progress = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
@@ -159,6 +175,9 @@ impl Runner {
             let mut early = BTreeMap::new();
             let mut turn = 0;
             for (index, result) in results {
+                if let Ok(result) = &result {
+                    seen(result);
+                }
                 early.insert(index, result);
                 while let Some(result) = early.remove(&turn) {
                     turn += 1;

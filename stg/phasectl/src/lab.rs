@@ -174,6 +174,11 @@ impl Lab {
         })
     }
 
+    /// What QEMU says of its version.
+    pub(crate) fn qemu(&self) -> anyhow::Result<String> {
+        Ok(Qemu::detect(&self.cache)?.id)
+    }
+
     /// The directory for logs of a command, and its lock: two runs into one place would mix. `chosen` is the user's own
     /// choice, which is the user's own to share.
     pub(crate) fn results(

@@ -13,6 +13,8 @@ mod commands;
 mod cover;
 mod failure;
 mod fault;
+#[allow(dead_code, reason = "the commands that use it follow")]
+mod judged;
 mod kernels;
 mod lab;
 mod output;

@@ -3,6 +3,8 @@
 //! A project for unit tests: two phases and a few scenarios.
 
 use camino::Utf8Path;
+use harness::report::CaseResult;
+use harness::verdict::Class;
 use stg_core::{Disk, Stack};
 
 pub(crate) struct Small {
@@ -49,6 +51,31 @@ impl Small {
         let cost = one.replace("{ create-session: { session: s } }", timed) + "measure: { spans: [{ name: c }] }\n";
         self.put("selftests/scenarios/phase1/cost.yaml", &cost);
         self
+    }
+}
+
+/// A case `phase1/second/x` that was to pass, and ended like that.
+pub(crate) fn result(case: &str, verdict: Class) -> CaseResult {
+    let (scenario, name) = case.rsplit_once('/').unwrap();
+    CaseResult {
+        rows: vec!["1.1".to_owned()],
+        scenario: scenario.to_owned(),
+        case: name.to_owned(),
+        title: "t".to_owned(),
+        passed: verdict == Class::Pass,
+        expected: Class::Pass,
+        verdict,
+        reason: if verdict == Class::Pass { String::new() } else { "because".to_owned() },
+        seconds: 2.4,
+        repetition: 1,
+        log_dir: format!("logs/{case}").into(),
+        kernels: Vec::new(),
+        steps: Vec::new(),
+        planned_steps: 0,
+        blackout: None,
+        spans: Vec::new(),
+        witnessed: Vec::new(),
+        again: Vec::new(),
     }
 }
 

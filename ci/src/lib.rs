@@ -4,8 +4,9 @@
 //!
 //! [`kbuild`] turns a commit of the cache's repository into a bootable image, once: the result is kept under a key of
 //! everything that goes into it. [`outcomes`] keeps what was found out about commits and kernels, under such keys too; a [`shard`] is a part of
-//! such work. [`pipeline`] is `cargo ci`: steps as data, timed, counted, resumable.
+//! such work. [`handover`] says which kernel can take over from which. [`pipeline`] is `cargo ci`: steps as data, timed, counted, resumable.
 
+pub mod handover;
 pub mod kbuild;
 pub mod outcomes;
 pub mod pipeline;

@@ -32,7 +32,7 @@ Exit codes:
   100  a test failed, a planted fault went unnoticed, or two measurements differ
   101  a kernel, or the guest, did not build
   102  a file of the project is wrong: a manifest, a patch, a hunk, a scenario
-  103  the two kernels do not agree about the hand-over (reserved for `matrix`)
+  103  the two kernels do not agree about the hand-over as the matrix says
   110  the machine lacks something (`phasectl doctor` says what), or there is no base tree
   125  this revision cannot be tested (`git bisect run` skips it)";
 
@@ -48,6 +48,7 @@ pub(crate) enum Command {
     Build(commands::build::Args),
     Test(commands::test::Args),
     Faults(commands::faults::Args),
+    Matrix(commands::matrix::Args),
     Blackout(commands::blackout::Args),
     Edit(commands::edit::Args),
     Refresh(commands::refresh::Args),

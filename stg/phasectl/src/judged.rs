@@ -8,7 +8,7 @@
 //!
 //! That a run failed may be the host's fault. Such an answer is not kept, and [`Known`] says what else is not relied on.
 
-mod inputs;
+pub(crate) mod inputs;
 
 use std::collections::BTreeMap;
 use std::io::Write;

@@ -11,6 +11,7 @@ mod checkout;
 mod cli;
 mod commands;
 mod cover;
+mod ends;
 mod failure;
 mod fault;
 #[allow(dead_code, reason = "the commands that use it follow")]
@@ -18,6 +19,7 @@ mod judged;
 mod kernels;
 mod lab;
 mod output;
+mod question;
 mod rows;
 mod scenarios;
 #[cfg(test)]

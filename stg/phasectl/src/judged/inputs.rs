@@ -16,10 +16,22 @@ use stg_core::{Diagnostic, Source, yaml};
 /// Where the harness' source is: what it does with a scenario is part of the answer.
 const HARNESS: [&str; 2] = ["selftests/harness/src", "selftests/plan/src"];
 
+/// Where the source of the guest's init is, beside what it shares with the harness.
+const GUEST: &str = "selftests/guest/src";
+
 /// The hash of the harness' source.
 pub(crate) fn harness(source: &dyn Source) -> stg_core::Result<String> {
+    tree(source, &HARNESS)
+}
+
+/// The hash of the source of the guest's init, for who asks before it is built.
+pub(crate) fn guest(source: &dyn Source) -> stg_core::Result<String> {
+    tree(source, &[GUEST])
+}
+
+fn tree(source: &dyn Source, directories: &[&str]) -> stg_core::Result<String> {
     let mut text = String::new();
-    for directory in HARNESS {
+    for directory in directories {
         for entry in source.list(Utf8Path::new(directory))? {
             if let Some(file) = source.read(&entry.path)? {
                 text.push_str(&format!("{} {}\n", entry.path, hash(file.bytes)));

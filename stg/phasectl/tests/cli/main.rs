@@ -10,5 +10,6 @@
 mod editing;
 mod errors;
 mod exporting;
+mod handover;
 mod reading;
 mod world;

@@ -216,8 +216,8 @@ impl FileHandler for VfioPci {
     }
 
     fn finish(outcome: Outcome<'_, Restored<handover::Record>>) {
-        // Of a device that could not be retrieved, the PCI core lets go with the last one. If it was
-        // adopted nevertheless, that means nothing any more when it is not incoming.
+        // Of a device that could not be retrieved, the PCI core lets go with the last one. If it
+        // was adopted nevertheless, that means nothing any more when it is not incoming.
         let Outcome::Retrieved(file) = outcome else {
             return;
         };

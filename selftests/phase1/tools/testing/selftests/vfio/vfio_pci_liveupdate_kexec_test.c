@@ -189,11 +189,16 @@ static bool msi_address_write(struct vfio_pci_device *device, u32 value)
 	return true;
 }
 
+static u32 sysfs_msi_address(const char *bdf)
+{
+	u8 msi = find_capability(bdf, PCI_CAP_ID_MSI);
+
+	return sysfs_config_read(bdf, msi + PCI_MSI_ADDRESS_LO, u32);
+}
+
 static u32 msi_address_read(struct vfio_pci_device *device)
 {
-	u8 msi = find_capability(device->bdf, PCI_CAP_ID_MSI);
-
-	return sysfs_config_read(device->bdf, msi + PCI_MSI_ADDRESS_LO, u32);
+	return sysfs_msi_address(device->bdf);
 }
 
 /* The data of the last entry of the MSI-X table, if nobody uses it. */
@@ -582,13 +587,17 @@ static void result_reset_works(struct test_device *test)
 	if (test->device->driver.initialized)
 		vfio_pci_driver_remove(test->device);
 
+	/* A reset saves this state, which must not be what the last close restores. */
+	vfio_pci_cmd_set(test->device, PCI_COMMAND_MASTER);
+	markers_set(test);
+	if (test->device->info.flags & VFIO_DEVICE_FLAGS_RESET)
+		vfio_pci_device_reset(test->device);
+
 	if (!markers_usable(test)) {
 		skip(test, "the device can be reset: no marker");
 		return;
 	}
 
-	markers_set(test);
-	vfio_pci_device_reset(test->device);
 	result(test, !markers_count_set(test), "the device can be reset");
 }
 
@@ -681,14 +690,16 @@ static void stage_2_use(struct test_device *test)
 	result(test, !master && !memcmp(bars, test->bars, sizeof(bars)),
 	       "the last close restores config space");
 
+	/* In config space, and now: opening the device resets it as well. */
+	if (saved.marker_usable[MARKER_MSI_ADDRESS])
+		result(test, sysfs_msi_address(test->bdf) != markers[MARKER_MSI_ADDRESS].value,
+		       "the last close resets the device");
+	else
+		skip(test, "the last close resets the device: no marker");
+
 	test->device = vfio_pci_device_init(test->bdf, test->iommu);
 	dma_memory_create(&test->mem, test->iommu);
 	*test_state(test) = saved;
-
-	if (markers_usable(test))
-		result(test, !markers_count_set(test), "the device was reset meanwhile");
-	else
-		skip(test, "the device was reset meanwhile: no marker");
 
 	if (test->device->driver.ops)
 		driver_init(test);

@@ -168,16 +168,18 @@ fn second_stage(steps: &str) -> Option<String> {
 fn only_the_stage_observes() {
     let observe = |step: &str| format!("{{ observe: {{ name: seen, step: {step} }} }}");
     assert_eq!(second_stage(&observe("{ check-memfd: { fd: m, bytes: 1, seed: 1 } }")), None);
-    for step in ["{ mark: { name: x } }", "kexec-reboot", "{ timed: { name: x, step: { close: { name: m } } } }"] {
+    for step in ["{ mark: { name: x } }", "kexec-reboot", "{ background: { name: x, step: { close: { name: m } } } }"] {
         let said = second_stage(&observe(step)).unwrap();
-        assert!(said.contains("fix: make it a step of its own") || said.contains("may succeed inside"), "{said}");
+        assert!(said.contains("fix: make it a step of its own"), "{said}");
     }
     let inner = observe("{ close: { name: m } }");
-    for outer in ["fails: { errno: EIO, step: ", "timed: { name: x, step: ", "attempt: { errno: EIO, step: "] {
+    for outer in ["fails: { errno: EIO, step: ", "background: { name: x, step: ", "attempt: { errno: EIO, step: "] {
         let said = second_stage(&format!("{{ {outer}{inner} }} }}")).unwrap();
         assert!(said.contains("inside another"), "{said}");
     }
     insta::assert_snapshot!(second_stage(&format!("{{ fails: {{ errno: EIO, step: {inner} }} }}")).unwrap(), @r"
+    selftests/scenarios/phase1/s.yaml:6:102: `stages`: `seen` is observed inside another step, in stage 1
+      fix: put `observe` outermost
     ");
 }
 
@@ -372,7 +374,7 @@ fn what_is_done_between_kernels_must_make_sense() {
       fix: correct the YAML at this place
     ");
     insta::assert_snapshot!(edit("at: heeder, offset: 0, width: 4, set: 3"), @r"
-    selftests/scenarios/phase1/s.yaml:6:41: stages[0].between[0].tamper.edits[0].at: unknown variant `heeder`, expected one of `flb`, `header`, `block`, `entry`
+    selftests/scenarios/phase1/s.yaml:6:41: stages[0].between[0].tamper.edits[0].at: unknown variant `heeder`, expected one of `flb`, `header`, `block`, `entry`, `vfio-file`
       fix: write one of those names
     ");
     insta::assert_snapshot!(edit("at: { entry: 1 }, offset: 6, width: 4, set: 3"), @r"

@@ -71,9 +71,9 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
         let kernels = pairs::kernels(&disk, &base, &stack, ends)?;
         let pairs = args.shard.of(pairs::pairs(&kernels, wanted));
         if args.json {
-            output::json(out, &report::view(&kernels, &pairs))?
+            output::json(out, &report::view(&kernels, &pairs))?;
         } else {
-            report::predicted(&kernels, &pairs, out)?
+            report::predicted(&kernels, &pairs, out)?;
         }
         return Ok(verdict(&pairs));
     }

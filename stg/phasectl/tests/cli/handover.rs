@@ -47,7 +47,35 @@ fn world() -> World {
 
 #[test]
 fn a_prediction_is_made_from_the_trees() {
-    insta::assert_snapshot!(world().run(&["matrix", "--predict"]), @"");
+    insta::assert_snapshot!(world().run(&["matrix", "--predict"]), @r"
+    exit 0
+    --- stdout
+    the device, translated, from the kernel of the row to that of the column:
+                            1        2        3
+      1 base                refused  refused  refused
+      2 phase1/foundation   lost     works    works
+      3 phase2/domain       lost     works    works
+    the device, noiommu, from the kernel of the row to that of the column:
+                            1        2        3
+      1 base                refused  refused  refused
+      2 phase1/foundation   lost     works    works
+      3 phase2/domain       lost     works    works
+    base to base: device refused (ENOENT), memory works, because the outgoing kernel has no handler for the device; all handlers and lists are known
+    base to phase1/foundation: device refused (ENOENT), memory works, because the outgoing kernel has no handler for the device; all handlers and lists are known
+    base to phase2/domain: device refused (ENOENT), memory works, because the outgoing kernel has no handler for the device; all handlers and lists are known
+    phase1/foundation to base: device lost, memory lost, because the incoming kernel has no handler `vfio-pci-stopped-v1`
+    phase1/foundation to phase1/foundation: device works, memory works, because all handlers and lists are known
+    phase1/foundation to phase2/domain: device works, memory works, because all handlers and lists are known
+    phase2/domain to base: device lost, memory lost, because the incoming kernel has no handler `vfio-pci-stopped-v1`
+    phase2/domain to phase1/foundation: device works, memory works, because all handlers and lists are known
+    phase2/domain to phase2/domain: device works, memory works, because all handlers and lists are known
+    ");
+}
+
+#[test]
+fn the_rules_are_in_the_help() {
+    let help = World::without_base().run(&["matrix", "--help"]);
+    assert!(help.contains("Rules of the prediction") && help.contains("mark of a live translation"), "{help}");
 }
 
 #[test]
@@ -69,7 +97,12 @@ fn parts_of_the_matrix() {
         cells(&["--from", "base", "--to", "phase2/domain"]),
         [r#""base" "phase2/domain" "translated""#, r#""base" "phase2/domain" "noiommu""#]
     );
-    insta::assert_snapshot!(world.run(&["matrix", "--predict", "--to", "phase1"]), @"");
+    insta::assert_snapshot!(world.run(&["matrix", "--predict", "--to", "phase1"]), @r"
+    exit 2
+    --- stderr
+    error: there is no kernel `phase1` in the matrix
+      fix: name one of: base, phase1/foundation, phase2/domain
+    ");
 }
 
 #[test]
@@ -89,13 +122,20 @@ fn a_contradiction_is_a_mismatch() {
     world.replace("phases/phase2/phase.yaml", "requires: [phase1]", "requires: [phase1]\ngates: [PCI_LIVEUPDATE]");
     let said = world.run(&["matrix", "--predict", "--from", "phase1/foundation", "--to", "phase2/domain"]);
     assert!(said.starts_with("exit 103\n"), "{said}");
-    insta::assert_snapshot!(said.lines().filter(|line| line.contains("because")).collect::<Vec<_>>().join("\n"), @"");
+    insta::assert_snapshot!(said.lines().filter(|line| line.contains("because")).collect::<Vec<_>>().join("\n"), @r"
+    phase1/foundation to phase2/domain: device broken, memory broken, because files `vfio-pci-stopped-v1` depend on the PCI core's list in one of the kernels only
+    ");
 }
 
 #[test]
 fn what_no_fault_is_for() {
     let world = World::without_base();
-    insta::assert_snapshot!(world.run(&["faults", "phase1", "--coverage"]), @"");
+    insta::assert_snapshot!(world.run(&["faults", "phase1", "--coverage"]), @r"
+    exit 0
+    --- stdout
+    row 1.1 has no fault: nothing shows that its tests can fail
+    row 1.10 has no fault: nothing shows that its tests can fail
+    ");
     let output = world.command(&["faults", "phase2", "--coverage", "--json"]).output().unwrap();
     let view: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(view, serde_json::json!({"rows_without_fault": [], "scenarios_without_fault": []}));

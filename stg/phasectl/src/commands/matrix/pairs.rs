@@ -22,7 +22,7 @@ pub(crate) struct Kernel {
 pub(crate) struct Pair {
     pub(crate) from: String,
     pub(crate) to: String,
-    /// One for each mode.
+    /// One for each mode, in their order.
     pub(crate) cells: Vec<Cell>,
 }
 

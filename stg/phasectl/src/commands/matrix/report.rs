@@ -89,9 +89,12 @@ fn line(cell: &Cell) -> String {
 /// Prints what is predicted, and why.
 pub(crate) fn predicted(kernels: &[Kernel], pairs: &[Pair], out: &mut dyn Write) -> anyhow::Result<()> {
     write!(out, "{}", grids(kernels, pairs, &|cell| Some(&cell.predicted.fates.device)))?;
-    for cell in pairs.iter().flat_map(|pair| &pair.cells) {
-        let Cell { from, to, mode, predicted, .. } = cell;
-        writeln!(out, "{from} to {to}, {}: {}, because {}", mode.name(), predicted.fates, predicted.why)?;
+    for Pair { from, to, cells } in pairs {
+        let same = cells.windows(2).all(|two| two[0].predicted == two[1].predicted);
+        for Cell { mode, predicted, .. } in &cells[..if same { cells.len().min(1) } else { cells.len() }] {
+            let mode = if same { String::new() } else { format!(", {}", mode.name()) };
+            writeln!(out, "{from} to {to}{mode}: {}, because {}", predicted.fates, predicted.why)?;
+        }
     }
     Ok(())
 }

@@ -42,14 +42,11 @@ fn what_is_predicted_is_shown_with_its_reasons() {
                      1        2
       1 base         refused  refused
       2 phase1/pci   unsafe   works
-    base to base, translated: device refused (ENOENT), memory works, because the outgoing kernel has no handler for the device; all handlers and lists are known
-    base to base, noiommu: device refused (ENOENT), memory works, because the outgoing kernel has no handler for the device; all handlers and lists are known
-    base to phase1/pci, translated: device refused (ENOENT), memory works, because the outgoing kernel has no handler for the device; all handlers and lists are known
-    base to phase1/pci, noiommu: device refused (ENOENT), memory works, because the outgoing kernel has no handler for the device; all handlers and lists are known
+    base to base: device refused (ENOENT), memory works, because the outgoing kernel has no handler for the device; all handlers and lists are known
+    base to phase1/pci: device refused (ENOENT), memory works, because the outgoing kernel has no handler for the device; all handlers and lists are known
     phase1/pci to base, translated: device lost, memory lost, because the incoming kernel has no handler `vfio-pci-reset-on-open-v1`
     phase1/pci to base, noiommu: device unsafe, memory lost, because the incoming kernel has no handler `vfio-pci-reset-on-open-v1`
-    phase1/pci to phase1/pci, translated: device works, memory works, because all handlers and lists are known
-    phase1/pci to phase1/pci, noiommu: device works, memory works, because all handlers and lists are known
+    phase1/pci to phase1/pci: device works, memory works, because all handlers and lists are known
     ");
 }
 

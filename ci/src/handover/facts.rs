@@ -7,7 +7,7 @@
 //! struct changed without a new version is `check`'s business.
 
 use camino::Utf8Path;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use stg_core::Diagnostic;
 
 /// A part of the hand-over: where its string is, and the option of its code.
@@ -60,7 +60,7 @@ const PCI_VERSION: &str = "PCI_LUO_FLB_VERSION";
 const PCI_MARK: &str = "PCI_LUO_FLB_LIVE_TRANSLATION";
 
 /// What one kernel hands over and takes over.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     /// What Kexec HandOver calls itself.
     pub kho: Option<String>,
@@ -77,7 +77,7 @@ pub struct Facts {
 }
 
 /// The PCI core's list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Flb {
     /// Its string.
     pub compatible: String,

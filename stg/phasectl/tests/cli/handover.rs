@@ -122,9 +122,9 @@ fn a_contradiction_is_a_mismatch() {
     world.replace("phases/phase2/phase.yaml", "requires: [phase1]", "requires: [phase1]\ngates: [PCI_LIVEUPDATE]");
     let said = world.run(&["matrix", "--predict", "--from", "phase1/foundation", "--to", "phase2/domain"]);
     assert!(said.starts_with("exit 103\n"), "{said}");
-    insta::assert_snapshot!(said.lines().filter(|line| line.contains("because")).collect::<Vec<_>>().join("\n"), @r"
-    phase1/foundation to phase2/domain: device broken, memory broken, because files `vfio-pci-stopped-v1` depend on the PCI core's list in one of the kernels only
-    ");
+    let line = "phase1/foundation to phase2/domain: device broken, memory broken, because files `vfio-pci-stopped-v1` depend on \
+                the PCI core's list in one of the kernels only";
+    assert!(said.lines().any(|said| said == line), "{said}");
 }
 
 #[test]

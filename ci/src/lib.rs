@@ -4,8 +4,10 @@
 //!
 //! [`kbuild`] turns a commit of the cache's repository into a bootable image, once: the result is kept under a key of
 //! everything that goes into it. [`outcomes`] keeps what was found out about commits and kernels, under such keys too; a [`shard`] is a part of
-//! such work. [`handover`] says which kernel can take over from which. [`pipeline`] is `cargo ci`: steps as data, timed, counted, resumable.
+//! such work. [`handover`] says which kernel can take over from which. [`bisect`] searches the patch that broke something. [`pipeline`] is
+//! `cargo ci`: steps as data, timed, counted, resumable.
 
+pub mod bisect;
 pub mod handover;
 pub mod kbuild;
 pub mod outcomes;

@@ -91,6 +91,14 @@ pub enum Target {
     Phase(String),
     /// A patch (`phase1/kho-rust`), what its phase requires, and the patches before it.
     Patch(String),
+    /// The beginning of another target, which is a straight line of patches: up to and with this one (`phase1/kho-rust`), or nothing but the
+    /// base. It holds phases that the patch's own does not require, if they come before it in the line.
+    Upto {
+        /// The line.
+        of: Box<Target>,
+        /// Its last patch that counts.
+        last: Option<String>,
+    },
 }
 
 impl Stack {
@@ -154,6 +162,7 @@ impl Stack {
         let (name, end) = match target {
             Target::All => return Ok(self.phases.iter().map(|phase| (phase, phase.patches.len())).collect()),
             Target::Phase(name) => (self.phase(name)?.name(), None),
+            Target::Upto { of, last } => return self.beginning(of, last.as_deref()),
             Target::Patch(id) => {
                 let (phase, patch) = self.patch(id)?;
                 (phase.name(), phase.patches.iter().position(|other| other.entry.name == patch.entry.name))
@@ -168,6 +177,22 @@ impl Stack {
                 _ => (phase, phase.patches.len()),
             })
             .collect())
+    }
+
+    fn beginning(&self, of: &Target, last: Option<&str>) -> Result<Vec<(&Phase, usize)>> {
+        let Some(last) = last else { return Ok(Vec::new()) };
+        let mut chain = self.chain(of)?;
+        let place = |(at, (phase, count)): (usize, &(&Phase, usize))| {
+            let number = phase.patches[..*count].iter().position(|patch| patch.id() == last)? + 1;
+            Some((at, number))
+        };
+        let Some((at, number)) = chain.iter().enumerate().find_map(place) else {
+            let fix = "name one that `phasectl list` shows there";
+            return Err(Error::refused(format!("the patch `{last}` is no part of what ends there"), fix));
+        };
+        chain.truncate(at + 1);
+        chain[at].1 = number;
+        Ok(chain)
     }
 
     /// The phases that require a phase, directly or not, in order.

@@ -23,3 +23,5 @@ pub const ABI_MISMATCH: i32 = 103;
 pub const ENVIRONMENT: i32 = 110;
 /// This revision cannot be tested.
 pub const UNTESTABLE: i32 = 125;
+/// `bisect-step` could not even try: `git bisect run` stops.
+pub const ABORT: i32 = 128;

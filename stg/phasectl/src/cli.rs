@@ -3,6 +3,7 @@
 //! The command line, whose names and exit codes are a contract: add, don't rename.
 
 use clap::{Parser, Subcommand};
+use stg_env::exit;
 
 use crate::app::App;
 use crate::commands;
@@ -34,7 +35,14 @@ Exit codes:
   102  a file of the project is wrong: a manifest, a patch, a hunk, a scenario
   103  the two kernels do not agree about the hand-over as the matrix says
   110  the machine lacks something (`phasectl doctor` says what), or there is no base tree
-  125  this revision cannot be tested (`git bisect run` skips it)";
+  125  this revision cannot be tested (`git bisect run` skips it); `bisect` has suspects only
+  128  `bisect-step` could not even try (`git bisect run` stops)";
+
+/// The exit code for a command line that is not understood: `git bisect run` would take clap's for the answer that the revision is bad.
+pub(crate) fn refused(error: &clap::Error, mut args: impl Iterator<Item = String>) -> u8 {
+    let code = if error.use_stderr() && args.any(|arg| arg == "bisect-step") { exit::ABORT } else { error.exit_code() };
+    u8::try_from(code).unwrap_or(1)
+}
 
 /// The commands.
 #[derive(Debug, Subcommand)]
@@ -49,6 +57,8 @@ pub(crate) enum Command {
     Test(commands::test::Args),
     Faults(commands::faults::Args),
     Matrix(commands::matrix::Args),
+    Bisect(commands::bisect::Args),
+    BisectStep(commands::bisect_step::Args),
     Blackout(commands::blackout::Args),
     Edit(commands::edit::Args),
     Refresh(commands::refresh::Args),

@@ -99,6 +99,7 @@ pub(crate) fn target_label(target: &Target) -> String {
     match target {
         Target::All => "the whole stack".to_owned(),
         Target::Phase(name) | Target::Patch(name) => name.clone(),
+        Target::Upto { last, .. } => last.clone().unwrap_or_else(|| "base".to_owned()),
     }
 }
 

@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 
 use camino::Utf8PathBuf;
-use ci::kbuild::{self, BuildRequest, GitBlame, KernelImage, SelftestsRequest, Tools};
+use ci::kbuild::{self, BuildError, BuildRequest, GitBlame, KernelImage, SelftestsRequest, Tools};
 use harness::HarnessError;
 use harness::guest::build_init;
 use harness::needs::{Needs, Variants};
@@ -81,10 +81,24 @@ impl Lab {
 
     /// The same with a commit on top.
     pub(crate) fn kernel_with(&self, which: &Which, extra: Option<&Extra>) -> anyhow::Result<KernelImage> {
+        self.request(which, extra, kbuild::build)
+    }
+
+    /// The key of a kernel, whether it was ever built or not.
+    pub(crate) fn kernel_key(&self, which: &Which, extra: Option<&Extra>) -> anyhow::Result<String> {
+        self.request(which, extra, kbuild::key)
+    }
+
+    fn request<T>(
+        &self,
+        which: &Which,
+        extra: Option<&Extra>,
+        ask: impl FnOnce(&BuildRequest<'_>) -> Result<T, BuildError>,
+    ) -> anyhow::Result<T> {
         let (commit, patches) = self.commit(which, extra)?;
         let blame = GitBlame::new(&self.base.repo, &self.base.commit, &commit, &patches, Some(self.project.root()))?;
         let label = extra.map_or_else(|| which.label(), |extra| extra.label.clone());
-        Ok(kbuild::build(&BuildRequest {
+        Ok(ask(&BuildRequest {
             repo: &self.base.repo,
             commit: &commit,
             label: &label,
@@ -210,5 +224,15 @@ impl Lab {
                 Ok((self.cache.results()?.join(command), Some(lock)))
             }
         }
+    }
+}
+
+#[cfg(test)]
+impl Lab {
+    /// One whose tools are given instead of found.
+    pub(crate) fn fake(cache: Cache, project: Project, base: Base, tools: Tools) -> Self {
+        let disk = Disk::new(project.root());
+        let (stack, variants) = (Stack::load(&disk).unwrap(), Variants::load(&disk).unwrap());
+        Self { cache, project, disk, stack, base, variants, tools }
     }
 }

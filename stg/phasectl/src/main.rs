@@ -7,6 +7,7 @@
 //! One command is one file under [`commands`].
 
 mod app;
+mod bisect;
 mod checkout;
 mod cli;
 mod commands;
@@ -31,7 +32,14 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 fn main() -> ExitCode {
-    let cli = cli::Cli::parse();
+    let cli = match cli::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Nothing is left to be done if it cannot be shown.
+            let _ = error.print();
+            return ExitCode::from(cli::refused(&error, std::env::args()));
+        }
+    };
     let mut out = output::Stdout::new();
     let code = match commands::run(&cli, &mut out) {
         Ok(code) => code,

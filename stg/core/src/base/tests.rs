@@ -325,3 +325,25 @@ fn one_process_at_a_time_chooses_the_base() {
         assert!(receiver.recv().unwrap());
     });
 }
+
+#[test]
+fn what_a_clone_has_checked_out_is_taken_over_without_touching_it() {
+    let dir = tempdir();
+    let clone = a_clone(&dir);
+    let base = adopt(&dir.path().join("cache"), &manifest(), &clone).unwrap();
+    git(&clone, &["commit", "-q", "-a", "-m", "mine"]);
+    let head = git(&clone, &["rev-parse", "HEAD"]).trim().to_owned();
+    // Its own `git status` brings the index up to date.
+    state(&clone);
+    let before = state(&clone);
+    for _ in 0..2 {
+        let taken = Repo::open(&base.repo).unwrap().take_head(&clone).unwrap();
+        assert_eq!(taken.to_string(), head);
+    }
+    assert_eq!(state(&clone), before);
+    let repo = Repo::open(&base.repo).unwrap();
+    let tree = repo.tree_of(Repo::oid(&head).unwrap()).unwrap();
+    let file = repo.read(tree, "Makefile".into()).unwrap().unwrap();
+    assert_eq!(file.bytes, b"changed by the user\n");
+    assert!(repo.take_head(&dir.path().join("nowhere")).is_err());
+}

@@ -8,6 +8,7 @@ use git2::Oid;
 use super::Repo;
 use super::command::Git;
 use crate::error::{Error, Result};
+use crate::source::absolute;
 
 impl Repo {
     /// A worktree at this path with this commit checked out, detached. An existing one is moved there by rewriting only
@@ -53,6 +54,27 @@ impl Repo {
             .progress(|line| bar.set_message(line.to_owned()))?;
         bar.finish_and_clear();
         Ok(())
+    }
+
+    /// The commit that any Linux tree has checked out, which becomes a commit of this repository too, without its history. The tree is
+    /// only read.
+    pub fn take_head(&self, tree: &Utf8Path) -> Result<Oid> {
+        let id = Self::oid(&Git::reading(tree).args(["rev-parse", "--verify", "HEAD^{commit}"]).line()?)?;
+        if !self.has(id) {
+            let tree = absolute(tree)?;
+            Git::reading(&self.path)
+                .args([
+                    "fetch",
+                    "--quiet",
+                    "--depth=1",
+                    "--no-tags",
+                    "--no-write-fetch-head",
+                    "--no-recurse-submodules",
+                ])
+                .args([tree.as_str(), &format!("+HEAD:refs/phasectl-taken/{id}")])
+                .run()?;
+        }
+        Ok(id)
     }
 
     /// The commit that a worktree has checked out.

@@ -28,6 +28,25 @@ fn targets_and_chains() {
 }
 
 #[test]
+fn the_beginning_of_a_line() {
+    let stack = World::new().load().unwrap();
+    let names = |of: &Target, last: Option<&str>| {
+        let target = Target::Upto { of: Box::new(of.clone()), last: last.map(str::to_owned) };
+        let chain = stack.chain(&target)?;
+        Ok(chain.into_iter().map(|(phase, count)| (phase.name(), count)).collect::<Vec<_>>())
+    };
+    let ok = |of: &Target, last| -> Vec<(&str, usize)> {
+        names(of, last).map_err(|error: Error| error.to_string()).unwrap()
+    };
+    assert_eq!(ok(&Target::All, None), []);
+    assert_eq!(ok(&Target::All, Some("phase1/track")), [("phase1", 2)]);
+    assert_eq!(ok(&Target::All, Some("phase2/domain")), [("phase1", 3), ("phase2", 1)]);
+    let first = Target::Patch("phase1/kho".to_owned());
+    assert_eq!(ok(&first, Some("phase1/kho")), [("phase1", 1)]);
+    assert!(names(&first, Some("phase1/track")).unwrap_err().to_string().contains("no part of what ends there"));
+}
+
+#[test]
 fn cycle_in_requires() {
     let world = World::new();
     world.replace("phases/phase1/phase.yaml", "requires: []", "requires:\n  - phase2 # of all phases");

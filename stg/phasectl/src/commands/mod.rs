@@ -6,6 +6,8 @@
 //! not; [`failure`](crate::failure) turns that into a message and a code.
 
 pub(crate) mod base;
+pub(crate) mod bisect;
+pub(crate) mod bisect_step;
 pub(crate) mod blackout;
 pub(crate) mod build;
 pub(crate) mod doctor;
@@ -37,6 +39,8 @@ pub(crate) fn run(cli: &Cli, out: &mut dyn Write) -> anyhow::Result<i32> {
         Command::Build(args) => build::run(args, app, out),
         Command::Test(args) => test::run(args, app, out),
         Command::Faults(args) => faults::run(args, app, out),
+        Command::Bisect(args) => bisect::run(args, app, out),
+        Command::BisectStep(args) => bisect_step::run(args, app, out),
         Command::Blackout(args) => blackout::run(args, app, out),
         Command::Edit(args) => edit::run(args, app, out),
         Command::Matrix(args) => matrix::run(args, app, out),

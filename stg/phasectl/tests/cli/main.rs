@@ -7,6 +7,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed, and says where")]
 
+mod bisecting;
 mod editing;
 mod errors;
 mod exporting;

@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Builds the two kernels of a scenario at two points and runs it.
+//!
+//! The first answer of a point may be one that was kept, of any command; those after it, which are to show whether it says the same
+//! again, never are. That a kernel does not build is kept too, under the key of the kernel.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+
+use anyhow::Context as _;
+use camino::Utf8PathBuf;
+use ci::bisect::Answer;
+use ci::kbuild::BuildError;
+use ci::outcomes::{Inputs, Outcomes};
+use harness::HarnessError;
+use harness::filter::Filter;
+use harness::run::KernelFiles;
+use harness::scenario::{Kernels, Kind, Scenario};
+use harness::verdict::Class;
+
+use super::hunt::Tested;
+use super::span::Span;
+use super::walk::{Pair, Side, sides};
+use crate::judged::{Judged, Known, Question};
+use crate::kernels::Which;
+use crate::lab::{Extra, Lab};
+
+/// How often a scenario is run until it ends in a way that the host has no part in.
+const ATTEMPTS: usize = 3;
+
+/// What runs cases, or knows how they end: [`Lab::judge`].
+pub(crate) type Judge<'a> = dyn Fn(&Question<'_>, Known, &mut dyn Write) -> anyhow::Result<Vec<Judged>> + 'a;
+
+/// What a test needs.
+pub(crate) struct Bench<'a> {
+    pub(crate) lab: &'a Lab,
+    pub(crate) span: &'a Span,
+    pub(crate) scenario: &'a Scenario,
+    /// Of kernels that the scenario does not name a variant for.
+    pub(crate) variant: Option<&'a str>,
+    /// A commit that stands for the last point.
+    pub(crate) extra: Option<&'a Extra>,
+    pub(crate) programs: Option<Utf8PathBuf>,
+    pub(crate) logs: Utf8PathBuf,
+    /// The only way to fail that counts.
+    pub(crate) only: Option<Class>,
+    /// Whether nothing that was found out before is relied on.
+    pub(crate) again: bool,
+    pub(crate) judge: &'a Judge<'a>,
+    /// What was used and made.
+    pub(crate) tally: Tally,
+}
+
+/// What a search used and made.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Tally {
+    /// What was made of a kernel's name at a point, so that a question that is asked again does not assemble the stack again.
+    made: BTreeMap<(String, usize), Made>,
+    /// The keys of the kernels that were asked for.
+    kernels: BTreeSet<String>,
+    /// How many of them had to be built, or could not be.
+    pub(crate) built: usize,
+    /// How often the scenario was run.
+    pub(crate) runs: usize,
+}
+
+impl Tally {
+    /// How many kernels were asked for.
+    pub(crate) fn kernels(&self) -> usize {
+        self.kernels.len()
+    }
+}
+
+/// A kernel, or why there is none.
+#[derive(Debug, Clone)]
+enum Made {
+    Kernel(KernelFiles),
+    Unbuildable(Tested),
+}
+
+impl Bench<'_> {
+    /// Tests a pair of kernels for the `trial`th time.
+    ///
+    /// # Errors
+    ///
+    /// What says nothing about the patches.
+    pub(crate) fn test(&mut self, pair: Pair, trial: usize) -> anyhow::Result<Tested> {
+        let mut kernels = BTreeMap::new();
+        for (side, point) in [(Side::Outgoing, pair.outgoing), (Side::Incoming, pair.incoming)] {
+            if side == Side::Incoming && matches!(self.scenario.kind, Kind::Kunit(_)) {
+                continue;
+            }
+            match self.kernel(side, point)? {
+                Made::Kernel(files) => drop(kernels.insert(side.name().to_owned(), files)),
+                Made::Unbuildable(tested) => return Ok(tested),
+            }
+        }
+        let mut scenario = self.scenario.clone();
+        scenario.kernels = Kernels { outgoing: Side::Outgoing.name().into(), incoming: Side::Incoming.name().into() };
+        let question = Question {
+            scenarios: std::slice::from_ref(&scenario),
+            filter: &Filter::all(),
+            kernels: &kernels,
+            programs: self.programs.clone(),
+            logs: self.logs.join(self.directory(pair)).join(trial.to_string()),
+        };
+        let mut known = if trial == 0 && !self.again { Known::Used } else { Known::Ignored };
+        let mut tested = self.run(&question, known)?;
+        for _ in 1..ATTEMPTS {
+            let host = tested.class.is_some_and(of_the_host) && tested.answer == Answer::Untestable;
+            if !host {
+                break;
+            }
+            known = Known::Ignored;
+            tested = self.run(&question, known)?;
+        }
+        Ok(tested)
+    }
+
+    /// Whether a kernel at two points, where it was made, is the same. One with modules never is.
+    ///
+    /// # Errors
+    ///
+    /// If an image cannot be read.
+    pub(crate) fn same(&mut self, side: Side, one: usize, other: usize) -> anyhow::Result<bool> {
+        let (Made::Kernel(one), Made::Kernel(other)) = (self.kernel(side, one)?, self.kernel(side, other)?) else {
+            return Ok(false);
+        };
+        let image = |files: &KernelFiles| {
+            std::fs::read(&files.bzimage).with_context(|| format!("cannot read {}", files.bzimage))
+        };
+        Ok(one.modules.is_none() && other.modules.is_none() && image(&one)? == image(&other)?)
+    }
+
+    fn run(&mut self, question: &Question<'_>, known: Known) -> anyhow::Result<Tested> {
+        match (self.judge)(question, known, &mut std::io::sink()) {
+            Ok(all) => {
+                let tested = tested(&all, self.only, &question.logs);
+                self.tally.runs += usize::from(!tested.known);
+                Ok(tested)
+            }
+            // A kernel without the module, a tree without the program, a host that is too busy.
+            Err(error) => match error.downcast_ref::<HarnessError>() {
+                Some(HarnessError::NoModule { .. } | HarnessError::NoProgram { .. } | HarnessError::TooLate { .. }) => {
+                    Ok(untestable(error.to_string(), false))
+                }
+                _ => Err(error),
+            },
+        }
+    }
+
+    /// A kernel of the scenario with the patches up to a point.
+    fn kernel(&mut self, side: Side, point: usize) -> anyhow::Result<Made> {
+        let names = &self.scenario.kernels;
+        let name = if side == Side::Outgoing { &names.outgoing } else { &names.incoming };
+        let asked = (name.clone(), point);
+        if let Some(made) = self.tally.made.get(&asked) {
+            return Ok(made.clone());
+        }
+        let made = self.make(side, name, point)?;
+        self.tally.made.insert(asked, made.clone());
+        Ok(made)
+    }
+
+    fn make(&mut self, side: Side, name: &str, point: usize) -> anyhow::Result<Made> {
+        let which = Which::named(name, &self.span.at(point), &self.lab.stack, self.variant)?;
+        let walks = sides(self.scenario).contains(&side);
+        let extra = self.extra.filter(|_| walks && point == self.span.end());
+        let key = self.lab.kernel_key(&which, extra)?;
+        let new = self.tally.kernels.insert(key.clone());
+        let (outcomes, inputs) = (Outcomes::of(&self.lab.cache), Inputs::new("unbuildable").with("kernel", &key));
+        if let Some(reason) = outcomes.get::<String>(&inputs).filter(|_| !(self.again && new)) {
+            return Ok(Made::Unbuildable(untestable(reason, true)));
+        }
+        let there = self.lab.cache.kernels()?.join(&key).join("meta.json").exists();
+        self.tally.built += usize::from(!there);
+        match self.lab.files(&which, extra) {
+            Ok(files) => Ok(Made::Kernel(files)),
+            Err(error) => match error.downcast_ref::<BuildError>() {
+                Some(BuildError::Compile { .. } | BuildError::Config(_)) => {
+                    let text = error.to_string();
+                    // Without the path of the log, which is that of the next build too.
+                    let lines = text.lines().filter(|line| !line.trim_start().starts_with("log: "));
+                    let reason = format!("{} does not build\n{}", which.label(), lines.collect::<Vec<_>>().join("\n"));
+                    outcomes.put(&inputs, &reason, 0.0)?;
+                    Ok(Made::Unbuildable(untestable(reason, false)))
+                }
+                _ => Err(error),
+            },
+        }
+    }
+
+    /// Where the logs of a pair are.
+    fn directory(&self, pair: Pair) -> String {
+        let name = |point| self.span.name(point).replace('/', "-");
+        if pair.outgoing == pair.incoming {
+            name(pair.outgoing)
+        } else {
+            format!("{}-to-{}", name(pair.outgoing), name(pair.incoming))
+        }
+    }
+}
+
+fn untestable(reason: String, known: bool) -> Tested {
+    Tested { answer: Answer::Untestable, class: None, reason, known }
+}
+
+/// Whether such an end may be the host's fault.
+fn of_the_host(class: Class) -> bool {
+    matches!(class, Class::HostTimeout | Class::QemuAbort | Class::Unwitnessed)
+}
+
+/// What the cases of a scenario say together.
+fn tested(all: &[Judged], only: Option<Class>, logs: &camino::Utf8Path) -> Tested {
+    let known = all.iter().all(|case| case.cached);
+    let failed = || all.iter().filter(|case| !case.passed);
+    let counts = |case: &&Judged| only.map_or(!of_the_host(case.class), |only| case.class == only);
+    let (answer, shown) = match (failed().find(counts), failed().next()) {
+        (Some(case), _) => (Answer::Bad, Some(case)),
+        (None, Some(case)) => (Answer::Untestable, Some(case)),
+        (None, None) => (Answer::Good, None),
+    };
+    let logs = if known { String::new() } else { format!("\nlogs: {logs}") };
+    Tested {
+        answer,
+        class: shown.map(|case| case.class),
+        reason: shown.map_or_else(String::new, |case| format!("{}: {}{logs}", case.case, case.reason)),
+        known,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn case(name: &str, class: Class) -> Judged {
+        Judged { case: name.to_owned(), passed: class == Class::Pass, class, reason: "why".to_owned(), cached: false }
+    }
+
+    fn answer(classes: &[Class], only: Option<Class>) -> (Answer, Option<Class>) {
+        let all: Vec<Judged> = classes.iter().map(|&class| case("c", class)).collect();
+        let tested = tested(&all, only, "logs".into());
+        (tested.answer, tested.class)
+    }
+
+    #[test]
+    fn cases_together() {
+        use Class::{Hang, HostTimeout, Pass, Stage2Failure};
+        assert_eq!(answer(&[Pass, Pass], None), (Answer::Good, None));
+        assert_eq!(answer(&[Pass, Hang], None), (Answer::Bad, Some(Hang)));
+        assert_eq!(answer(&[HostTimeout, Pass], None), (Answer::Untestable, Some(HostTimeout)));
+        assert_eq!(answer(&[HostTimeout, Hang], None), (Answer::Bad, Some(Hang)));
+        assert_eq!(answer(&[Hang], Some(Stage2Failure)), (Answer::Untestable, Some(Hang)));
+        assert_eq!(answer(&[Hang, Stage2Failure], Some(Stage2Failure)), (Answer::Bad, Some(Stage2Failure)));
+        assert_eq!(answer(&[HostTimeout], Some(HostTimeout)), (Answer::Bad, Some(HostTimeout)));
+    }
+
+    #[test]
+    fn what_was_known_has_no_logs() {
+        let told = |cached| tested(&[Judged { cached, ..case("c", Class::Hang) }], None, "logs".into());
+        assert_eq!((told(true).reason.as_str(), told(true).known), ("c: why", true));
+        assert_eq!((told(false).reason.as_str(), told(false).known), ("c: why\nlogs: logs", false));
+    }
+}

@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Bugs planted at patches of the real stack, and the words in which they are found.
+
+mod replay;
+mod series;
+mod words;
+mod workbench;

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Bisecting, as far as it goes without a VM: what is refused before anything is built.
+
+use crate::world::World;
+
+#[test]
+fn there_must_be_something_between_the_ends() {
+    let world = World::without_base();
+    insta::assert_snapshot!(world.run(&["bisect", "phase1", "--scenario", "fd-preserve/legacy"]), @r"
+    exit 2
+    --- stderr
+    error: nothing to bisect: the bad end, phase1/track, does not come after the good one, phase1/track
+      fix: name a patch where phase1/fd-preserve/legacy passes with --good, and a later one where it fails with --bad
+    ");
+    insta::assert_snapshot!(world.run(&["bisect", "all", "--scenario", "fd-preserve", "--good", "domain", "--bad", "kho"]), @r"
+    exit 2
+    --- stderr
+    error: nothing to bisect: the bad end, phase1/kho, does not come after the good one, phase2/domain
+      fix: name a patch where phase1/fd-preserve passes with --good, and a later one where it fails with --bad
+    ");
+    insta::assert_snapshot!(world.run(&["bisect", "phase1", "--scenario", "fd-preserve", "--good", "domain"]), @r"
+    exit 2
+    --- stderr
+    error: domain is not among the patches that are bisected
+      fix: name `base`, or one from phase1/kho to phase1/track
+    ");
+}
+
+#[test]
+fn a_scenario_and_a_kernel_of_it_that_can_walk() {
+    let world = World::without_base();
+    insta::assert_snapshot!(world.run(&["bisect", "all", "--scenario", "fd-preserve/nobody"]), @r"
+    exit 125
+    --- stderr
+    error: there is no case `fd-preserve/nobody`
+      fix: name one of: phase1/fd-preserve/legacy, phase1/fd-preserve/scalable
+    ");
+    world.replace("selftests/scenarios/phase1/fd-preserve.yaml", "stages:", "kernels: { outgoing: base }\nstages:");
+    let side = |side| {
+        world.run(&["bisect", "all", "--scenario", "fd-preserve", "--side", side, "--good", "base", "--bad", "base"])
+    };
+    insta::assert_snapshot!(side("outgoing"), @r"
+    exit 2
+    --- stderr
+    error: the outgoing kernel of phase1/fd-preserve is not one that could go from patch to patch
+      fix: take a scenario whose `kernels:` has `current` there; selftests/scenarios/phase1/fd-preserve.yaml says what it runs
+    ");
+    // The other one can.
+    assert!(side("incoming").contains("nothing to bisect"), "{}", side("incoming"));
+}
+
+#[test]
+fn git_bisect_run_is_never_told_what_is_not_so() {
+    let world = World::without_base();
+    let code = |args: &[&str]| {
+        let output = world.command(&[&["bisect-step"], args].concat()).output().unwrap();
+        assert!(!output.stderr.is_empty(), "it says why");
+        output.status.code().unwrap()
+    };
+    assert_eq!(code(&["phase1"]), 128, "no --scenario: else 2, which is bad");
+    assert_eq!(code(&["phase1", "--scenario", "fd-preserve", "--side", "outgoing"]), 128);
+    assert_eq!(code(&["phase9", "--scenario", "fd-preserve"]), 125, "another revision may have it");
+    assert_eq!(code(&["phase1", "--scenario", "not-yet"]), 125);
+    world.replace("phases/phase2/phase.yaml", "requires:", "require:");
+    assert_eq!(code(&["phase1", "--scenario", "fd-preserve"]), 125, "this revision is broken");
+    assert_eq!(world.command(&["bisect-step", "--help"]).output().unwrap().status.code(), Some(0));
+}

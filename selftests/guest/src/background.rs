@@ -90,9 +90,12 @@ pub(crate) fn refused(step: &Step) -> Option<&'static str> {
         return Some(why);
     }
     match step {
-        Step::Host { .. } | Step::Mark { .. } | Step::Timed { .. } | Step::LogSpan { .. } | Step::Growth { .. } => {
-            Some("it speaks to the host, which only the stage does")
-        }
+        Step::Host { .. }
+        | Step::Mark { .. }
+        | Step::Timed { .. }
+        | Step::LogSpan { .. }
+        | Step::Growth { .. }
+        | Step::Observe { .. } => Some("it speaks to the host, which only the stage does"),
         Step::KexecReboot => Some("the stage announces the jump"),
         Step::Background { .. } | Step::Running { .. } | Step::Join { .. } => Some("threads belong to the stage"),
         _ => None,

@@ -145,6 +145,7 @@ pub(crate) fn describe(step: &Step) -> String {
             let steps: Vec<_> = steps.iter().map(describe).collect();
             format!("at once: {}", steps.join(", and: "))
         }
+        Step::Observe { name, step } => format!("{} (observed as {name})", describe(step)),
         Step::Attempt(Attempt { step, errno, .. }) => format!("{}, which may fail with {errno}", describe(step)),
         Step::FailNth(FailNth { nth, step, .. }) => format!("{}, with allocation {nth} failing", describe(step)),
         Step::FailEach(FailEach { step, .. }) => format!("{}, with each allocation failing in turn", describe(step)),

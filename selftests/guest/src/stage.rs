@@ -5,7 +5,7 @@
 //! The order of events is part of the contract with the host:
 //!
 //! 1. a `Step` (or `Mark`) event per step, for a `host` step after a `Host` event, after a new ring's `Ring`, for a good `timed` or `log-span` step after a `Span` event,
-//!    for a `growth` step after a `Memory` event, and `Done`,
+//!    for a `growth` step after a `Memory` event, for an `observe` step after an `Observed` event, and `Done`,
 //!    after which the guest powers off; or, where the stage ends with `kexec-reboot`,
 //! 2. the same up to the step before it, then `Done` with `ok`, then `Kexec`, then the jump. Should the call come
 //!    back, a failed `Step` and a second `Done` without `ok` follow.
@@ -17,9 +17,11 @@
 //!
 //! What earlier events left in the port is drained before a `timed` step starts, for otherwise the interrupts that send it would be counted.
 
-use plan::{Event, Plan, Step};
+use plan::{Event, Outcome, Plan, Step};
 
 use crate::describe::describe;
+use crate::errno;
+use crate::failure::Failure;
 use crate::kmsg;
 use crate::meminfo;
 use crate::steps::Runner;
@@ -68,6 +70,7 @@ pub(crate) fn execute(plan: &Plan, hop: u32, report: &mut impl Report) {
                 report.emit(Event::Memory { hop, name: name.clone(), kib });
                 detail
             }),
+            Step::Observe { name, step } => Ok(observe(hop, name, runner.run(step), report)),
             Step::Timed { name, step } => {
                 report.drain();
                 let start = sys::tsc();
@@ -96,6 +99,19 @@ pub(crate) fn execute(plan: &Plan, hop: u32, report: &mut impl Report) {
         }
     }
     report.emit(Event::Done { hop, ok: true });
+}
+
+/// Reports how a step ended that may end in any way.
+fn observe(hop: u32, name: &str, ended: Result<String, Failure>, report: &mut impl Report) -> String {
+    let (outcome, detail) = match ended {
+        Ok(detail) => (Outcome::Done, detail),
+        Err(failure) => {
+            let errno = failure.errno().map(|errno| Outcome::Errno(errno::name(errno)));
+            (errno.unwrap_or(Outcome::Failed), failure.to_string())
+        }
+    };
+    report.emit(Event::Observed { hop, name: name.to_owned(), outcome });
+    detail
 }
 
 /// Index of a jump with steps behind it, which could never run.
@@ -129,6 +145,7 @@ mod tests {
                 Event::Host { action, .. } => format!("host {action:?}"),
                 Event::Span { name, start, end, .. } => format!("span {name} {}", start < end),
                 Event::Memory { name, kib, .. } => format!("memory {name} {}", kib.len()),
+                Event::Observed { name, outcome, .. } => format!("observed {name} {outcome:?}"),
             });
         }
 
@@ -184,6 +201,19 @@ mod tests {
         assert!(log[1].starts_with("step 0 false no fd"), "{log:?}");
         let log = run(&format!(r#"[{{"steps":[{}]}}]"#, timed(&timed(r#""kexec-unload""#))), 0);
         assert!(log[1].contains("no inner steps"), "{log:?}");
+    }
+
+    #[test]
+    fn what_is_observed_ends_in_any_way_and_the_stage_goes_on() {
+        let observe = |step: &str| format!(r#"{{"observe":{{"name":"x","step":{step}}}}}"#);
+        let read = r#"{"read-bar":{"fd":"m","bar":0,"offset":8,"width":4,"check":"alive"}}"#;
+        let steps = [read, r#"{"memfd":{"fd":"m","bytes":8,"seed":1}}"#, read].map(observe).join(",");
+        let log = run(&format!(r#"[{{"steps":[{steps}]}}]"#), 0);
+        let observed: Vec<_> = log.iter().filter(|line| line.starts_with("observed")).collect();
+        assert_eq!(observed, ["observed x Failed", "observed x Done", r#"observed x Errno("ENOTTY")"#]);
+        assert!(log[1].starts_with("step 0 true no fd") && log[6] == "done true", "{log:?}");
+        let log = run(&format!(r#"[{{"steps":[{}]}}]"#, observe(&observe(r#""kexec-unload""#))), 0);
+        assert!(log[1].contains("no inner step"), "{log:?}");
     }
 
     #[test]

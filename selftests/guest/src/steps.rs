@@ -216,6 +216,7 @@ impl Runner {
             Step::In(inside) => self.processes.run(&inside.process, &inside.step),
             Step::Kill { process } => self.processes.kill(process),
             Step::Together { steps } => self.together(steps),
+            Step::Observe { .. } => Err(Failure::new("only the stage observes: `observe` is no inner step")),
             Step::Attempt(attempt) => self.attempt(attempt),
             Step::FailNth(fail) => self.fail_nth(fail),
             Step::FailEach(fail) => self.fail_each(fail),

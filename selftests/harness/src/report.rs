@@ -3,6 +3,7 @@
 //! Results, for machines and for [KTAP](crate::ktap) and [JUnit](crate::junit).
 
 use camino::Utf8PathBuf;
+use plan::Outcome;
 use serde::{Deserialize, Serialize};
 
 use crate::verdict::Class;
@@ -38,6 +39,9 @@ pub struct CaseResult {
     pub steps: Vec<StepResult>,
     /// How many steps the plan has; fewer were done if one failed.
     pub planned_steps: usize,
+    /// What was observed, for steps that may end in any way.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub observed: Vec<Observed>,
     /// What was measured, for blackout scenarios.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blackout: Option<Blackout>,
@@ -91,6 +95,17 @@ pub struct StepResult {
     pub detail: String,
     /// Milliseconds since QEMU was started; 0 for KUnit test cases.
     pub host_ms: u64,
+}
+
+/// How an `observe` step ended.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Observed {
+    /// In which kernel.
+    pub hop: u32,
+    /// Its name.
+    pub name: String,
+    /// How it ended.
+    pub outcome: Outcome,
 }
 
 /// What a blackout scenario measured.
@@ -245,6 +260,7 @@ impl CaseResult {
             kernels: vec![],
             steps: vec![],
             planned_steps: 0,
+            observed: vec![],
             blackout: None,
             spans: vec![],
             witnessed: vec![],

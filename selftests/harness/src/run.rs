@@ -31,7 +31,7 @@ use crate::modules;
 use crate::needs::Needs;
 use crate::observe::Observation;
 use crate::programs;
-use crate::report::{Blackout, CaseResult, Spans, StepResult, Witnessed};
+use crate::report::{Blackout, CaseResult, Observed, Spans, StepResult, Witnessed};
 use crate::rundir::RunDir;
 use crate::scenario::{Case, Kind, ROLES, Scenario};
 use crate::symbols::Symbols;
@@ -386,6 +386,7 @@ fn result(
         kernels: kernels(&outcome.seen),
         steps,
         planned_steps,
+        observed: observed(&outcome.seen),
         blackout: measured.blackout,
         spans: measured.spans,
         witnessed: witnessed(&outcome.seen),
@@ -424,6 +425,16 @@ fn steps(seen: &Observation) -> Vec<StepResult> {
         steps.push(StepResult { hop, what, ok, detail, host_ms });
     }
     steps
+}
+
+fn observed(seen: &Observation) -> Vec<Observed> {
+    let observed = seen.events.iter().filter_map(|timed| match &timed.event {
+        Event::Observed { hop, name, outcome } => {
+            Some(Observed { hop: *hop, name: name.clone(), outcome: outcome.clone() })
+        }
+        _ => None,
+    });
+    observed.collect()
 }
 
 fn kunit_steps(suites: &[String], seen: &Observation) -> Vec<StepResult> {

@@ -15,12 +15,12 @@ use camino::{Utf8Path, Utf8PathBuf};
 use harness::HarnessError;
 use harness::filter::Filter;
 use harness::needs::Needs;
-use harness::report::CaseResult;
+use harness::report::{CaseResult, Observed};
 use harness::run::{KernelFiles, Runner};
 use harness::scenario::Scenario;
 use harness::topology::Topologies;
 use harness::verdict::Class;
-use plan::{Event, HostAction};
+use plan::{Event, HostAction, Outcome};
 use serde_json::{Value, json};
 use stg_core::Disk;
 
@@ -172,6 +172,17 @@ fn pass() {
     assert!(lab.log("qemu.log").contains("guest-shutdown"));
     let written: CaseResult = serde_json::from_str(&lab.log("verdict.json")).unwrap();
     assert_eq!(written, result);
+}
+
+#[test]
+fn what_was_observed_is_in_the_result() {
+    let observed = |outcome| say(&Event::Observed { hop: 1, name: "seen".into(), outcome });
+    let late = vec![observed(Outcome::Errno("EIO".into())), step(1, 0, true), done(1, true)];
+    let script = [first(), vec![console(B), boot(1)], late, end("guest-shutdown")].concat();
+    let result = verdict(&script);
+    assert!(result.passed, "{}", result.reason);
+    let want = Observed { hop: 1, name: "seen".into(), outcome: Outcome::Errno("EIO".into()) };
+    assert_eq!(result.observed, [want]);
 }
 
 #[test]

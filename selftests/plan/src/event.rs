@@ -63,6 +63,15 @@ pub enum Event {
         /// The same just after it.
         end: u64,
     },
+    /// How the step of an `observe` ended. Said just before the `Step`.
+    Observed {
+        /// How many kexecs came before.
+        hop: u32,
+        /// The `observe` step's name.
+        name: String,
+        /// How it ended.
+        outcome: Outcome,
+    },
     /// What a `growth` step saw. Said just before the `Step`.
     Memory {
         /// How many kexecs came before.
@@ -106,6 +115,18 @@ pub enum Event {
     },
 }
 
+/// How a step ended that may end in any way.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// It did what the plan wants.
+    Done,
+    /// The kernel call that it is about failed with this errno: `EIO`.
+    Errno(String),
+    /// It failed otherwise: what it found is not what the plan wants, or it could not be tried at all.
+    Failed,
+}
+
 impl Event {
     /// The line to write, without the newline.
     pub fn to_line(&self) -> String {
@@ -126,6 +147,7 @@ impl Event {
             | Self::Step { hop, .. }
             | Self::Mark { hop, .. }
             | Self::Span { hop, .. }
+            | Self::Observed { hop, .. }
             | Self::Memory { hop, .. }
             | Self::Ring { hop, .. }
             | Self::Host { hop, .. }
@@ -160,6 +182,20 @@ mod tests {
         let line = event.to_line();
         assert_eq!(line, r#"@phasectl {"event":"host","hop":2,"action":{"plug":{"device":"late"}}}"#);
         assert_eq!(Event::from_line(&line), Some(event));
+    }
+
+    #[test]
+    fn an_observation_survives_the_channel() {
+        for (outcome, text) in [
+            (Outcome::Done, r#""done""#),
+            (Outcome::Errno("EIO".into()), r#"{"errno":"EIO"}"#),
+            (Outcome::Failed, r#""failed""#),
+        ] {
+            let event = Event::Observed { hop: 1, name: "session".into(), outcome };
+            let line = event.to_line();
+            assert_eq!(line, format!(r#"@phasectl {{"event":"observed","hop":1,"name":"session","outcome":{text}}}"#));
+            assert_eq!(Event::from_line(&line), Some(event));
+        }
     }
 
     #[test]

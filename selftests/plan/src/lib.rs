@@ -30,7 +30,7 @@ mod usage;
 pub use access::{BarRead, BarWrite, Check, ConfigRead, ConfigWrite, ResourceRead, ResourceWrite};
 pub use attempt::{Attempt, FailEach, FailNth};
 pub use each::ForEach;
-pub use event::{EVENT_PREFIX, Event};
+pub use event::{EVENT_PREFIX, Event, Outcome};
 pub use frame::{Frame, fnv1a};
 pub use host::{AddressOf, Change, Edit, HostAction, Place, Tamper, Value};
 pub use igb::{IgbReceive, IgbReceived, Iova, IovaName};

@@ -8,7 +8,12 @@ impl Step {
     /// The steps directly inside this one; most have none.
     pub fn inner(&self) -> Vec<&Self> {
         match self {
-            Self::Fails { step, .. } | Self::Background { step, .. } | Self::Timed { step, .. } => vec![step],
+            Self::Fails { step, .. }
+            | Self::Background { step, .. }
+            | Self::Timed { step, .. }
+            | Self::Observe { step, .. } => {
+                vec![step]
+            }
             Self::In(inside) => vec![&inside.step],
             Self::FailNth(fail) => vec![&fail.step],
             Self::FailEach(fail) => [&*fail.step].into_iter().chain(&fail.undo).collect(),

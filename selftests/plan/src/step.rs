@@ -446,6 +446,15 @@ pub enum Step {
     },
     /// A step that may fail.
     Attempt(Attempt),
+    /// A step that may end in any way: how it did is reported, and the stage goes on. Only a step of the stage itself can be observed, and
+    /// none of `host`, `mark`, `background` and `kexec-reboot`. What a later step needs of it may be missing then, so that one is better
+    /// observed too.
+    Observe {
+        /// Name of what is observed, for the report.
+        name: String,
+        /// The step.
+        step: Box<Step>,
+    },
     /// Makes one allocation fail during a step.
     FailNth(FailNth),
     /// Makes each allocation fail in turn.

@@ -33,7 +33,7 @@ Exit codes:
   100  a test failed, a planted fault went unnoticed, or two measurements differ
   101  a kernel, or the guest, did not build
   102  a file of the project is wrong: a manifest, a patch, a hunk, a scenario, a proof; or `check` found something
-  103  the two kernels do not agree about the hand-over (reserved for `matrix`)
+  103  the two kernels do not agree about the hand-over as the matrix says
   110  the machine lacks something (`phasectl doctor` says what), or there is no base tree
   125  this revision cannot be tested (`git bisect run` skips it); `bisect` has suspects only
   128  `bisect-step` could not even try (`git bisect run` stops)";
@@ -58,6 +58,7 @@ pub(crate) enum Command {
     Check(commands::check::Args),
     Test(commands::test::Args),
     Faults(commands::faults::Args),
+    Matrix(commands::matrix::Args),
     Bisect(commands::bisect::Args),
     BisectStep(commands::bisect_step::Args),
     Prove(commands::prove::Args),

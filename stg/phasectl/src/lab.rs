@@ -25,6 +25,7 @@ use stg_env::{Cache, LockGuard, Project, setup};
 
 use crate::app::{App, base_or_fetch};
 use crate::kernels::{Made, Which};
+use crate::question::Asked;
 
 /// What builds a kernel: the machine must have it.
 pub(crate) const BUILD: &[Group] = &[Group::Tool, Group::Build];
@@ -112,6 +113,22 @@ impl Lab {
             jobs: stg_env::jobs(),
             blame: Some(&blame),
         })?)
+    }
+
+    /// A kernel as a question names it.
+    pub(crate) fn asked(&self, which: &Which, extra: Option<&Extra>) -> anyhow::Result<Asked> {
+        let needs = self.needs(which)?;
+        let key = kbuild::key(&BuildRequest {
+            repo: &self.base.repo,
+            commit: &self.commit(which, extra)?.0,
+            label: &which.label(),
+            fragments: &which.fragments(self.project.root(), &self.stack)?,
+            tools: &self.tools,
+            cache: &self.cache,
+            jobs: 1,
+            blame: None,
+        })?;
+        Ok(Asked { key, needs })
     }
 
     /// What a kernel asks of the machine. Asked before it is built: a variant that nobody knows is a slip of the pen.

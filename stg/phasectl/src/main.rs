@@ -13,6 +13,7 @@ mod checkout;
 mod cli;
 mod commands;
 mod cover;
+mod ends;
 mod failure;
 mod fault;
 mod gate;
@@ -23,6 +24,7 @@ mod output;
 #[cfg(test)]
 mod pipelines;
 mod proofs;
+mod question;
 mod rows;
 mod scenarios;
 #[cfg(test)]

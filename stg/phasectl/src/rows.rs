@@ -53,10 +53,11 @@ pub(crate) fn collect(stack: &Stack, scenarios: &[Scenario], faults: &[Fault]) -
     rows.into_values().collect()
 }
 
-/// The rows that patches of a phase serve and no fault covers.
-pub(crate) fn without_fault(stack: &Stack, phase: &str, faults: &[Fault]) -> Vec<String> {
-    let served = |view: &RowView| view.patches.iter().any(|id| id.split('/').next() == Some(phase));
-    let rows = collect(stack, &[], faults).into_iter();
+/// The rows that patches of a phase serve, or scenarios of it show, and no fault covers.
+pub(crate) fn without_fault(stack: &Stack, phase: &str, scenarios: &[Scenario], faults: &[Fault]) -> Vec<String> {
+    let is_of = |id: &String| id.split('/').next() == Some(phase);
+    let served = |view: &RowView| view.patches.iter().chain(&view.scenarios).any(is_of);
+    let rows = collect(stack, scenarios, faults).into_iter();
     rows.filter(|view| view.faults.is_empty() && served(view)).map(|view| view.row).collect()
 }
 

@@ -72,6 +72,7 @@ pub(crate) fn result(case: &str, verdict: Class) -> CaseResult {
         kernels: Vec::new(),
         steps: Vec::new(),
         planned_steps: 0,
+        observed: Vec::new(),
         blackout: None,
         spans: Vec::new(),
         witnessed: Vec::new(),

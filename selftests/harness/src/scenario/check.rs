@@ -283,6 +283,12 @@ fn misplaced(step: &Step) -> Result<(), (String, Wrong)> {
     }
     if let Step::Fails { step: inner, .. } | Step::Background { step: inner, .. } | Step::Timed { step: inner, .. } =
         step
+        && let Step::Observe { name, .. } = &**inner
+    {
+        return wrong(format!("`{name}` is observed inside another step"), "put `observe` outermost").map_err(at(name));
+    }
+    if let Step::Fails { step: inner, .. } | Step::Background { step: inner, .. } | Step::Timed { step: inner, .. } =
+        step
         && let Some(name) = span(inner)
     {
         return wrong(format!("span `{name}` inside another step"), "put `timed` outermost").map_err(at(name));
@@ -299,6 +305,13 @@ fn misplaced(step: &Step) -> Result<(), (String, Wrong)> {
                     .map_err(at(name))
             }
             _ => misplaced(step),
+        },
+        Step::Observe { name, step } => match **step {
+            Step::Background { .. } | Step::KexecReboot => {
+                wrong(format!("`{name}` observes what cannot be observed"), "make it a step of its own")
+                    .map_err(at(name))
+            }
+            _ => contained(step, name),
         },
         Step::Fails { errno, step } => match **step {
             Step::Host { .. }
@@ -346,9 +359,12 @@ fn contained(step: &Step, word: &str) -> Result<(), (String, Wrong)> {
     let jump = "put it into `fails`: a jump is the stage's last step";
     let (what, fix) = match step {
         Step::KexecReboot => ("`kexec-reboot` that may succeed inside another step", jump),
-        Step::Host { .. } | Step::Mark { .. } | Step::LogSpan { .. } | Step::Timed { .. } => {
-            ("a step inside another one that speaks to the host", "make it a step of its own")
-        }
+        Step::Host { .. }
+        | Step::Mark { .. }
+        | Step::LogSpan { .. }
+        | Step::Timed { .. }
+        | Step::Growth { .. }
+        | Step::Observe { .. } => ("a step inside another one that speaks to the host", "make it a step of its own"),
         Step::Background { .. }
         | Step::Running { .. }
         | Step::Join { .. }

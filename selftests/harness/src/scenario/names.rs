@@ -46,7 +46,8 @@ impl<'a> State<'a> {
     /// Goes past a step.
     fn step(&mut self, step: &'a Step, who: Who<'a>) -> Result<(), Wrong> {
         match step {
-            Step::Timed { step, .. } => self.step(step, who),
+            // Of one that may not succeed, the later steps that are observed too may fail for want of the name.
+            Step::Timed { step, .. } | Step::Observe { step, .. } => self.step(step, who),
             Step::FailNth(FailNth { step, .. }) => self.step(step, who),
             // The same names as after a success; then nothing of it counts.
             Step::Fails { step, .. } => self.clone().step(step, who),
@@ -248,6 +249,7 @@ fn used(step: &Step) -> Vec<&str> {
         | Step::Kill { .. }
         | Step::Together { .. }
         | Step::Attempt(_)
+        | Step::Observe { .. }
         | Step::FailNth(_)
         | Step::FailEach(_)
         | Step::Run(_) => Vec::new(),

@@ -165,6 +165,25 @@ fn second_stage(steps: &str) -> Option<String> {
 }
 
 #[test]
+fn only_the_stage_observes() {
+    let observe = |step: &str| format!("{{ observe: {{ name: seen, step: {step} }} }}");
+    assert_eq!(second_stage(&observe("{ check-memfd: { fd: m, bytes: 1, seed: 1 } }")), None);
+    for step in ["{ mark: { name: x } }", "kexec-reboot", "{ background: { name: x, step: { close: { name: m } } } }"] {
+        let said = second_stage(&observe(step)).unwrap();
+        assert!(said.contains("fix: make it a step of its own"), "{said}");
+    }
+    let inner = observe("{ close: { name: m } }");
+    for outer in ["fails: { errno: EIO, step: ", "background: { name: x, step: ", "attempt: { errno: EIO, step: "] {
+        let said = second_stage(&format!("{{ {outer}{inner} }} }}")).unwrap();
+        assert!(said.contains("inside another"), "{said}");
+    }
+    insta::assert_snapshot!(second_stage(&format!("{{ fails: {{ errno: EIO, step: {inner} }} }}")).unwrap(), @r"
+    selftests/scenarios/phase1/s.yaml:6:102: `stages`: `seen` is observed inside another step, in stage 1
+      fix: put `observe` outermost
+    ");
+}
+
+#[test]
 fn names_are_given_before_they_are_used() {
     insta::assert_snapshot!(second_stage("{ finish: { session: other } }").unwrap(), @r"
     selftests/scenarios/phase1/s.yaml:6:75: `stages`: no fd or session is called `other` at that step of stage 1

@@ -17,6 +17,7 @@ pub(crate) mod export;
 pub(crate) mod faults;
 pub(crate) mod graph;
 pub(crate) mod list;
+pub(crate) mod matrix;
 pub(crate) mod merge;
 pub(crate) mod prove;
 pub(crate) mod refresh;
@@ -50,6 +51,7 @@ pub(crate) fn run(cli: &Cli, out: &mut dyn Write) -> anyhow::Result<i32> {
         Command::Verify(args) => verify::run(args, app, out),
         Command::Blackout(args) => blackout::run(args, app, out),
         Command::Edit(args) => edit::run(args, app, out),
+        Command::Matrix(args) => matrix::run(args, app, out),
         Command::Refresh(args) => refresh::run(args, app, out),
         Command::Export(args) => export::run(args, app, out),
     }

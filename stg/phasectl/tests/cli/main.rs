@@ -12,6 +12,7 @@ mod checking;
 mod editing;
 mod errors;
 mod exporting;
+mod handover;
 mod merging;
 mod proving;
 mod reading;

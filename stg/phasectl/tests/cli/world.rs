@@ -23,10 +23,20 @@ impl World {
     /// The project with the clone adopted as its base.
     pub(crate) fn new() -> Self {
         let world = Self::without_base();
-        world.clone_linux();
-        let output = world.command(&["base", "use", world.path("linux").to_str().unwrap()]).output().unwrap();
-        assert!(output.status.success(), "{output:?}");
+        world.adopt();
         world
+    }
+
+    /// Makes the clone and adopts it.
+    pub(crate) fn adopt(&self) {
+        self.clone_linux();
+        let output = self.command(&["base", "use", self.path("linux").to_str().unwrap()]).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    }
+
+    /// Writes a file of the Linux clone, before it is made.
+    pub(crate) fn put_linux(&self, path: &str, text: &str) {
+        write(&self.path("linux").join(path), text);
     }
 
     /// Makes the Linux clone.

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Plants a fault, or finds what became of it when it was planted.
+//!
+//! The answer is kept under what it depends on: the trees and configurations of the kernels, the scenario, the machine, the sources of
+//! harness and guest. So a run that was interrupted goes on where it was, and of a fault whose kernel would be the same as before
+//! nothing is built.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context as _;
+use camino::Utf8PathBuf;
+use ci::kbuild::BuildError;
+use ci::outcomes::{Inputs, Outcomes};
+use harness::filter::Filter;
+use harness::programs;
+use harness::scenario::variant_of;
+use harness::verdict::Class;
+use serde::{Deserialize, Serialize};
+use stg_core::{Assembled, Error, Target};
+
+use super::report::Outcome;
+use crate::fault::Fault;
+use crate::judged::{Judged, Known, Question};
+use crate::kernels::{Which, target_label};
+use crate::lab::{Extra, Lab};
+use crate::question::{self, Common};
+
+/// What became of a fault.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Answer {
+    /// Its kernel does not build.
+    DoesNotBuild(String),
+    /// These cases ran.
+    Ran(Vec<Ran>),
+}
+
+/// How a case ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Ran {
+    pub(crate) case: String,
+    pub(crate) class: Class,
+    pub(crate) reason: String,
+}
+
+impl Answer {
+    /// Whether it would be the same the next time.
+    fn lasts(&self) -> bool {
+        match self {
+            Self::DoesNotBuild(_) => true,
+            Self::Ran(cases) => cases.iter().all(|case| question::lasts(case.class)),
+        }
+    }
+}
+
+/// What all faults of a run share.
+pub(crate) struct Bench<'a> {
+    lab: &'a Lab,
+    target: Target,
+    assembled: Assembled,
+    common: Common<'a>,
+    outcomes: Outcomes,
+    /// Whether what is known is asked again.
+    again: bool,
+    logs: Utf8PathBuf,
+    _lock: Option<stg_env::LockGuard>,
+}
+
+impl<'a> Bench<'a> {
+    pub(crate) fn new(lab: &'a Lab, phase: &str, again: bool) -> anyhow::Result<Self> {
+        let target = Target::Phase(phase.to_owned());
+        let assembled = lab.assemble(&target)?;
+        let (logs, lock) = lab.results("faults", None)?;
+        let common = Common::new(&lab.disk, lab.qemu()?)?;
+        Ok(Self { lab, target, assembled, common, outcomes: Outcomes::of(&lab.cache), again, logs, _lock: lock })
+    }
+
+    /// Builds the phase with the fault on top and runs what must notice it. Only what is wrong with the machine is an error.
+    pub(crate) fn plant(&self, fault: &Fault) -> anyhow::Result<Outcome> {
+        let commit = match fault.mistake.plant(&self.assembled, &self.lab.stack) {
+            Ok(commit) => commit,
+            Err(error @ Error::Invalid(_)) => return Ok(Outcome::not_planted(fault, &error.to_string())),
+            Err(error) => return Err(error.into()),
+        };
+        let label = format!("{} with fault {}", target_label(&self.target), fault.mistake.name);
+        let extra = Extra { commit, label };
+        let inputs = self.inputs(fault, &extra)?;
+        let ask = || self.ask(fault, &extra);
+        let (answer, cached) = question::answer(&self.outcomes, &inputs, self.again, Answer::lasts, ask)?;
+        let logs = self.logs.join(fault.mistake.id());
+        Ok(Outcome::of(fault, &answer, (!cached).then_some(logs.as_path())))
+    }
+
+    /// All that the answer depends on.
+    fn inputs(&self, fault: &Fault, extra: &Extra) -> anyhow::Result<Inputs> {
+        let names = fault.scenario.kernel_names();
+        let asked = names.iter().map(|name| {
+            let which = Which::named(name, &self.target, &self.lab.stack, None)?;
+            self.lab.asked(&which, is_current(name).then_some(extra))
+        });
+        let asked = asked.collect::<anyhow::Result<Vec<_>>>()?;
+        let kernels: Vec<_> = names.into_iter().zip(&asked).collect();
+        let cases = Filter::new([fault.mistake.scenario.clone()]);
+        let inputs = self.common.inputs("fault", &fault.scenario, &cases, &kernels)?;
+        // The programs are those of the phase, without the fault.
+        Ok(match programs::wanted(std::slice::from_ref(&fault.scenario)) {
+            true => inputs.with("programs", self.assembled.tip_tree()?.to_string()),
+            false => inputs,
+        })
+    }
+
+    fn ask(&self, fault: &Fault, extra: &Extra) -> anyhow::Result<Answer> {
+        let mut kernels = BTreeMap::new();
+        for name in fault.scenario.kernel_names() {
+            let which = Which::named(name, &self.target, &self.lab.stack, None)?;
+            let faulty = is_current(name);
+            match self.lab.files(&which, faulty.then_some(extra)) {
+                Ok(files) => drop(kernels.insert(name.to_owned(), files)),
+                Err(error) => match error.downcast_ref() {
+                    Some(error @ (BuildError::Compile { .. } | BuildError::Config(_))) if faulty => {
+                        return Ok(Answer::DoesNotBuild(without_log(&error.to_string())));
+                    }
+                    _ => return Err(error.context(format!("{name} of {} is not built", fault.scenario.id))),
+                },
+            }
+        }
+        let scenarios = std::slice::from_ref(&fault.scenario);
+        let question = Question {
+            scenarios,
+            filter: &Filter::new([fault.mistake.scenario.clone()]),
+            kernels: &kernels,
+            programs: self.lab.programs(scenarios, &self.target)?,
+            logs: self.logs.join(fault.mistake.id()),
+        };
+        let known = if self.again { Known::Ignored } else { Known::Used };
+        let judged = self.lab.judge(&question, known, &mut std::io::sink());
+        let judged = judged.with_context(|| format!("fault {}", fault.mistake.id()))?;
+        Ok(Answer::Ran(
+            judged.into_iter().map(|Judged { case, class, reason, .. }| Ran { case, class, reason }).collect(),
+        ))
+    }
+}
+
+/// Whether a scenario calls the kernel so that has the fault: of any variant.
+fn is_current(name: &str) -> bool {
+    variant_of(name).0 == "current"
+}
+
+/// An error of a build without the place of its log, which is this machine's.
+fn without_log(text: &str) -> String {
+    let lines = text.lines().filter(|line| !line.trim_start().starts_with("log: "));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_the_host_has_spoilt_is_not_kept() {
+        let ran = |class| Ran { case: "p/s/c".into(), class, reason: String::new() };
+        assert!(Answer::Ran(vec![ran(Class::Pass), ran(Class::Hang)]).lasts());
+        assert!(!Answer::Ran(vec![ran(Class::Pass), ran(Class::HostTimeout)]).lasts());
+        assert!(Answer::DoesNotBuild(String::new()).lasts());
+    }
+
+    #[test]
+    fn an_answer_names_no_place_on_this_machine() {
+        let error = BuildError::Compile { errors: Vec::new(), log: "/home/me/build.log".into() };
+        assert!(!without_log(&error.to_string()).contains("/home/me"));
+    }
+
+    #[test]
+    fn the_kernel_with_the_fault_is_the_current_one_of_any_variant() {
+        assert!(is_current("current") && is_current("current+modules"));
+        assert!(!is_current("gate-off") && !is_current("base+modules"));
+    }
+}

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! `phasectl matrix`.
+
+mod pairs;
+mod report;
+mod run;
+
+use std::io::Write;
+
+use ci::handover::RULES;
+use ci::shard::Shard;
+use stg_core::Stack;
+use stg_env::exit;
+
+use self::pairs::Pair;
+use self::report::Reporter;
+use self::run::Bench;
+use crate::app::{App, base_or_fetch};
+use crate::failure::Failure;
+use crate::lab::{Lab, TEST};
+use crate::output;
+use crate::text::listing;
+
+/// Let every kernel hand over to every other: the base, and the end of each series, in both directions.
+///
+/// For each pair it is predicted from what the two trees say (compatible strings, versions, the mark of a live translation) what becomes of
+/// a device and of a memfd, with and without an IOMMU. Then the pair is run, and what is observed is put beside it. Exits with 103 if
+/// the two differ, or if the strings themselves are in contradiction. What was observed once is not run again.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = RULES)]
+pub(crate) struct Args {
+    /// Only predict: nothing is built or run.
+    #[arg(long)]
+    predict: bool,
+
+    /// Only pairs with this outgoing kernel: `base`, or PHASE/SERIES. May be repeated.
+    #[arg(long, value_name = "KERNEL")]
+    from: Vec<String>,
+
+    /// Only pairs with this incoming kernel. May be repeated.
+    #[arg(long, value_name = "KERNEL")]
+    to: Vec<String>,
+
+    /// Only the Ith of N parts of the pairs, as I/N. Their results merge: `phasectl merge`.
+    #[arg(long, value_name = "I/N", default_value_t = Shard::ALL)]
+    shard: Shard,
+
+    /// Run what was observed before as well.
+    #[arg(long, conflicts_with = "predict")]
+    again: bool,
+
+    /// Report as JSON instead of KTAP.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result<i32> {
+    let disk = app.disk()?;
+    let stack = Stack::load(&disk)?;
+    let ends = crate::ends::ends(&stack);
+    let names: Vec<&str> = ends.iter().map(|end| end.name.as_str()).collect();
+    if let Some(name) = args.from.iter().chain(&args.to).find(|name| !names.contains(&name.as_str())) {
+        let message = format!("there is no kernel `{name}` in the matrix");
+        return Err(Failure::usage(message, format!("name one of: {}", listing(&names))).into());
+    }
+    let chosen = |only: &[String], name: &str| only.is_empty() || only.iter().any(|one| one == name);
+    let wanted = |from: &str, to: &str| chosen(&args.from, from) && chosen(&args.to, to);
+    if args.predict {
+        let base = base_or_fetch(&app.cache()?, &stack)?;
+        let kernels = pairs::kernels(&disk, &base, &stack, ends)?;
+        let pairs = args.shard.of(pairs::pairs(&kernels, wanted));
+        if args.json {
+            output::json(out, &report::view(&kernels, &pairs))?;
+        } else {
+            report::predicted(&kernels, &pairs, out)?;
+        }
+        return Ok(verdict(&pairs));
+    }
+    let scenario = run::scenario(&disk)?;
+    let lab = Lab::open(app, stack, TEST)?;
+    let kernels = pairs::kernels(&lab.disk, &lab.base, &lab.stack, ends)?;
+    let mut pairs = args.shard.of(pairs::pairs(&kernels, wanted));
+    let bench = Bench::new(&lab, &kernels, scenario, args.again)?;
+    let mut reporter = Reporter::new(args.json, &pairs, out)?;
+    for pair in &mut pairs {
+        bench.observe(pair, &kernels)?;
+        reporter.pair(pair)?;
+    }
+    reporter.end(&kernels, &pairs)?;
+    Ok(verdict(&pairs))
+}
+
+fn verdict(pairs: &[Pair]) -> i32 {
+    let agree = pairs.iter().flat_map(|pair| &pair.cells).all(pairs::Cell::is_good);
+    if agree { exit::OK } else { exit::ABI_MISMATCH }
+}

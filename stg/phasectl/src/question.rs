@@ -120,9 +120,9 @@ mod tests {
         let differing = |other: Inputs| first.differing(&other).join(" ");
         assert_eq!(differing(asked(&small, "phase1/second/x", "l")), "kernel-current");
         assert_eq!(differing(asked(&small, "phase1/second", "k")), "case-y");
-        for (file, name) in DIRECTORIES.into_iter().zip(["harness", "harness", "guest"]) {
+        for file in DIRECTORIES {
             small.put(file, "fn b() {}\n");
-            assert_eq!(differing(asked(&small, "phase1/second/x", "k")), name);
+            assert_eq!(differing(asked(&small, "phase1/second/x", "k")), "harness");
             small.put(file, "fn a() {}\n");
         }
         small.put("selftests/topologies.yaml", "none: { iommu: legacy, devices: [] }\n");

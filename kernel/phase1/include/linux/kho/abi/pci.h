@@ -25,7 +25,7 @@
  * is not so, it panics.
  *
  * An IOMMU that is handed over translating is told by the version, see
- * PCI_LUO_FLB_LIVE_TRANSLATION in include/linux/kho/abi/pci.h.
+ * PCI_LUO_FLB_LIVE_TRANSLATION.
  *
  * Bus mastering is left on for a preserved device whose DMA remains valid in
  * the next kernel, and for the bridges above it. The previous kernel has

@@ -49,6 +49,13 @@ pub trait Kernels {
     /// If they do not build.
     fn clippy(&self, subject: &Subject, parent: bool, crates: &[camino::Utf8PathBuf]) -> Result<Warnings, BuildError>;
 
+    /// What the patch changes although the gates of its phase are off.
+    ///
+    /// # Errors
+    ///
+    /// If it, or what it is compared with, does not build.
+    fn inert(&self, subject: &Subject) -> Result<Vec<Finding>, BuildError>;
+
     /// Whether a line is the patch's own.
     fn owns(&self, subject: &Subject, file: &Utf8Path, line: usize) -> bool;
 }
@@ -129,6 +136,7 @@ pub(super) mod tests {
     pub(in crate::check) struct Known {
         pub(in crate::check) parent: Option<Warnings>,
         pub(in crate::check) own: Option<Warnings>,
+        pub(in crate::check) inert: Vec<Finding>,
         pub(in crate::check) asked: std::cell::RefCell<Vec<String>>,
     }
 
@@ -162,6 +170,10 @@ pub(super) mod tests {
         ) -> Result<Warnings, BuildError> {
             self.asked.borrow_mut().extend(crates.iter().map(ToString::to_string));
             self.build(subject, parent)
+        }
+
+        fn inert(&self, _: &Subject) -> Result<Vec<Finding>, BuildError> {
+            Ok(self.inert.clone())
         }
 
         fn owns(&self, _: &Subject, _: &Utf8Path, line: usize) -> bool {

@@ -17,6 +17,7 @@ mod checkpatch;
 mod clippy;
 mod dead_code;
 pub mod finding;
+mod inert;
 mod kernel_doc;
 mod programs;
 mod run;
@@ -119,6 +120,13 @@ pub static CHECKS: &[Check] = &[
         cost: Cost::Build,
         version: 1,
         run: clippy::check,
+    },
+    Check {
+        name: "gate",
+        about: "with the phase's gates off, every object is what it was before the series (patches that prepare may differ)",
+        cost: Cost::Build,
+        version: 1,
+        run: inert::check,
     },
 ];
 

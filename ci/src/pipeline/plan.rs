@@ -2,10 +2,10 @@
 
 //! This project's steps.
 //!
-//! The default run shows that a checkout is sound: formatting, lints, tests, every patch applies and is exported as it
-//! should and has a proof on record, the kernel at the end of the stack builds, every scenario but the blackouts passes once, and two patches taken at
+//! The default run shows that a checkout is sound: formatting, lints, tests, every patch applies, passes the checks that compile nothing, is
+//! exported as it should and has a proof on record, the kernel at the end of the stack builds, every scenario but the blackouts passes once, and two patches taken at
 //! random are proved again. The full run adds what takes
-//! hours: every patch built and tested, gates off, every planted fault noticed, every scenario several times and once on a
+//! hours: every patch built, checked and tested, gates off, every hand-over between the ends of series, every planted fault noticed, every scenario several times and once on a
 //! debug kernel, the blackouts measured.
 //!
 //! Phases and patches are read from the checkout, so the plan grows with it. Everything goes through the `phasectl` built
@@ -203,6 +203,10 @@ pub fn steps<'a>(site: &'a Site, outline: anyhow::Result<Outline>, full: bool) -
         let name = &phase.name;
         let title = format!("phasectl export {name}, twice; git am of the mails");
         steps.push(plan.step(&format!("apply/{name}"), &title, &["base"], plan.apply(phase)));
+        steps.push(plan.call(&format!("check/{name}"), &["base"], plan.phasectl(&["check", name, "--quick"])));
+    }
+    if !outline.phases.is_empty() {
+        steps.push(plan.call("matrix", &["base"], plan.phasectl(&["matrix", "--predict"])));
     }
     if let Some(last) = outline.phases.last() {
         if outline.proofs {
@@ -272,6 +276,7 @@ impl<'a> Plan<'a> {
         }
         for phase in &outline.phases {
             let name = &phase.name;
+            steps.push(self.call(&format!("check/{name}/built"), &["base"], self.phasectl(&["check", name])));
             let gate_off = self.phasectl(&["build", name, "--gate-off"]);
             steps.push(self.call(&format!("gate-off/{name}"), &["base"], gate_off));
             for fault in &phase.faults {
@@ -291,6 +296,7 @@ impl<'a> Plan<'a> {
             }
         }
         if !outline.phases.is_empty() {
+            steps.push(self.call("matrix/run", &["base"], self.phasectl(&["matrix"]).counted(Counter::Ktap)));
             steps.push(self.blackout("harness"));
         }
     }

@@ -5,12 +5,12 @@
 mod mail;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use ci::check::{Kernels, LIMIT, Member, Origin, Subject};
+use ci::check::{Finding, Kernels, LIMIT, Member, Origin, Subject};
 use ci::kbuild::{Blame as _, BuildError, BuildRequest, Culprit, GitBlame, Warnings, clippy};
 use ci::outcomes::hash;
 use stg_core::git::Repo;
 use stg_core::stack::Patch;
-use stg_core::{Assembled, Stack, Target};
+use stg_core::{Assembled, Diagnostic, Stack, Target};
 
 use crate::kernels::{Made, Which};
 use crate::lab::Lab;
@@ -123,6 +123,12 @@ impl Kernels for Builder<'_> {
             blame: Some(&blame),
         };
         clippy(&request, crates)
+    }
+
+    fn inert(&self, subject: &Subject) -> Result<Vec<Finding>, BuildError> {
+        let found = self.lab.gate_proof(&subject.origin.id).map_err(known)?;
+        let finding = |one: &Diagnostic| Finding::new(&one.file, one.line.unwrap_or(0), &one.message, &one.fix);
+        Ok(found.iter().map(finding).collect())
     }
 
     fn owns(&self, subject: &Subject, file: &Utf8Path, line: usize) -> bool {

@@ -19,7 +19,6 @@ impl Lab {
     /// # Errors
     ///
     /// If there is no such patch, or one of the two states does not compile.
-    #[allow(dead_code, reason = "`check` is to call it, and is being written on another branch")]
     pub(crate) fn gate_proof(&self, patch: &str) -> anyhow::Result<Vec<Diagnostic>> {
         let (phase, patch) = self.stack.patch(patch)?;
         let mut comparisons = gate::comparisons(phase).into_iter();

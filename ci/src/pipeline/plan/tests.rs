@@ -52,7 +52,10 @@ fn the_default_run() {
     manifests [tools]: every phase, patch and requirement graph can be read
     base [setup manifests] fleeting: phasectl base show, else base fetch
     apply/phase1 [base]: phasectl export phase1, twice; git am of the mails
+    check/phase1 [base]: phasectl check phase1 --quick
     apply/phase2 [base]: phasectl export phase2, twice; git am of the mails
+    check/phase2 [base]: phasectl check phase2 --quick
+    matrix [base]: phasectl matrix --predict
     verify [base]: phasectl verify
     kernel [base] fleeting: phasectl build phase2
     scenarios/phase1 [kernel]: phasectl test phase1 --quick: each scenario once (slow ones and blackouts: --full)
@@ -73,6 +76,7 @@ fn the_full_run_adds_to_it() {
     patch/phase2/one [base]: phasectl build phase2/one
     patch/phase2/two [base]: phasectl build phase2/two
     patch/phase2/two/test [patch/phase2/two]: phasectl test phase2/two
+    check/phase1/built [base]: phasectl check phase1
     gate-off/phase1 [base]: phasectl build phase1 --gate-off
     faults/1.1-leak [kernel]: phasectl faults phase1 --fault 1.1-leak
     repeat/phase1/fd [kernel]: phasectl test phase1 --scenario phase1/fd --repeat 3
@@ -80,11 +84,13 @@ fn the_full_run_adds_to_it() {
     blackout/phase1 [kernel]: phasectl blackout phase1
     debug/phase1 [base]: phasectl build phase1 --variant debug
     debug/phase1/fd [debug/phase1]: phasectl test phase1 --variant debug --scenario phase1/fd
+    check/phase2/built [base]: phasectl check phase2
     gate-off/phase2 [base]: phasectl build phase2 --gate-off
     repeat/phase2/fd [kernel]: phasectl test phase2 --scenario phase2/fd --repeat 3
     repeat/phase2/modules [kernel]: phasectl test phase2 --scenario phase2/modules --repeat 3
     debug/phase2 [base]: phasectl build phase2 --variant debug
     debug/phase2/fd [debug/phase2]: phasectl test phase2 --variant debug --scenario phase2/fd
+    matrix/run [base]: phasectl matrix
     blackout/harness [kernel]: phasectl blackout harness
     ");
 }

@@ -18,6 +18,7 @@ mod clippy;
 mod dead_code;
 pub mod finding;
 mod inert;
+mod kconfig;
 mod kernel_doc;
 mod programs;
 mod run;
@@ -49,6 +50,8 @@ pub struct Bench<'a> {
     pub base_tree: Oid,
     /// What runs rustfmt, checkpatch and kernel-doc.
     pub programs: &'a Programs,
+    /// The gates of all phases, without `CONFIG_`.
+    pub gates: &'a [String],
     /// What builds kernels; nothing if only quick checks are made.
     pub kernels: Option<&'a dyn Kernels>,
 }
@@ -107,6 +110,7 @@ pub static CHECKS: &[Check] = &[
         "a change under include/linux/kho/abi steps a version, and the documentation says the same",
         abi::check,
     ),
+    quick("kconfig", "a phase's gate is experimental, explained, and off unless somebody asks for it", kconfig::check),
     Check {
         name: "build",
         about: "the kernel builds with W=1, without a warning that its parent does not have",

@@ -61,6 +61,7 @@ fn inputs(subject: &Subject, check: &Check, bench: &Bench<'_>) -> Result<Inputs,
         .with("mail", hash(&subject.mail))
         .with("place", format!("{}:{}", origin.file, origin.body_line))
         .with("series", hash(format!("{:?}", subject.series)))
+        .with("gates", bench.gates.join(" "))
         .with("tools", &bench.programs.id);
     match (check.cost, bench.kernels) {
         (Cost::Build, Some(kernels)) => Ok(inputs.with("kernels", kernels.id(subject)?)),

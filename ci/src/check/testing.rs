@@ -15,6 +15,7 @@ pub(super) struct Small {
     guard: tempfile::TempDir,
     pub(super) repo: Repo,
     programs: Programs,
+    gates: Vec<String>,
 }
 
 impl Small {
@@ -28,7 +29,7 @@ impl Small {
         let path = format!("{bin}:{}", std::env::var("PATH").unwrap());
         let programs = Programs { rustfmt: bin.join("rustfmt"), path, id: "tools 1".into(), scripts };
         let repo = Repo::open_or_create(&root.join("r.git")).unwrap();
-        Self { guard, repo, programs }
+        Self { guard, repo, programs, gates: vec!["ONE".into()] }
     }
 
     pub(super) fn root(&self) -> &Utf8Path {
@@ -65,7 +66,7 @@ impl Small {
 
     pub(super) fn bench<'a>(&'a self, kernels: Option<&'a dyn Kernels>) -> Bench<'a> {
         let base_tree = self.repo.empty_tree().unwrap();
-        Bench { repo: &self.repo, base_tree, programs: &self.programs, kernels }
+        Bench { repo: &self.repo, base_tree, programs: &self.programs, gates: &self.gates, kernels }
     }
 
     pub(super) fn try_run(&self, check: &str, subject: &Subject) -> Result<Vec<Finding>, BuildError> {

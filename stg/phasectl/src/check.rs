@@ -38,6 +38,11 @@ impl Patches<'_> {
     }
 }
 
+/// The gates of all phases.
+pub(crate) fn gates(stack: &Stack) -> Vec<String> {
+    stack.phases.iter().flat_map(|phase| phase.manifest.gates.clone()).collect()
+}
+
 /// Where a patch can be corrected.
 fn origin(patch: &Patch) -> Origin {
     Origin { id: patch.id(), file: patch.file.clone(), body_line: patch.text.body_line }

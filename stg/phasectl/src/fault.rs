@@ -1,28 +1,43 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Planted faults, and how their scenarios must end.
+//! Planted faults, and what must notice them.
 //!
 //! [`stg_core::Fault`] is the fault as a file and as a commit. What its `Expect:` means only the harness knows: here it
-//! becomes a verdict class, and never the one that the scenario itself wants, since such a fault shows nothing.
+//! becomes a verdict class, and never the one that the scenario itself wants, since such a fault shows nothing. Where no kernel has to run to
+//! tell, `Scenario: check/NAME` is one of the checks of `phasectl check`, and `Expect: finding`.
 
+use ci::check::{self, CHECKS, Check, Cost};
 use harness::filter::Filter;
 use harness::scenario::Scenario;
 use harness::verdict::Class;
 use stg_core::stack::scenario_of;
-use stg_core::{Error, Result, Source, Stack};
+use stg_core::{Diagnostic, Error, Result, Source, Stack};
 
 use crate::scenarios::cases;
 use crate::text::listing;
 
-/// A fault and the verdict that it must lead to.
+/// What a fault must lead to if a check is to notice it.
+pub(crate) const FINDING: &str = "finding";
+
+/// Before the name of a check, where a fault names its scenario.
+const CHECK: &str = "check/";
+
+/// A fault and what must notice it.
 #[derive(Debug, Clone)]
 pub(crate) struct Fault {
     /// What is planted.
     pub(crate) mistake: stg_core::Fault,
-    /// How its scenario must end.
-    pub(crate) expect: Class,
     /// What must notice it.
-    pub(crate) scenario: Scenario,
+    pub(crate) witness: Witness,
+}
+
+/// What notices a fault.
+#[derive(Debug, Clone)]
+pub(crate) enum Witness {
+    /// This scenario must end like this.
+    Scenario(Scenario, Class),
+    /// This check must find something.
+    Check(&'static Check),
 }
 
 /// Reads every fault, sorted by file name. `scenarios` are those of all phases.
@@ -34,6 +49,13 @@ pub(crate) fn load(source: &dyn Source, stack: &Stack, scenarios: &[Scenario]) -
     let mut all = Vec::new();
     let mut wrong = Vec::new();
     for mistake in stg_core::assemble::faults(source, stack)? {
+        if let Some(name) = mistake.scenario.strip_prefix(CHECK) {
+            match checked(&mistake, name) {
+                Ok(check) => all.push(Fault { mistake, witness: Witness::Check(check) }),
+                Err(found) => wrong.push(found),
+            }
+            continue;
+        }
         let scenario = scenario(&mistake, scenarios).map_err(|message| mistake.wrong("Scenario", message));
         let without = |class| scenario.as_ref().is_ok_and(|scenario| ends(scenario, &mistake.scenario, class));
         let expect = match mistake.expect.parse::<Class>() {
@@ -46,12 +68,29 @@ pub(crate) fn load(source: &dyn Source, stack: &Stack, scenarios: &[Scenario]) -
         match (expect, scenario) {
             (Ok(expect), Ok(scenario)) => {
                 let scenario = scenario.clone();
-                all.push(Fault { mistake, expect, scenario });
+                all.push(Fault { mistake, witness: Witness::Scenario(scenario, expect) });
             }
             (expect, scenario) => wrong.extend(scenario.err().into_iter().chain(expect.err())),
         }
     }
     if wrong.is_empty() { Ok(all) } else { Err(Error::Invalid(wrong)) }
+}
+
+/// The check that a fault names.
+fn checked(mistake: &stg_core::Fault, name: &str) -> std::result::Result<&'static Check, Diagnostic> {
+    let Some(check) = check::named(name) else {
+        let known: Vec<&str> = CHECKS.iter().map(|check| check.name).collect();
+        return Err(mistake.wrong("Scenario", format!("there is no check `{name}`; there are: {}", listing(&known))));
+    };
+    if check.cost == Cost::Build {
+        let message = format!("the check `{name}` compiles, which is not done for a fault: name a quick one");
+        return Err(mistake.wrong("Scenario", message));
+    }
+    if mistake.expect != FINDING {
+        let message = format!("a check does not end with `{}`: write `{FINDING}`", mistake.expect);
+        return Err(mistake.wrong("Expect", message));
+    }
+    Ok(check)
 }
 
 /// The scenario that a fault names, as a whole or one case of it.
@@ -105,10 +144,30 @@ Why not.
     }
 
     #[test]
+    fn a_check_is_a_witness_too() {
+        let with = |scenario: &str, expect: &str| {
+            planted(&FAULT.replace("phase1/first/x", scenario).replace("stage2-failure", expect)).map(|all| {
+                let [Fault { witness: Witness::Check(check), .. }] = &all[..] else { panic!("{all:?}") };
+                check.name
+            })
+        };
+        assert_eq!(with("check/kconfig", "finding").unwrap(), "kconfig");
+        for (scenario, expect, why) in [
+            ("check/kconf", "finding", "there is no check `kconf`"),
+            ("check/kconfig", "stage2-failure", "a check does not end with `stage2-failure`"),
+            ("check/build", "finding", "the check `build` compiles"),
+        ] {
+            let error = with(scenario, expect).unwrap_err().to_string();
+            assert!(error.contains(why), "{error}");
+        }
+    }
+
+    #[test]
     fn names_with_and_without_the_row() {
         let fault = &loaded("stage2-failure").unwrap()[0];
         assert!(fault.is_called("forgotten") && fault.is_called("1.1-forgotten") && !fault.is_called("1.1"));
-        assert_eq!((fault.scenario.id.as_str(), fault.expect), ("phase1/first", Class::Stage2Failure));
+        let Witness::Scenario(scenario, expect) = &fault.witness else { panic!("{fault:?}") };
+        assert_eq!((scenario.id.as_str(), *expect), ("phase1/first", Class::Stage2Failure));
     }
 
     #[test]

@@ -53,7 +53,8 @@ pub(crate) fn b4(
         }
         Some((parent, tree)) => {
             let programs = Programs::new(&cache)?;
-            let bench = Bench { repo: &repo, base_tree: Repo::oid(&base.tree)?, programs: &programs, kernels: None };
+            let (base_tree, gates) = (Repo::oid(&base.tree)?, super::gates(&stack));
+            let bench = Bench { repo: &repo, base_tree, programs: &programs, gates: &gates, kernels: None };
             let body_line = String::from_utf8_lossy(&mail).lines().position(str::is_empty).map_or(1, |line| line + 2);
             let origin = Origin { id: read.subject.clone(), file: "mail".into(), body_line };
             let subject = Subject::new(&repo, origin, &read.message, mail, parent, tree)?;

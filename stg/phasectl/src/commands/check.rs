@@ -149,10 +149,12 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
     let lab = if compiles { Some(Lab::open(app, stack.clone(), ALL)?) } else { None };
     let builder = lab.as_ref().map(check::Builder::new);
     let (repo, programs) = (Repo::open(&base.repo)?, Programs::new(&cache)?);
+    let gates = check::gates(&stack);
     let bench = Bench {
         repo: &repo,
         base_tree: Repo::oid(&base.tree)?,
         programs: &programs,
+        gates: &gates,
         kernels: builder.as_ref().map(|builder| builder as &dyn Kernels),
     };
     let patches = Patches { stack: &stack, assembled: &assembled, repo: &repo };

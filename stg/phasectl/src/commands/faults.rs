@@ -12,6 +12,7 @@ use std::io::Write;
 use ci::shard::Shard;
 use stg_core::Stack;
 use stg_env::exit;
+use stg_env::requirements::Group;
 
 use self::bench::Bench;
 use self::coverage::Coverage;
@@ -19,14 +20,17 @@ use self::report::Reporter;
 use crate::app::App;
 use crate::failure::Failure;
 use crate::fault::{self, Fault};
-use crate::lab::{Lab, TEST};
+use crate::lab::Lab;
 use crate::scenarios;
 use crate::text::listing;
+
+/// What kernels, VMs and checks need.
+const GROUPS: &[Group] = &[Group::Tool, Group::Build, Group::Vm, Group::Check];
 
 /// Plant each fault of a phase, and check that its scenario notices.
 ///
 /// A fault is a small mistake (selftests/faults) on top of the end of the phase. Its kernel is built, its scenario must
-/// end in the way that the fault's `Expect:` says. Exits with 100 if a fault slips through, does not apply, or does not
+/// end in the way that the fault's `Expect:` says; where a check of `phasectl check` is to notice, that must find something. Exits with 100 if a fault slips through, does not apply, or does not
 /// build, with 125 if the phase has none. Reported are also the requirement rows and the scenarios that no fault is for, and the
 /// scenarios that let one slip through. What was found out about a fault is not asked again as long as nothing has changed that it
 /// depends on.
@@ -69,7 +73,7 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
     }
     let chosen = args.shard.of(choose(&all, &phase, &args.faults)?);
 
-    let lab = Lab::open(app, stack, TEST)?;
+    let lab = Lab::open(app, stack, GROUPS)?;
     let bench = Bench::new(&lab, &phase, args.again)?;
     let mut report = Reporter::new(args.json, chosen.len(), out)?;
     let mut noticed = true;

@@ -10,17 +10,20 @@ use std::collections::BTreeMap;
 
 use anyhow::Context as _;
 use camino::Utf8PathBuf;
+use ci::check::{self, Check, Origin, Programs, Subject};
 use ci::kbuild::BuildError;
 use ci::outcomes::{Inputs, Outcomes};
 use harness::filter::Filter;
 use harness::programs;
-use harness::scenario::variant_of;
+use harness::scenario::{Scenario, variant_of};
 use harness::verdict::Class;
 use serde::{Deserialize, Serialize};
+use stg_core::git::Repo;
 use stg_core::{Assembled, Error, Target};
 
 use super::report::Outcome;
-use crate::fault::Fault;
+use crate::check::gates;
+use crate::fault::{Fault, Witness};
 use crate::judged::{Judged, Known, Question};
 use crate::kernels::{Which, target_label};
 use crate::lab::{Extra, Lab};
@@ -34,6 +37,8 @@ pub(crate) enum Answer {
     DoesNotBuild(String),
     /// These cases ran.
     Ran(Vec<Ran>),
+    /// This is what a check found.
+    Checked(Vec<String>),
 }
 
 /// How a case ended.
@@ -48,7 +53,7 @@ impl Answer {
     /// Whether it would be the same the next time.
     fn lasts(&self) -> bool {
         match self {
-            Self::DoesNotBuild(_) => true,
+            Self::DoesNotBuild(_) | Self::Checked(_) => true,
             Self::Ran(cases) => cases.iter().all(|case| question::lasts(case.class)),
         }
     }
@@ -85,16 +90,20 @@ impl<'a> Bench<'a> {
         };
         let label = format!("{} with fault {}", target_label(&self.target), fault.mistake.name);
         let extra = Extra { commit, label };
-        let inputs = self.inputs(fault, &extra)?;
-        let ask = || self.ask(fault, &extra);
+        let scenario = match &fault.witness {
+            Witness::Scenario(scenario, _) => scenario,
+            Witness::Check(check) => return Ok(Outcome::of(fault, &self.check(fault, check, &extra)?, None)),
+        };
+        let inputs = self.inputs(fault, scenario, &extra)?;
+        let ask = || self.ask(fault, scenario, &extra);
         let (answer, cached) = question::answer(&self.outcomes, &inputs, self.again, Answer::lasts, ask)?;
         let logs = self.logs.join(fault.mistake.id());
         Ok(Outcome::of(fault, &answer, (!cached).then_some(logs.as_path())))
     }
 
     /// All that the answer depends on.
-    fn inputs(&self, fault: &Fault, extra: &Extra) -> anyhow::Result<Inputs> {
-        let names = fault.scenario.kernel_names();
+    fn inputs(&self, fault: &Fault, scenario: &Scenario, extra: &Extra) -> anyhow::Result<Inputs> {
+        let names = scenario.kernel_names();
         let asked = names.iter().map(|name| {
             let which = Which::named(name, &self.target, &self.lab.stack, None)?;
             self.lab.asked(&which, is_current(name).then_some(extra))
@@ -102,17 +111,30 @@ impl<'a> Bench<'a> {
         let asked = asked.collect::<anyhow::Result<Vec<_>>>()?;
         let kernels: Vec<_> = names.into_iter().zip(&asked).collect();
         let cases = Filter::new([fault.mistake.scenario.clone()]);
-        let inputs = self.common.inputs("fault", &fault.scenario, &cases, &kernels)?;
+        let inputs = self.common.inputs("fault", scenario, &cases, &kernels)?;
         // The programs are those of the phase, without the fault.
-        Ok(match programs::wanted(std::slice::from_ref(&fault.scenario)) {
+        Ok(match programs::wanted(std::slice::from_ref(scenario)) {
             true => inputs.with("programs", self.assembled.tip_tree()?.to_string()),
             false => inputs,
         })
     }
 
-    fn ask(&self, fault: &Fault, extra: &Extra) -> anyhow::Result<Answer> {
+    /// Has a check look at the fault as a patch on top of the phase. It keeps its own answers.
+    fn check(&self, fault: &Fault, check: &'static Check, extra: &Extra) -> anyhow::Result<Answer> {
+        let (lab, gates) = (self.lab, gates(&self.lab.stack));
+        let (repo, programs) = (Repo::open(&lab.base.repo)?, Programs::new(&lab.cache)?);
+        let origin = Origin { id: fault.mistake.id(), file: fault.mistake.file.clone(), body_line: 1 };
+        let subject = Subject::of_commit(&repo, origin, extra.commit, self.assembled.tip_tree()?)?;
+        let base_tree = Repo::oid(&lab.base.tree)?;
+        let bench = check::Bench { repo: &repo, base_tree, programs: &programs, gates: &gates, kernels: None };
+        let answers = check::run(&subject, &[check], &bench, &self.outcomes)?;
+        let findings = answers.iter().flat_map(|answer| &answer.findings);
+        Ok(Answer::Checked(findings.map(ToString::to_string).collect()))
+    }
+
+    fn ask(&self, fault: &Fault, scenario: &Scenario, extra: &Extra) -> anyhow::Result<Answer> {
         let mut kernels = BTreeMap::new();
-        for name in fault.scenario.kernel_names() {
+        for name in scenario.kernel_names() {
             let which = Which::named(name, &self.target, &self.lab.stack, None)?;
             let faulty = is_current(name);
             match self.lab.files(&which, faulty.then_some(extra)) {
@@ -121,11 +143,11 @@ impl<'a> Bench<'a> {
                     Some(error @ (BuildError::Compile { .. } | BuildError::Config(_))) if faulty => {
                         return Ok(Answer::DoesNotBuild(without_log(&error.to_string())));
                     }
-                    _ => return Err(error.context(format!("{name} of {} is not built", fault.scenario.id))),
+                    _ => return Err(error.context(format!("{name} of {} is not built", scenario.id))),
                 },
             }
         }
-        let scenarios = std::slice::from_ref(&fault.scenario);
+        let scenarios = std::slice::from_ref(scenario);
         let question = Question {
             scenarios,
             filter: &Filter::new([fault.mistake.scenario.clone()]),

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::bench::{Answer, Ran};
 use super::coverage::Coverage;
-use crate::fault::Fault;
+use crate::fault::{FINDING, Fault, Witness};
 use crate::output;
 use crate::text::{count, listing};
 
@@ -22,9 +22,10 @@ pub(crate) struct Outcome {
     pub(crate) fault: String,
     pub(crate) row: String,
     pub(crate) scenario: String,
-    pub(crate) expected: Class,
-    /// `None` when it did not come to a run.
-    pub(crate) verdict: Option<Class>,
+    /// A verdict class, or `finding`.
+    pub(crate) expected: String,
+    /// `None` when it did not come to a run. Of a check: `finding`, or `pass` if it found nothing.
+    pub(crate) verdict: Option<String>,
     pub(crate) noticed: bool,
     pub(crate) reason: String,
     /// Whether it was known, and not planted.
@@ -41,18 +42,29 @@ impl Outcome {
     pub(crate) fn of(fault: &Fault, answer: &Answer, logs: Option<&Utf8Path>) -> Self {
         let outcome = match answer {
             Answer::DoesNotBuild(why) => {
-                let noticed = fault.expect == Class::BuildFailure;
-                Self::new(fault, Some(Class::BuildFailure), noticed, format!("does not build\n{why}"))
+                let verdict = Class::BuildFailure.to_string();
+                let noticed = expected(fault) == verdict;
+                Self::new(fault, Some(verdict), noticed, format!("does not build\n{why}"))
             }
             Answer::Ran(cases) => {
                 // Every case that runs must notice, and in the same way.
-                let other = cases.iter().find(|case| case.class != fault.expect);
+                let other = cases.iter().find(|case| case.class.to_string() != expected(fault));
                 let shown = other.or(cases.first());
                 let reason = shown.map_or_else(String::new, |case| Self::reason(case, logs));
-                Self::new(fault, shown.map(|case| case.class), other.is_none() && shown.is_some(), reason)
+                let verdict = shown.map(|case| case.class.to_string());
+                Self::new(fault, verdict, other.is_none() && shown.is_some(), reason)
+            }
+            Answer::Checked(found) => {
+                let verdict = if found.is_empty() { Class::Pass.to_string() } else { FINDING.to_owned() };
+                Self::new(fault, Some(verdict), !found.is_empty(), found.join("\n"))
             }
         };
         Self { cached: logs.is_none(), ..outcome }
+    }
+
+    /// Whether nothing was noticed at all.
+    fn passed(&self) -> bool {
+        self.verdict == Some(Class::Pass.to_string())
     }
 
     fn reason(Ran { case, reason, .. }: &Ran, logs: Option<&Utf8Path>) -> String {
@@ -61,18 +73,26 @@ impl Outcome {
         format!("{case}: {why}{logs}")
     }
 
-    fn new(fault: &Fault, verdict: Option<Class>, noticed: bool, reason: String) -> Self {
+    fn new(fault: &Fault, verdict: Option<String>, noticed: bool, reason: String) -> Self {
         let mistake = &fault.mistake;
         Self {
             fault: mistake.name.clone(),
             row: mistake.row.clone(),
             scenario: mistake.scenario.clone(),
-            expected: fault.expect,
+            expected: expected(fault),
             verdict,
             noticed,
             reason,
             cached: false,
         }
+    }
+}
+
+/// What a fault must lead to.
+fn expected(fault: &Fault) -> String {
+    match &fault.witness {
+        Witness::Scenario(_, class) => class.to_string(),
+        Witness::Check(_) => FINDING.to_owned(),
     }
 }
 
@@ -161,7 +181,7 @@ fn lines(coverage: &Coverage) -> impl Iterator<Item = String> {
 /// By scenario, or the case of it that a fault names: the faults that ran there and were not noticed.
 fn slipped(outcomes: &[Outcome]) -> BTreeMap<String, Vec<String>> {
     let mut slipped: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for outcome in outcomes.iter().filter(|outcome| !outcome.noticed && outcome.verdict == Some(Class::Pass)) {
+    for outcome in outcomes.iter().filter(|outcome| !outcome.noticed && outcome.passed()) {
         slipped.entry(outcome.scenario.clone()).or_default().push(outcome.fault.clone());
     }
     slipped
@@ -170,9 +190,9 @@ fn slipped(outcomes: &[Outcome]) -> BTreeMap<String, Vec<String>> {
 /// `1.2 fault unbound-accepted: stage1-failure as expected`.
 fn line(outcome: &Outcome) -> String {
     let Outcome { fault, row, expected, .. } = outcome;
-    let what = match outcome.verdict {
+    let what = match &outcome.verdict {
         _ if outcome.noticed => format!("{expected} as expected"),
-        Some(Class::Pass) => format!("slipped through, {expected} was expected"),
+        Some(_) if outcome.passed() => format!("slipped through, {expected} was expected"),
         Some(other) => format!("{other}, {expected} was expected"),
         None => format!("was not planted, {expected} was expected"),
     };
@@ -271,7 +291,8 @@ mod tests {
     #[test]
     fn a_fault_that_breaks_the_build_is_noticed_if_that_is_expected() {
         let mut fault = fault();
-        fault.expect = Class::BuildFailure;
+        let Witness::Scenario(_, expect) = &mut fault.witness else { panic!("{fault:?}") };
+        *expect = Class::BuildFailure;
         let outcome = Outcome::of(&fault, &Answer::DoesNotBuild(String::new()), None);
         assert!(outcome.noticed && outcome.cached);
         assert!(!Outcome::of(&fault, &Answer::Ran(Vec::new()), None).noticed, "nothing ran");

@@ -35,7 +35,7 @@ pub(crate) struct Fault {
 #[derive(Debug, Clone)]
 pub(crate) enum Witness {
     /// This scenario must end like this.
-    Scenario(Scenario, Class),
+    Scenario(Box<Scenario>, Class),
     /// This check must find something.
     Check(&'static Check),
 }
@@ -67,7 +67,7 @@ pub(crate) fn load(source: &dyn Source, stack: &Stack, scenarios: &[Scenario]) -
         let expect = expect.map_err(|message| mistake.wrong("Expect", message));
         match (expect, scenario) {
             (Ok(expect), Ok(scenario)) => {
-                let scenario = scenario.clone();
+                let scenario = Box::new(scenario.clone());
                 all.push(Fault { mistake, witness: Witness::Scenario(scenario, expect) });
             }
             (expect, scenario) => wrong.extend(scenario.err().into_iter().chain(expect.err())),

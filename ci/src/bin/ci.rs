@@ -17,14 +17,14 @@ use ci::pipeline::{Ledger, Selection, engine, ledger, plan};
 use clap::Parser;
 use stg_env::{Cache, Project, exit};
 
-/// Runs the checks of this checkout: formatting, lints, tests, patches, the kernel, and each scenario in a VM once.
+/// Runs the checks of this checkout: formatting, lints, tests, patches, the kernel, and each scenario that is not slow in a VM once.
 ///
 /// A failed step does not stop those that do not need it. The last line of the output is `N passed, N failed`; the exit
 /// code is 0 if nothing failed and nothing was left undone, and 2 if there is no step of the name that was given.
 #[derive(Debug, Parser)]
 #[command(name = "cargo ci", bin_name = "cargo ci", version)]
 struct Args {
-    /// Also what takes hours: every patch built and tested, gates off, planted faults, repetition, a debug kernel, blackouts. Can be
+    /// Also what takes hours: every patch built, checked and tested, every pair of kernels, gates off, planted faults, repetition, a debug kernel, blackouts. Can be
     /// interrupted and run again: what passed for the same files is not repeated.
     #[arg(long)]
     full: bool,
@@ -45,7 +45,7 @@ struct Args {
     #[arg(long, value_name = "N")]
     budget_minutes: Option<u64>,
 
-    /// Keep everything derived in DIR (default: $PHASECTL_CACHE, else $XDG_CACHE_HOME/phasectl).
+    /// Keep everything derived in DIR (default: $PHASECTL_CACHE, else $XDG_CACHE_HOME/phasectl, else ~/.cache/phasectl).
     #[arg(long, value_name = "DIR")]
     cache: Option<Utf8PathBuf>,
 }

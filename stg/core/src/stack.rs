@@ -151,10 +151,12 @@ impl Stack {
         if self.phases.iter().any(|phase| phase.name() == text) {
             return Ok(Target::Phase(text.to_owned()));
         }
-        if !text.contains('/') && self.patch(text).is_err() {
-            self.phase(text)?;
-        }
-        Ok(Target::Patch(self.patch(text)?.1.id()))
+        let Ok((_, patch)) = self.patch(text) else {
+            let phases: Vec<&str> = self.phases.iter().map(Phase::name).collect();
+            let fix = format!("name a phase ({}) or a patch: `phasectl list` has all names", phases.join(", "));
+            return Err(Error::refused(format!("there is no phase or patch `{text}`"), fix));
+        };
+        Ok(Target::Patch(patch.id()))
     }
 
     /// The phases of a target in order, and of the last one how many patches belong to it.

@@ -18,12 +18,12 @@ fn targets_and_chains() {
     assert_eq!(stack.dependants("phase1").iter().map(|phase| phase.name()).collect::<Vec<_>>(), ["phase2"]);
     assert!(stack.dependants("phase2").is_empty());
     insta::assert_snapshot!(stack.target("phase9").unwrap_err(), @r"
-    there is no phase `phase9`
-      fix: name one of: phase1, phase2
+    there is no phase or patch `phase9`
+      fix: name a phase (phase1, phase2) or a patch: `phasectl list` has all names
     ");
     insta::assert_snapshot!(stack.target("phase2/track").unwrap_err(), @r"
-    there is no patch `phase2/track`
-      fix: run `phasectl list` for the names
+    there is no phase or patch `phase2/track`
+      fix: name a phase (phase1, phase2) or a patch: `phasectl list` has all names
     ");
 }
 

@@ -9,8 +9,10 @@ use object::read::archive::ArchiveFile;
 
 use crate::kbuild::BuildError;
 
-/// What make is told to make, and what it names the archive.
-pub(super) const ARCHIVE: &str = "vmlinux.a";
+/// What make is told to make. (It takes `vmlinux.a` for the archive of one directory.)
+pub(super) const GOAL: &str = "vmlinux_a";
+/// The archive.
+const ARCHIVE: &str = "vmlinux.a";
 
 /// The objects' paths relative to the build directory, sorted.
 pub(super) fn objects(out: &Utf8Path) -> Result<Vec<Utf8PathBuf>, BuildError> {

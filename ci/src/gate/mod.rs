@@ -165,7 +165,7 @@ pub fn objects(request: &BuildRequest<'_>, outcomes: &Outcomes) -> Result<Object
         return Ok(objects);
     }
     let started = Instant::now();
-    let objects = kbuild::compile(request, archive::ARCHIVE, |out| Objects::read(out, outcomes))?;
+    let objects = kbuild::compile(request, archive::GOAL, |out| Objects::read(out, outcomes))?;
     outcomes.put(&inputs, &objects, started.elapsed().as_secs_f64())?;
     Ok(objects)
 }

@@ -18,7 +18,7 @@ for arg in "$@"; do
     O=*) out=${arg#O=} ;;
     CC=*) echo "${arg#CC=}" >"$out/../../cc" ;;
     KCONFIG_CONFIG=*) config=${arg#KCONFIG_CONFIG=} ;;
-    tinyconfig|olddefconfig|bzImage|prepare|vmlinux.a) goal=$arg ;;
+    tinyconfig|olddefconfig|bzImage|prepare|vmlinux_a) goal=$arg ;;
     CLIPPY=1) clippy=yes ;;
     modules) modules=yes ;;
     esac
@@ -35,7 +35,7 @@ olddefconfig)
         grep -A2 "^config $symbol\$" "$src/Kconfig" | grep -q NEVER && continue
         grep -q "^config $symbol\$" "$src/Kconfig" && echo "$line" >>"$config"
     done ;;
-vmlinux.a)
+vmlinux_a)
     echo run >>"$out/../../runs"
     cp -r "$out/../../objects/$(cat "$src/a.c")/." . || exit 2
     ;;

@@ -62,7 +62,10 @@ pub(crate) fn describe(step: &Step) -> String {
         Step::ReadBar(read) => format!("read BAR {} of {}", read.bar, describe_read(read)),
         Step::ReadConfig(read) => format!("read config space of {}", describe_read(read)),
         Step::SameDevice { fd, device } => format!("check that {fd} is {device}"),
-        Step::Memfd { fd, bytes, seed } => format!("create memfd {fd} of {bytes} bytes with seed {seed:#x}"),
+        Step::Memfd { fd, bytes, seed, seals } => {
+            let sealed = if seals.is_empty() { String::new() } else { format!(", sealed against {seals:?}") };
+            format!("create memfd {fd} of {bytes} bytes with seed {seed:#x}{}", sealed.to_lowercase())
+        }
         Step::CheckMemfd { fd, bytes, seed } => format!("check memfd {fd} for {bytes} bytes with seed {seed:#x}"),
         Step::CreateSession { session } => format!("create session {session}"),
         Step::RetrieveSession { session } => format!("retrieve session {session}"),

@@ -7,7 +7,8 @@
 
 use std::os::fd::{BorrowedFd, OwnedFd};
 
-use rustix::fs::MemfdFlags;
+use plan::Seal;
+use rustix::fs::{MemfdFlags, SealFlags};
 
 use crate::failure::Failure;
 
@@ -15,8 +16,10 @@ const CHUNK: usize = 64 * 1024;
 const WORD: usize = size_of::<u64>();
 
 /// Creates a memfd and fills it. Every page of it exists afterwards.
-pub(crate) fn create(name: &str, bytes: u64, seed: u64) -> Result<OwnedFd, Failure> {
-    let fd = rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC)
+pub(crate) fn create(name: &str, bytes: u64, seed: u64, seals: &[Seal]) -> Result<OwnedFd, Failure> {
+    // One that is not sealed is left as it always was: the kernel seals it against seals.
+    let sealing = if seals.is_empty() { MemfdFlags::empty() } else { MemfdFlags::ALLOW_SEALING };
+    let fd = rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC | sealing)
         .map_err(|errno| Failure::call(format!("memfd_create {name:?}"), errno))?;
     rustix::fs::ftruncate(&fd, bytes).map_err(|errno| Failure::call(format!("ftruncate to {bytes}"), errno))?;
     let mut buffer = vec![0; CHUNK];
@@ -27,6 +30,15 @@ pub(crate) fn create(name: &str, bytes: u64, seed: u64) -> Result<OwnedFd, Failu
             done += rustix::io::pwrite(&fd, &buffer[done..length], offset + done as u64)
                 .map_err(|errno| Failure::call(format!("write of the memfd at {}", offset + done as u64), errno))?;
         }
+    }
+    if !seals.is_empty() {
+        let flags = seals.iter().map(|seal| match seal {
+            Seal::Seal => SealFlags::SEAL,
+            Seal::Shrink => SealFlags::SHRINK,
+            Seal::Grow => SealFlags::GROW,
+        });
+        rustix::fs::fcntl_add_seals(&fd, flags.collect())
+            .map_err(|errno| Failure::call(format!("F_ADD_SEALS {seals:?}"), errno))?;
     }
     Ok(fd)
 }

@@ -23,7 +23,7 @@ impl Runner {
         self.names.free(fd)?;
         let directory = self.device(device)?;
         let bytes = Config::open(&directory)?.all()?;
-        let memory = memfd::create(fd, SIZE, 0)?;
+        let memory = memfd::create(fd, SIZE, 0, &[])?;
         match rustix::io::pwrite(&memory, &bytes, 0) {
             Ok(BYTES) => {}
             Ok(n) => return Err(Failure::new(format!("the memfd took only {n} bytes"))),

@@ -116,9 +116,9 @@ impl Runner {
             Step::ReadBar(read) => self.read(read, read.bar),
             Step::ReadConfig(read) => self.read(read, vfio::CONFIG_REGION),
             Step::SameDevice { fd, device } => self.same_device(fd, device),
-            Step::Memfd { fd, bytes, seed } => {
+            Step::Memfd { fd, bytes, seed, seals } => {
                 self.names.free(fd)?;
-                self.names.add(fd, memfd::create(fd, *bytes, *seed)?);
+                self.names.add(fd, memfd::create(fd, *bytes, *seed, seals)?);
                 Ok(String::new())
             }
             Step::CheckMemfd { fd, bytes, seed } => {

@@ -8,9 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Attempt, BarRead, BarWrite, CheckConfig, ConfigRead, ConfigWrite, DmaBuf, Exercise, FailEach, FailNth, ForEach,
-    HostAction, IgbReceive, IgbReceived, InProcess, Iova, IrqQuiet, MapDmaBuf, Process, Program, ResourceRead,
-    ResourceWrite, SetIrqs,
+    Attempt, BarRead, BarWrite, CheckConfig, ConfigRead, ConfigWrite, DmaBuf, Exercise, FailEach, FailNth, ForEach, HostAction, IgbReceive, IgbReceived, InProcess, Iova, IrqQuiet, MapDmaBuf, Process, Program, ResourceRead, ResourceWrite, Seal, SetIrqs,
 };
 
 /// One action and what it must give.
@@ -181,6 +179,9 @@ pub enum Step {
         bytes: u64,
         /// Start of the pattern.
         seed: u64,
+        /// What cannot be done with it any more once it is filled; nothing but adding seals if not given.
+        #[serde(default)]
+        seals: Vec<Seal>,
     },
     /// Checks that a memfd holds the pattern.
     CheckMemfd {

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What this kernel is going to hand over.
+
+use core::ptr::NonNull;
+
+use kernel::{
+    bindings,
+    error::to_result,
+    io::PhysAddr,
+    kho::Preserved,
+    new_mutex,
+    prelude::*,
+    sync::Mutex, //
+};
+
+use crate::{
+    device::{
+        Device,
+        Domain, //
+    },
+    handover::{
+        self,
+        header,
+        Page,
+        Unit, //
+    },
+};
+
+/// The domains that are preserved, their devices, and the IOMMUs of these.
+///
+/// There is one at a time, from the first file that is preserved to the last.
+#[pin_data]
+pub(crate) struct Outgoing {
+    #[pin]
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    header: Preserved<Page>,
+    units: KVec<UsedUnit>,
+    domains: KVec<PreservedDomain>,
+}
+
+/// A unit, and how many devices behind it are preserved.
+struct UsedUnit {
+    unit: Unit,
+    users: usize,
+}
+
+/// A domain that is preserved.
+struct PreservedDomain {
+    domain: Domain,
+    page: Preserved<Page>,
+    devices: KVec<NonNull<bindings::device>>,
+}
+
+// SAFETY: The pointers are compared, and passed on under the lock only.
+unsafe impl Send for PreservedDomain {}
+
+impl Outgoing {
+    /// Creates one with no domains.
+    pub(crate) fn new() -> Result<Pin<KBox<Self>>> {
+        let mut header = Preserved::<Page>::zeroed()?;
+
+        header::clear(&mut header);
+        let inner = Inner {
+            header,
+            units: KVec::new(),
+            domains: KVec::new(),
+        };
+
+        KBox::pin_init(
+            pin_init!(Self {
+                inner <- new_mutex!(inner, "iommu_liveupdate_outgoing"),
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    /// Where the next kernel finds it.
+    pub(crate) fn phys(&self) -> PhysAddr {
+        self.inner.lock().header.phys()
+    }
+
+    /// Adds a device of a domain, and the domain if it is the first one.
+    pub(crate) fn add(&self, domain: Domain, device: Device<'_>) -> Result {
+        let mut inner = self.inner.lock();
+        let index = match inner.position(domain) {
+            Some(index) => index,
+            None => inner.add_domain(domain)?,
+        };
+
+        let added = inner.add_device(index, device);
+        inner.tidy();
+        added
+    }
+
+    /// Takes out a device that was added, and the domain if it was the last one.
+    pub(crate) fn remove(&self, domain: Domain, device: Device<'_>) {
+        let mut inner = self.inner.lock();
+
+        if let Some(index) = inner.position(domain) {
+            inner.remove_device(index, device);
+        }
+        inner.tidy();
+    }
+}
+
+impl Inner {
+    fn position(&self, domain: Domain) -> Option<usize> {
+        self.domains.iter().position(|one| one.domain == domain)
+    }
+
+    /// Adds a domain without devices, and returns its index.
+    fn add_domain(&mut self, domain: Domain) -> Result<usize> {
+        let mut page = Preserved::<Page>::zeroed()?;
+
+        self.domains.reserve(1, GFP_KERNEL)?;
+        handover::domain::set_table(&mut page, domain.preserve()?);
+        // There is room for it.
+        let _ = self.domains.push_within_capacity(PreservedDomain {
+            domain,
+            page,
+            devices: KVec::new(),
+        });
+        Ok(self.domains.len() - 1)
+    }
+
+    /// Adds a device to the domain with an index.
+    fn add_device(&mut self, index: usize, device: Device<'_>) -> Result {
+        let domain = self.domains.get_mut(index).ok_or(EINVAL)?;
+        let slot = domain.devices.len();
+
+        if slot == handover::MAX_DEVICES {
+            return Err(ENOSPC);
+        }
+        domain.devices.reserve(1, GFP_KERNEL)?;
+        self.units.reserve(1, GFP_KERNEL)?;
+
+        let (mut entry, unit) = device.preserve()?;
+        let known = self
+            .units
+            .iter()
+            .position(|used| used.unit.registers == unit.registers);
+        let number = match known {
+            Some(number) => number,
+            None if self.units.len() == handover::MAX_UNITS => {
+                device.unpreserve();
+                return Err(ENOSPC);
+            }
+            None => {
+                let number = self.units.len();
+
+                header::set_unit(&mut self.header, number, unit);
+                // There is room for it.
+                let _ = self
+                    .units
+                    .push_within_capacity(UsedUnit { unit, users: 0 });
+                number
+            }
+        };
+
+        if let Some(used) = self.units.get_mut(number) {
+            used.users += 1;
+        }
+        entry.unit = number as u32;
+        handover::domain::set_device(&mut domain.page, slot, entry);
+        // There is room for it.
+        let _ = domain.devices.push_within_capacity(device.as_ptr());
+        handover::domain::set_nr_devices(&mut domain.page, slot as u32 + 1);
+        device.keeps_translation(true);
+        Ok(())
+    }
+
+    /// Takes a device out of the domain with an index.
+    fn remove_device(&mut self, index: usize, device: Device<'_>) {
+        let Some(domain) = self.domains.get_mut(index) else {
+            return;
+        };
+        let Some(slot) = domain.devices.iter().position(|&one| one == device.as_ptr()) else {
+            return;
+        };
+        let unit = handover::domain::device(&domain.page, slot).unit as usize;
+        let last = domain.devices.len() - 1;
+        let moved = handover::domain::device(&domain.page, last);
+
+        device.keeps_translation(false);
+        device.unpreserve();
+        handover::domain::set_device(&mut domain.page, slot, moved);
+        handover::domain::set_nr_devices(&mut domain.page, last as u32);
+        domain.devices.swap(slot, last);
+        domain.devices.truncate(last);
+        if let Some(used) = self.units.get_mut(unit) {
+            used.users -= 1;
+        }
+    }
+
+    /// Lets go of what no device needs any more, and writes down how it all hangs together.
+    ///
+    /// A unit that is not used stays listed as long as one with a greater index is: the devices
+    /// know them by their index.
+    fn tidy(&mut self) {
+        let mut index = 0;
+
+        while let Some(domain) = self.domains.get(index) {
+            if domain.devices.is_empty() {
+                domain.domain.unpreserve();
+                // The page is dropped, which frees it.
+                let _ = self.domains.remove(index);
+            } else {
+                index += 1;
+            }
+        }
+        while self.units.last().is_some_and(|used| used.users == 0) {
+            let _ = self.units.pop();
+        }
+
+        let mut next = 0;
+
+        for domain in self.domains.iter_mut().rev() {
+            handover::domain::set_next(&mut domain.page, next);
+            next = domain.page.phys();
+        }
+        header::set_domains(&mut self.header, next, self.domains.len() as u32);
+        header::set_nr_units(&mut self.header, self.units.len() as u32);
+    }
+}
+
+impl Drop for PreservedDomain {
+    fn drop(&mut self) {
+        // What is left when the object goes away with its last file; each file takes out its own.
+        debug_assert!(self.devices.is_empty());
+    }
+}
+
+impl Domain {
+    /// Preserves the page tables, and returns what the next kernel has to know of them.
+    fn preserve(self) -> Result<handover::Table> {
+        let table = self.table().ok_or(EOPNOTSUPP)?;
+        let mut ser = bindings::pt_iommu_ser::default();
+        // SAFETY: The table belongs to the domain, which the caller keeps, and was initialised.
+        let preserve = unsafe { (*(*table).ops).preserve }.ok_or(EOPNOTSUPP)?;
+
+        // SAFETY: The caller sees to it that the table does not change until it is unpreserved.
+        to_result(unsafe { preserve(table, &raw mut ser) })?;
+        // SAFETY: The struct has neither padding nor pointers.
+        Ok(handover::Table(unsafe {
+            core::mem::transmute::<bindings::pt_iommu_ser, [u8; handover::TABLE_SIZE]>(ser)
+        }))
+    }
+
+    /// Undoes [`Self::preserve`].
+    fn unpreserve(self) {
+        let Some(table) = self.table() else {
+            return;
+        };
+
+        // SAFETY: As for `preserve`; the table was preserved.
+        unsafe {
+            if let Some(unpreserve) = (*(*table).ops).unpreserve {
+                unpreserve(table);
+            }
+        }
+    }
+}

@@ -26,6 +26,8 @@ mod handover;
 mod incoming;
 #[path = "iommu_liveupdate/outgoing.rs"]
 mod outgoing;
+#[path = "iommu_liveupdate/record.rs"]
+mod record;
 
 use core::mem::offset_of;
 
@@ -236,6 +238,25 @@ pub unsafe extern "C" fn iommu_liveupdate_unpreserve(
     }
 }
 
+/// Takes note of a device that is going away.
+///
+/// Whoever preserved it finds that out when the hand-over is about to be completed, or undone.
+///
+/// # Safety
+///
+/// `dev` must be a device that its IOMMU driver is about to release.
+#[export]
+pub unsafe extern "C" fn iommu_liveupdate_release_device(dev: *mut bindings::device) {
+    // SAFETY: By the requirements of this function.
+    let device = unsafe { Device::from_raw(dev) };
+
+    if let Some(device) = device.filter(|device| device.is_kept()) {
+        if let Ok(outgoing) = TRANSLATION.outgoing() {
+            outgoing.borrow().release(device);
+        }
+    }
+}
+
 /// Returns the domain that the previous kernel preserved with a device; documented in the C header.
 ///
 /// # Safety
@@ -276,9 +297,14 @@ pub unsafe extern "C" fn iommu_liveupdate_find_unit(
     unit: *mut bindings::iommu_unit_ser,
 ) -> c_int {
     from_result(|| {
-        let (_, found) =
-            with_incoming(|incoming| incoming.unit(registers)).flatten().ok_or(ENOENT)?;
-        let mode = if found.scalable { handover::SCALABLE } else { 0 };
+        let (_, found) = with_incoming(|incoming| incoming.unit(registers))
+            .flatten()
+            .ok_or(ENOENT)?;
+        let mode = if found.scalable {
+            handover::SCALABLE
+        } else {
+            0
+        };
 
         // SAFETY: By the requirements of this function.
         unsafe {
@@ -306,8 +332,9 @@ pub unsafe extern "C" fn iommu_liveupdate_find_device(
     table: *mut bindings::pt_iommu_ser,
 ) -> c_int {
     from_result(|| {
-        let (device, found) =
-            with_incoming(|incoming| incoming.device(segment, bdf)).flatten().ok_or(ENOENT)?;
+        let (device, found) = with_incoming(|incoming| incoming.device(segment, bdf))
+            .flatten()
+            .ok_or(ENOENT)?;
 
         // SAFETY: By the requirements of this function. The struct is packed.
         unsafe {

@@ -80,6 +80,9 @@ int iommu_liveupdate_preserve(struct iommu_domain *domain, struct device *dev);
 void iommu_liveupdate_unpreserve(struct iommu_domain *domain,
 				 struct device *dev);
 
+/* For the IOMMU core. A device goes away, and be it one that is preserved. */
+void iommu_liveupdate_release_device(struct device *dev);
+
 /*
  * For the IOMMU core. The domain that the previous kernel preserved with a
  * device, or NULL if it did not. It is not attached yet.
@@ -113,6 +116,10 @@ static inline struct iommu_domain *
 iommu_liveupdate_restored_domain(struct device *dev)
 {
 	return NULL;
+}
+
+static inline void iommu_liveupdate_release_device(struct device *dev)
+{
 }
 
 static inline void iommu_liveupdate_assert_none(void)

@@ -158,6 +158,12 @@ impl<'a> Device<'a> {
         unsafe { bindings::pci_liveupdate_set_translated(self.as_pci(), keeps) };
     }
 
+    /// Whether the PCI core was told so.
+    pub(crate) fn is_kept(self) -> bool {
+        // SAFETY: By the type invariants it is a PCI device. The field is one of its own.
+        unsafe { (&raw const (*self.as_pci()).liveupdate_translated).read_volatile() }
+    }
+
     /// Whether no other device is in its group.
     pub(crate) fn is_alone(self) -> bool {
         /// Counts the devices of a group.
@@ -177,11 +183,7 @@ impl<'a> Device<'a> {
         unsafe {
             let group = (*self.0.as_ptr()).iommu_group;
 
-            bindings::iommu_group_for_each_dev(
-                group,
-                (&raw mut devices).cast(),
-                Some(count),
-            );
+            bindings::iommu_group_for_each_dev(group, (&raw mut devices).cast(), Some(count));
         }
         devices == 1
     }

@@ -127,10 +127,17 @@ impl fmt::Display for Fault {
                 write!(f, "domain {number} was not preserved or is listed twice")
             }
             Self::Devices(number, count) => {
-                write!(f, "domain {number} has an invalid number of devices: {count}")
+                write!(
+                    f,
+                    "domain {number} has an invalid number of devices: {count}"
+                )
             }
             Self::Device(segment, bdf) => {
-                write!(f, "device {} is listed twice or behind no unit", Name(segment, bdf))
+                write!(
+                    f,
+                    "device {} is listed twice or behind no unit",
+                    Name(segment, bdf)
+                )
             }
             Self::DomainId(segment, bdf) => write!(
                 f,
@@ -149,7 +156,14 @@ impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [bus, devfn] = self.1.to_be_bytes();
 
-        write!(f, "{:04x}:{:02x}:{:02x}.{:x}", self.0, bus, devfn >> 3, devfn & 7)
+        write!(
+            f,
+            "{:04x}:{:02x}:{:02x}.{:x}",
+            self.0,
+            bus,
+            devfn >> 3,
+            devfn & 7
+        )
     }
 }
 
@@ -159,13 +173,6 @@ fn bytes<const N: usize>(page: &Page, at: usize) -> [u8; N] {
         .and_then(|rest| rest.first_chunk())
         .copied()
         .unwrap_or([0; N])
-}
-
-/// Writes bytes at an offset. None are written outside of the page.
-fn put<const N: usize>(page: &mut Page, at: usize, bytes: [u8; N]) {
-    if let Some(to) = page.get_mut(at..).and_then(|rest| rest.first_chunk_mut()) {
-        *to = bytes;
-    }
 }
 
 fn u32_at(page: &Page, at: usize) -> u32 {
@@ -179,34 +186,6 @@ fn u64_at(page: &Page, at: usize) -> u64 {
 /// A page with a `struct iommu_ser`.
 pub(crate) mod header {
     use super::*;
-
-    /// Begins a header with neither units nor domains.
-    pub(crate) fn clear(page: &mut Page) {
-        page.fill(0);
-        put(page, 0, VERSION.to_ne_bytes());
-    }
-
-    /// Sets where the list of domains begins, and how many there are.
-    pub(crate) fn set_domains(page: &mut Page, first: u64, count: u32) {
-        put(page, 8, count.to_ne_bytes());
-        put(page, 16, first.to_ne_bytes());
-    }
-
-    /// Sets the number of units.
-    pub(crate) fn set_nr_units(page: &mut Page, count: u32) {
-        put(page, 4, count.to_ne_bytes());
-    }
-
-    /// Sets a unit.
-    pub(crate) fn set_unit(page: &mut Page, index: usize, unit: Unit) {
-        let at = HEADER_SIZE + index * UNIT_SIZE;
-        let mode = if unit.scalable { SCALABLE } else { 0 };
-
-        put(page, at, unit.registers.to_ne_bytes());
-        put(page, at + 8, unit.root.to_ne_bytes());
-        put(page, at + 16, mode.to_ne_bytes());
-        put(page, at + 20, 0u32.to_ne_bytes());
-    }
 
     /// Number of units.
     pub(crate) fn nr_units(page: &Page) -> Result<usize, Fault> {
@@ -233,7 +212,8 @@ pub(crate) mod header {
         };
         let is_known = mode & !SCALABLE == 0 && u32_at(page, at + 20) == 0;
         // Whether it is the first with these registers.
-        let is_new = (0..index).all(|other| u64_at(page, HEADER_SIZE + other * UNIT_SIZE) != unit.registers);
+        let is_new =
+            (0..index).all(|other| u64_at(page, HEADER_SIZE + other * UNIT_SIZE) != unit.registers);
 
         if is_known && is_new {
             Ok(unit)
@@ -257,29 +237,14 @@ pub(crate) mod domain {
         u64_at(page, 0)
     }
 
-    /// Sets where the next one is.
-    pub(crate) fn set_next(page: &mut Page, next: u64) {
-        put(page, 0, next.to_ne_bytes());
-    }
-
     /// The page tables.
     pub(crate) fn table(page: &Page) -> Table {
         Table(bytes(page, 8))
     }
 
-    /// Sets the page tables.
-    pub(crate) fn set_table(page: &mut Page, table: Table) {
-        put(page, 8, table.0);
-    }
-
     /// What it claims for the number of devices.
     pub(crate) fn nr_devices(page: &Page) -> u32 {
         u32_at(page, 40)
-    }
-
-    /// Sets the number of devices.
-    pub(crate) fn set_nr_devices(page: &mut Page, count: u32) {
-        put(page, 40, count.to_ne_bytes());
     }
 
     /// A device.
@@ -292,17 +257,6 @@ pub(crate) mod domain {
             did: u16::from_ne_bytes(bytes(page, at + 6)),
             unit: u32_at(page, at + 8),
         }
-    }
-
-    /// Sets a device.
-    pub(crate) fn set_device(page: &mut Page, index: usize, device: Device) {
-        let at = DOMAIN_SIZE + index * DEVICE_SIZE;
-
-        put(page, at, device.segment.to_ne_bytes());
-        put(page, at + 4, device.bdf.to_ne_bytes());
-        put(page, at + 6, device.did.to_ne_bytes());
-        put(page, at + 8, device.unit.to_ne_bytes());
-        put(page, at + 12, 0u32.to_ne_bytes());
     }
 }
 
@@ -328,7 +282,11 @@ pub(crate) trait Sink {
 }
 
 /// Reads a hand-over.
-pub(crate) fn read(header: &Page, source: &mut impl Source, sink: &mut impl Sink) -> Result<(), Fault> {
+pub(crate) fn read(
+    header: &Page,
+    source: &mut impl Source,
+    sink: &mut impl Sink,
+) -> Result<(), Fault> {
     let nr_units = header::nr_units(header)?;
 
     for index in 0..nr_units {

@@ -171,7 +171,11 @@ impl Incoming {
 
     /// A unit that this kernel has not found so far.
     pub(crate) fn missing_unit(&self) -> Option<usize> {
-        self.state.lock().adopted.iter().position(|adopted| !adopted)
+        self.state
+            .lock()
+            .adopted
+            .iter()
+            .position(|adopted| !adopted)
     }
 
     /// The device at an address, and the page tables of its domain.
@@ -186,7 +190,10 @@ impl Incoming {
     }
 
     /// The domain of a device, if it was preserved with one. `None` stands for one that was not.
-    pub(crate) fn domain(&self, device: Device<'_>) -> Result<Option<NonNull<bindings::iommu_domain>>> {
+    pub(crate) fn domain(
+        &self,
+        device: Device<'_>,
+    ) -> Result<Option<NonNull<bindings::iommu_domain>>> {
         let (segment, bdf) = device.address();
         let Some(&(number, _)) = handover::find(&self.devices, segment, bdf) else {
             return Ok(None);
@@ -212,9 +219,8 @@ impl Device<'_> {
 
         // SAFETY: By the type invariants the device is valid. The bytes are those of the struct,
         // which is packed.
-        let domain = kernel::error::from_err_ptr(unsafe {
-            restore(self.as_ptr().as_ptr(), ser.cast())
-        })?;
+        let domain =
+            kernel::error::from_err_ptr(unsafe { restore(self.as_ptr().as_ptr(), ser.cast()) })?;
 
         NonNull::new(domain).ok_or(ENOMEM)
     }

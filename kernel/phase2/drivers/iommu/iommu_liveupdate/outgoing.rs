@@ -21,10 +21,13 @@ use crate::{
     },
     handover::{
         self,
-        header,
         Page,
         Unit, //
     },
+    record::{
+        self,
+        header, //
+    }, //
 };
 
 /// The domains that are preserved, their devices, and the IOMMUs of these.
@@ -105,6 +108,16 @@ impl Outgoing {
         }
         inner.tidy();
     }
+
+    /// Takes out a device that is going away, whichever domain it was added with.
+    pub(crate) fn release(&self, device: Device<'_>) {
+        let mut inner = self.inner.lock();
+
+        for index in 0..inner.domains.len() {
+            inner.remove_device(index, device);
+        }
+        inner.tidy();
+    }
 }
 
 impl Inner {
@@ -117,7 +130,7 @@ impl Inner {
         let mut page = Preserved::<Page>::zeroed()?;
 
         self.domains.reserve(1, GFP_KERNEL)?;
-        handover::domain::set_table(&mut page, domain.preserve()?);
+        record::domain::set_table(&mut page, domain.preserve()?);
         // There is room for it.
         let _ = self.domains.push_within_capacity(PreservedDomain {
             domain,
@@ -154,9 +167,7 @@ impl Inner {
 
                 header::set_unit(&mut self.header, number, unit);
                 // There is room for it.
-                let _ = self
-                    .units
-                    .push_within_capacity(UsedUnit { unit, users: 0 });
+                let _ = self.units.push_within_capacity(UsedUnit { unit, users: 0 });
                 number
             }
         };
@@ -165,10 +176,10 @@ impl Inner {
             used.users += 1;
         }
         entry.unit = number as u32;
-        handover::domain::set_device(&mut domain.page, slot, entry);
+        record::domain::set_device(&mut domain.page, slot, entry);
         // There is room for it.
         let _ = domain.devices.push_within_capacity(device.as_ptr());
-        handover::domain::set_nr_devices(&mut domain.page, slot as u32 + 1);
+        record::domain::set_nr_devices(&mut domain.page, slot as u32 + 1);
         device.keeps_translation(true);
         Ok(())
     }
@@ -178,7 +189,11 @@ impl Inner {
         let Some(domain) = self.domains.get_mut(index) else {
             return;
         };
-        let Some(slot) = domain.devices.iter().position(|&one| one == device.as_ptr()) else {
+        let Some(slot) = domain
+            .devices
+            .iter()
+            .position(|&one| one == device.as_ptr())
+        else {
             return;
         };
         let unit = handover::domain::device(&domain.page, slot).unit as usize;
@@ -187,8 +202,8 @@ impl Inner {
 
         device.keeps_translation(false);
         device.unpreserve();
-        handover::domain::set_device(&mut domain.page, slot, moved);
-        handover::domain::set_nr_devices(&mut domain.page, last as u32);
+        record::domain::set_device(&mut domain.page, slot, moved);
+        record::domain::set_nr_devices(&mut domain.page, last as u32);
         domain.devices.swap(slot, last);
         domain.devices.truncate(last);
         if let Some(used) = self.units.get_mut(unit) {
@@ -219,7 +234,7 @@ impl Inner {
         let mut next = 0;
 
         for domain in self.domains.iter_mut().rev() {
-            handover::domain::set_next(&mut domain.page, next);
+            record::domain::set_next(&mut domain.page, next);
             next = domain.page.phys();
         }
         header::set_domains(&mut self.header, next, self.domains.len() as u32);

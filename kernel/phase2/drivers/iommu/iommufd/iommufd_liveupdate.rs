@@ -123,9 +123,7 @@ impl FileHandler for Iommufd {
 
     fn freeze(file: &File, session: &Session, _data: &mut Record) -> Result {
         // SAFETY: The file keeps the iommufd, and the session is that of the file.
-        to_result(unsafe {
-            bindings::iommufd_liveupdate_freeze(context(file)?, session.as_raw())
-        })
+        to_result(unsafe { bindings::iommufd_liveupdate_freeze(context(file)?, session.as_raw()) })
     }
 
     fn retrieve(_data: Restored<Record>) -> Result<ARef<File>> {
@@ -158,7 +156,9 @@ fn register() -> Result<Registration<Iommufd>> {
     // SAFETY: The handler was registered just now, and does not claim any file before it is ready.
     unsafe {
         to_result(bindings::pci_liveupdate_register_flb(registration.as_raw()))?;
-        to_result(bindings::iommu_liveupdate_register_flb(registration.as_raw()))?;
+        to_result(bindings::iommu_liveupdate_register_flb(
+            registration.as_raw(),
+        ))?;
     }
     // Pairs with `can_preserve`.
     READY.store(true, Release);

@@ -7,6 +7,7 @@
 #include <linux/iommu-liveupdate.h>
 #include <linux/liveupdate.h>
 #include <linux/memfd.h>
+#include <linux/pagemap.h>
 #include <linux/pci.h>
 #include <linux/pci_liveupdate.h>
 #include <uapi/linux/fcntl.h>
@@ -43,8 +44,9 @@ void iommufd_liveupdate_end(struct iommufd_ctx *ictx)
 }
 
 /* The memory must be that of files which cannot be made shorter. */
-static int iommufd_check_pages(struct iopt_pages *pages)
+static int iommufd_check_area(struct iopt_area *area, void *data)
 {
+	struct iopt_pages *pages = area->pages;
 	const int seals = F_SEAL_SEAL | F_SEAL_GROW | F_SEAL_SHRINK;
 	int has;
 
@@ -57,10 +59,10 @@ static int iommufd_check_pages(struct iopt_pages *pages)
 	return (has & seals) == seals ? 0 : -EPERM;
 }
 
-static int iommufd_for_each_pages(struct iommufd_ioas *ioas,
-				  int (*check)(struct iopt_pages *pages,
-					       void *data),
-				  void *data)
+static int iommufd_for_each_area(struct iommufd_ioas *ioas,
+				 int (*check)(struct iopt_area *area,
+					      void *data),
+				 void *data)
 {
 	struct io_pagetable *iopt = &ioas->iopt;
 	struct iopt_area *area;
@@ -72,16 +74,11 @@ static int iommufd_for_each_pages(struct iommufd_ioas *ioas,
 		/* Not even set up yet */
 		if (!area->pages)
 			return -EBUSY;
-		ret = check(area->pages, data);
+		ret = check(area, data);
 		if (ret)
 			return ret;
 	}
 	return 0;
-}
-
-static int iommufd_check_area(struct iopt_pages *pages, void *data)
-{
-	return iommufd_check_pages(pages);
 }
 
 static int iommufd_check_hwpt(struct iommufd_hw_pagetable *hwpt)
@@ -96,7 +93,7 @@ static int iommufd_check_hwpt(struct iommufd_hw_pagetable *hwpt)
 	if (paging->nest_parent)
 		return -EOPNOTSUPP;
 
-	return iommufd_for_each_pages(paging->ioas, iommufd_check_area, NULL);
+	return iommufd_for_each_area(paging->ioas, iommufd_check_area, NULL);
 }
 
 static int iommufd_preserve_device(struct iommufd_ctx *ictx,
@@ -198,17 +195,70 @@ void iommufd_liveupdate_unpreserve(struct iommufd_ctx *ictx)
 	__iommufd_unpreserve(ictx);
 }
 
-static int iommufd_check_in_session(struct iopt_pages *pages, void *session)
+/*
+ * What is mapped must be what the file has at the same place. It is not if a
+ * hole was punched meanwhile: then the mapped pages belong to nobody but the
+ * mapping, and would belong to nobody in the next kernel. From when the file is
+ * preserved on, that cannot happen any more.
+ *
+ * A folio was mapped as a whole if its first page was, as folios do not grow.
+ */
+static int iommufd_check_backing(struct iopt_area *area,
+				 struct iommu_domain *domain)
 {
-	u64 token;
+	struct iopt_pages *pages = area->pages;
+	struct address_space *mapping = pages->file->f_mapping;
+	unsigned long iova = iopt_area_iova(area);
+	unsigned long last = iopt_area_last_iova(area);
 
-	return liveupdate_get_token_outgoing(session, pages->file, &token);
+	while (true) {
+		unsigned long start = iopt_area_start_byte(area, iova);
+		pgoff_t index = (pages->start + start) >> PAGE_SHIFT;
+		struct folio *folio = filemap_get_folio(mapping, index);
+		unsigned long nr, length;
+		phys_addr_t phys;
+
+		if (IS_ERR(folio))
+			return -ESTALE;
+		phys = page_to_phys(folio_file_page(folio, index));
+		nr = folio_next_index(folio) - index;
+		folio_put(folio);
+
+		if (iommu_iova_to_phys(domain, iova) !=
+		    phys + offset_in_page(start))
+			return -ESTALE;
+
+		length = (nr << PAGE_SHIFT) - offset_in_page(start);
+		if (last - iova < length)
+			return 0;
+		iova += length;
+		cond_resched();
+	}
+}
+
+struct iommufd_freezing {
+	struct liveupdate_session *session;
+	struct iommu_domain *domain;
+};
+
+static int iommufd_freeze_area(struct iopt_area *area, void *data)
+{
+	struct iommufd_freezing *freezing = data;
+	u64 token;
+	int ret;
+
+	ret = liveupdate_get_token_outgoing(freezing->session,
+					    area->pages->file, &token);
+	if (ret)
+		return ret;
+	return iommufd_check_backing(area, freezing->domain);
 }
 
 /* Whatever it depends on is preserved by now, or is not going to be. */
 int iommufd_liveupdate_freeze(struct iommufd_ctx *ictx,
 			      struct liveupdate_session *session)
 {
+	struct iommufd_freezing freezing = { .session = session };
 	struct iommufd_preserved *preserved;
 	int ret;
 
@@ -220,9 +270,10 @@ int iommufd_liveupdate_freeze(struct iommufd_ctx *ictx,
 		if (iommu_get_domain_for_dev(preserved->dev) !=
 		    preserved->hwpt->domain)
 			return -ENXIO;
-		ret = iommufd_for_each_pages(
+		freezing.domain = preserved->hwpt->domain;
+		ret = iommufd_for_each_area(
 			to_hwpt_paging(preserved->hwpt)->ioas,
-			iommufd_check_in_session, session);
+			iommufd_freeze_area, &freezing);
 		if (ret)
 			return ret;
 	}

@@ -73,7 +73,12 @@ impl Mode {
     /// The bus, device and function numbers of the entry at a place.
     pub(crate) const fn bdf(self, place: Place) -> u16 {
         let bus = place.root / 2;
-        let devfn = place.context / self.context_words() + if self.scalable { (place.root & 1) << 7 } else { 0 };
+        let devfn = place.context / self.context_words()
+            + if self.scalable {
+                (place.root & 1) << 7
+            } else {
+                0
+            };
 
         (bus as u16) << 8 | devfn as u16
     }

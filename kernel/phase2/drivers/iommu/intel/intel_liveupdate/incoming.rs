@@ -157,7 +157,12 @@ impl Adoption {
         };
 
         if (device.did, table.format, table.top, table.top_level)
-            != (translation.did, format, translation.top, translation.top_level)
+            != (
+                translation.did,
+                format,
+                translation.top,
+                translation.top_level,
+            )
         {
             return Err(c"an entry is not that of the device's domain");
         }
@@ -165,8 +170,7 @@ impl Adoption {
 
         if !self.ids.contains(&did) {
             // SAFETY: The unit is being initialised.
-            let error =
-                unsafe { bindings::intel_liveupdate_reserve_did(self.unit.as_raw(), did) };
+            let error = unsafe { bindings::intel_liveupdate_reserve_did(self.unit.as_raw(), did) };
 
             if error != 0 {
                 return Err(c"a domain id cannot be used again");
@@ -196,7 +200,8 @@ fn pasid_tables(context: u64) -> Result<Option<Translation>, Reason> {
     let first = restore(entry & ADDRESS).ok_or(LOST)?;
 
     if (1..WORDS).any(|word| directory.read(word) != 0)
-        || (PASID_WORDS..WORDS).any(|word| first.read(word) & PRESENT != 0 && word % PASID_WORDS == 0)
+        || (PASID_WORDS..WORDS)
+            .any(|word| first.read(word) & PRESENT != 0 && word % PASID_WORDS == 0)
     {
         return Err(c"a PASID has an entry that was not preserved");
     }

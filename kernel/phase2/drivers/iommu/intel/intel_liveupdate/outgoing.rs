@@ -84,7 +84,10 @@ impl Kept {
 
     fn add_entry(&mut self, entry: Entry) -> Result {
         let context = entry.context_table().ok_or(EINVAL)?;
-        let known = self.contexts.iter().position(|&(table, _)| table == context);
+        let known = self
+            .contexts
+            .iter()
+            .position(|&(table, _)| table == context);
 
         self.contexts.reserve(1, GFP_KERNEL)?;
         if known.is_none() {
@@ -123,13 +126,18 @@ impl Kept {
             return;
         };
 
-        if let (true, Some((directory, first))) = (entry.unit.mode().scalable, entry.pasid_tables()) {
+        if let (true, Some((directory, first))) = (entry.unit.mode().scalable, entry.pasid_tables())
+        {
             first.unpreserve();
             directory.unpreserve();
         }
         kept.set(entry, false);
         if let Some(context) = entry.context_table() {
-            if let Some((_, users)) = kept.contexts.iter_mut().find(|(table, _)| *table == context) {
+            if let Some((_, users)) = kept
+                .contexts
+                .iter_mut()
+                .find(|(table, _)| *table == context)
+            {
                 *users -= 1;
             }
         }

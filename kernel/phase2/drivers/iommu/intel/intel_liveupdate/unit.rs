@@ -174,7 +174,11 @@ impl Unit {
     pub(crate) fn flush_table(self, table: Table) {
         // SAFETY: By the type invariants of both.
         unsafe {
-            bindings::intel_liveupdate_flush_line(self.as_raw(), table.as_ptr(), (8 * WORDS) as c_int)
+            bindings::intel_liveupdate_flush_line(
+                self.as_raw(),
+                table.as_ptr(),
+                (8 * WORDS) as c_int,
+            )
         };
     }
 

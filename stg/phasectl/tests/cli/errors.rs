@@ -147,6 +147,14 @@ fn tests_that_cannot_run() {
     error: phase2 has no scenario to run
       fix: test a phase that has any: phase1
     ");
+    let file = "selftests/scenarios/phase1/fd-preserve.yaml";
+    world.put(file, &format!("{}slow: true\n", world.get(file)));
+    insta::assert_snapshot!(world.run(&["test", "phase1", "--quick", "--scenario", "fd-preserve"]), @r"
+    exit 125
+    --- stderr
+    error: all scenarios that were asked for say they are slow
+      fix: run it without --quick
+    ");
     insta::assert_snapshot!(world.run(&["blackout", "phase1"]), @r"
     exit 125
     --- stderr

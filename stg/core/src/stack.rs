@@ -124,29 +124,29 @@ impl Stack {
     /// A phase by name.
     ///
     /// # Errors
-    /// [`Error::Refused`] with the known names.
+    /// [`Error::Unknown`] with the known names.
     pub fn phase(&self, name: &str) -> Result<&Phase> {
         self.phases.iter().find(|phase| phase.name() == name).ok_or_else(|| {
             let known: Vec<&str> = self.phases.iter().map(Phase::name).collect();
-            Error::refused(format!("there is no phase `{name}`"), format!("name one of: {}", known.join(", ")))
+            Error::unknown(format!("there is no phase `{name}`"), format!("name one of: {}", known.join(", ")))
         })
     }
 
     /// A patch by `phase/name`, or by its name alone, which is unique.
     ///
     /// # Errors
-    /// [`Error::Refused`].
+    /// [`Error::Unknown`].
     pub fn patch(&self, id: &str) -> Result<(&Phase, &Patch)> {
         let (phase, name) = id.split_once('/').map_or((None, id), |(phase, name)| (Some(phase), name));
         let fits = |patch: &&Patch| patch.entry.name == name && phase.is_none_or(|phase| patch.phase == phase);
         let found = self.phases.iter().find_map(|one| Some((one, one.patches.iter().find(fits)?)));
-        found.ok_or_else(|| Error::refused(format!("there is no patch `{id}`"), "run `phasectl list` for the names"))
+        found.ok_or_else(|| Error::unknown(format!("there is no patch `{id}`"), "run `phasectl list` for the names"))
     }
 
     /// What `phase1` or `phase1/kho-rust` (or a patch's name alone) means.
     ///
     /// # Errors
-    /// [`Error::Refused`] when it is neither.
+    /// [`Error::Unknown`] when it is neither.
     pub fn target(&self, text: &str) -> Result<Target> {
         if self.phases.iter().any(|phase| phase.name() == text) {
             return Ok(Target::Phase(text.to_owned()));
@@ -154,7 +154,7 @@ impl Stack {
         let Ok((_, patch)) = self.patch(text) else {
             let phases: Vec<&str> = self.phases.iter().map(Phase::name).collect();
             let fix = format!("name a phase ({}) or a patch: `phasectl list` has all names", phases.join(", "));
-            return Err(Error::refused(format!("there is no phase or patch `{text}`"), fix));
+            return Err(Error::unknown(format!("there is no phase or patch `{text}`"), fix));
         };
         Ok(Target::Patch(patch.id()))
     }

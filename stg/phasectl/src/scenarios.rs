@@ -10,10 +10,13 @@
 
 use harness::filter::Filter;
 use harness::scenario::{Kind, Scenario};
+use stg_core::error::check;
 use stg_core::stack::scenario_of;
-use stg_core::{Diagnostic, Phase, Source, Stack, Target};
+use stg_core::yaml::locate;
+use stg_core::{Diagnostic, Error, Phase, Source, Stack, Target};
 
 use crate::failure::Failure;
+use crate::kernels::Which;
 use crate::text::listing;
 
 /// The name under which the harness' own scenarios are tested.
@@ -55,19 +58,24 @@ impl Subject {
 ///
 /// As [`of_phase`], and for an unknown phase.
 pub(crate) fn load(source: &dyn Source, stack: &Stack, phase: &str) -> anyhow::Result<Vec<Scenario>> {
-    Ok(if phase == HARNESS { Scenario::load_phase(source, HARNESS)? } else { of_phase(source, stack.phase(phase)?)? })
+    if phase != HARNESS {
+        return of_phase(source, stack, stack.phase(phase)?);
+    }
+    let all = Scenario::load_phase(source, HARNESS)?;
+    check(unknown_kernels(source, stack, &all)?)?;
+    Ok(all)
 }
 
 /// The scenarios that a phase's manifest lists.
 ///
 /// # Errors
 ///
-/// For one that does not exist, for a file that no list mentions and a test of a patch that no case answers to: neither
-/// would ever run, and nobody would notice.
-pub(crate) fn of_phase(source: &dyn Source, phase: &Phase) -> anyhow::Result<Vec<Scenario>> {
+/// For one that does not exist or names a kernel that does not, for a file that no list mentions and a test of a patch that no
+/// case answers to: neither would ever run, and nobody would notice.
+pub(crate) fn of_phase(source: &dyn Source, stack: &Stack, phase: &Phase) -> anyhow::Result<Vec<Scenario>> {
     let listed = &phase.manifest.scenarios;
     let all = Scenario::load_phase(source, phase.name())?;
-    let mut wrong: Vec<Diagnostic> = Vec::new();
+    let mut wrong: Vec<Diagnostic> = unknown_kernels(source, stack, &all)?;
     for scenario in all.iter().filter(|scenario| !listed.contains(&scenario.id)) {
         let message = format!("{} is not in `scenarios:` of {}, so it would never run", scenario.id, phase.file);
         wrong.push(Diagnostic::new(&scenario.path, message, "list it there, or delete the file"));
@@ -94,7 +102,25 @@ pub(crate) fn of_phase(source: &dyn Source, phase: &Phase) -> anyhow::Result<Vec
         all.sort_by_key(place);
         return Ok(all);
     }
-    Err(stg_core::Error::Invalid(wrong).into())
+    Err(Error::Invalid(wrong).into())
+}
+
+/// Kernels that scenarios name and that nothing is called: a mistake in their files, found before anything is built.
+fn unknown_kernels(source: &dyn Source, stack: &Stack, all: &[Scenario]) -> stg_core::Result<Vec<Diagnostic>> {
+    let mut wrong = Vec::new();
+    for scenario in all {
+        for name in scenario.kernel_names() {
+            if Which::named(name, &Target::All, stack, None).is_err() {
+                let text = source.read(&scenario.path)?.map(|file| file.bytes).unwrap_or_default();
+                let (line, column) = locate(&String::from_utf8_lossy(&text), "kernels", name);
+                let fix =
+                    "name `current`, `gate-off`, `base`, a phase or a patch, and a variant behind a `+` if need be";
+                let found = Diagnostic::new(&scenario.path, format!("there is no kernel `{name}`"), fix);
+                wrong.push(found.at(line).column(column));
+            }
+        }
+    }
+    Ok(wrong)
 }
 
 /// The scenarios of every phase.
@@ -105,15 +131,15 @@ pub(crate) fn of_phase(source: &dyn Source, phase: &Phase) -> anyhow::Result<Vec
 pub(crate) fn of_phases(source: &dyn Source, stack: &Stack) -> anyhow::Result<Vec<Scenario>> {
     let (mut all, mut wrong) = (Vec::new(), Vec::new());
     for phase in &stack.phases {
-        match of_phase(source, phase) {
+        match of_phase(source, stack, phase) {
             Ok(scenarios) => all.extend(scenarios),
             Err(error) => match error.downcast_ref() {
-                Some(stg_core::Error::Invalid(more)) => wrong.extend(more.iter().cloned()),
+                Some(Error::Invalid(more)) => wrong.extend(more.iter().cloned()),
                 _ => return Err(error),
             },
         }
     }
-    if wrong.is_empty() { Ok(all) } else { Err(stg_core::Error::Invalid(wrong).into()) }
+    if wrong.is_empty() { Ok(all) } else { Err(Error::Invalid(wrong).into()) }
 }
 
 /// Chooses what runs: `wanted` by name if there is any, else everything that belongs to the subject. The scenarios have the cases that are
@@ -228,7 +254,7 @@ fn drop_obsolete(stack: &Stack, phase: &str, all: &mut Vec<Scenario>) {
 }
 
 /// A filter for names with or without their phase; each must fit something.
-fn named(all: &[Scenario], phase: &str, wanted: &[String]) -> Result<Filter, Failure> {
+fn named(all: &[Scenario], phase: &str, wanted: &[String]) -> stg_core::Result<Filter> {
     let cases = cases(all);
     let fits = |name: &String| Filter::new([name.clone()]).check(&cases).is_ok();
     let mut names = Vec::new();
@@ -236,7 +262,7 @@ fn named(all: &[Scenario], phase: &str, wanted: &[String]) -> Result<Filter, Fai
         let found = [name.clone(), format!("{phase}/{name}")].into_iter().find(fits);
         names.push(found.ok_or_else(|| {
             let message = format!("{phase} has no scenario `{name}`");
-            Failure::untestable(message, format!("name one of: {}", listing(&cases)))
+            Error::unknown(message, format!("name one of: {}", listing(&cases)))
         })?);
     }
     Ok(Filter::new(names))

@@ -13,9 +13,8 @@ pub(crate) mod span;
 mod tests;
 pub(crate) mod walk;
 
-use harness::HarnessError;
 use harness::scenario::Scenario;
-use stg_core::{Source, Stack, Target};
+use stg_core::{Error, Source, Stack, Target};
 
 use crate::failure::Failure;
 use crate::scenarios::{self, HARNESS};
@@ -52,8 +51,8 @@ pub(crate) fn scenario(source: &dyn Source, stack: &Stack, target: &Target, name
     match (found.pop(), found.is_empty()) {
         (Some(one), true) => Ok(one),
         (None, _) => {
-            let known = listing(&scenarios::cases(&all));
-            Err(HarnessError::NoCase { wanted: name.to_owned(), known }.into())
+            let fix = format!("name one of: {}", listing(&scenarios::cases(&all)));
+            Err(Error::unknown(format!("there is no scenario `{name}`"), fix).into())
         }
         (Some(one), false) => {
             let message = format!("`{name}` is more than one scenario: {}, {}", listing_ids(&found), one.id);

@@ -17,6 +17,7 @@ use crate::bisect::span::Span;
 use crate::bisect::walk::{self, Pair, Side, Walk};
 use crate::bisect::{label, scenario, target};
 use crate::failure::Failure;
+use crate::kernels::check_variant;
 use crate::lab::{Lab, TEST};
 
 /// Find the patch that broke a scenario.
@@ -89,6 +90,7 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
     let mut scenario = scenario(&disk, &stack, &target, &args.scenario)?;
     scenario.repeat = args.repeat.unwrap_or(scenario.repeat);
     walk::check(&scenario, args.side)?;
+    check_variant(&disk, args.variant.as_deref())?;
     let span = Span::new(&stack, target, &scenario, args.good.as_deref(), args.bad.as_deref())?;
     let search =
         Bisect::new(span.good, span.bad, args.confirm as usize).ok_or_else(|| nothing(&span, &label(&scenario)))?;

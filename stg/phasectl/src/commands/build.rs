@@ -10,7 +10,7 @@ use stg_core::Stack;
 use stg_env::exit;
 
 use crate::app::App;
-use crate::kernels::{Made, Which};
+use crate::kernels::{Made, Which, check_variant};
 use crate::lab::{BUILD, Lab};
 use crate::output;
 
@@ -52,8 +52,10 @@ struct View<'a> {
 }
 
 pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result<i32> {
-    let stack = Stack::load(&app.disk()?)?;
+    let disk = app.disk()?;
+    let stack = Stack::load(&disk)?;
     let target = stack.target(&args.target)?;
+    check_variant(&disk, args.variant.as_deref())?;
     let made = if args.gate_off { Made::GateOff(target) } else { Made::At(target) };
     let which = Which { made, variant: args.variant.clone() };
     let lab = Lab::open(app, stack, BUILD)?;

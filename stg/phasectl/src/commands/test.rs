@@ -15,14 +15,15 @@ use stg_env::exit;
 
 use crate::app::App;
 use crate::failure::Failure;
+use crate::kernels::check_variant;
 use crate::lab::{Lab, TEST};
 use crate::scenarios::{Subject, select};
 
 /// Build a phase or a patch, boot it, and run its scenarios; results are printed as KTAP.
 ///
 /// What is missing on the machine is installed, and the base fetched, if need be. Exits with 100 if a scenario fails, and
-/// the lines after a failure say why and where its logs are; with 125 if this revision has nothing to run, or no scenario
-/// of the name that was asked for, so that `git bisect run` skips it.
+/// the lines after a failure say why and where its logs are; with 125 if this revision has nothing to run. For `git bisect run`
+/// there is `bisect-step`, which also skips a revision that has no scenario of that name yet.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// What to test: PHASE, PHASE/PATCH (the scenarios that pass from there on or earlier), or `harness`.
@@ -68,6 +69,7 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
         let message = "all scenarios that were asked for say they are slow";
         return Err(Failure::untestable(message, "run it without --quick").into());
     }
+    check_variant(&disk, args.variant.as_deref())?;
     if args.variant.is_some() {
         scenarios.retain(Scenario::any_variant);
         if scenarios.is_empty() {

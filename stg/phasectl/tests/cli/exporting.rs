@@ -158,7 +158,7 @@ fn a_phase_goes_out_whole() {
         );
     }
     insta::assert_snapshot!(world.run(&["export", "phase9", "--draft", "-o", "../out"]), @r"
-    exit 1
+    exit 2
     --- stderr
     error: there is no phase `phase9`
       fix: name one of: phase1, phase2

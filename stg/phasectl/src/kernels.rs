@@ -7,15 +7,10 @@
 //! only the last phase's gates go: the phases that it requires stay as they are for its parent, so that the two compare.
 //! A variant (`current+modules`) lays its own fragment on top of all that.
 
-use std::collections::BTreeMap;
-
 use camino::Utf8Path;
 use ci::kbuild::{BuildError, Fragment, PhaseGates, project_fragments};
-use harness::needs;
 use harness::scenario::variant_of;
-use stg_core::{Error, Source, Stack, Target, yaml};
-
-use crate::text::listing;
+use stg_core::{Stack, Target};
 
 /// A kernel, by what it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,21 +92,6 @@ impl Which {
             .collect();
         project_fragments(root, &phases, variant)
     }
-}
-
-/// Checks that there is a variant of the name that was asked for, if any was.
-///
-/// # Errors
-///
-/// If there is none, or the file that lists them is wrong.
-pub(crate) fn check_variant(source: &dyn Source, name: Option<&str>) -> stg_core::Result<()> {
-    let Some(name) = name else { return Ok(()) };
-    let (_, all) = yaml::read::<BTreeMap<String, serde_json::Value>>(source, Utf8Path::new(needs::FILE))?;
-    if all.contains_key(name) {
-        return Ok(());
-    }
-    let known: Vec<String> = all.into_keys().collect();
-    Err(Error::unknown(format!("there is no variant `{name}`"), format!("name one of: {}", listing(&known))))
 }
 
 /// `phase1`, `phase1/kho-rust`.

@@ -20,6 +20,7 @@ mod gate;
 mod judged;
 mod kernels;
 mod lab;
+mod names;
 mod output;
 #[cfg(test)]
 mod pipelines;

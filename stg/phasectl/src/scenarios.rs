@@ -17,6 +17,7 @@ use stg_core::{Diagnostic, Error, Phase, Source, Stack, Target};
 
 use crate::failure::Failure;
 use crate::kernels::Which;
+use crate::names;
 use crate::text::listing;
 
 /// The name under which the harness' own scenarios are tested.
@@ -43,7 +44,7 @@ impl Subject {
                 stack.phases.first().ok_or_else(|| Failure::other("there is no phase", "add one under phases/"))?;
             return Ok(Self { phase: HARNESS.to_owned(), target: Target::Phase(first.name().to_owned()) });
         }
-        let target = stack.target(text)?;
+        let target = stack.target_beside(text, &[HARNESS])?;
         let phase = match &target {
             Target::Patch(id) => stack.patch(id)?.0.name(),
             _ => text,
@@ -91,7 +92,7 @@ pub(crate) fn of_phase(source: &dyn Source, stack: &Stack, phase: &Phase) -> any
         for test in named.filter(|test| all.iter().any(|scenario| scenario.id == scenario_of(test))) {
             if Filter::new([test.clone()]).check(&cases).is_err() {
                 let message = format!("patch `{}` names the test `{test}`, which does not exist", patch.entry.name);
-                wrong.push(Diagnostic::new(&phase.file, message, format!("name one of: {}", listing(&cases))));
+                wrong.push(Diagnostic::new(&phase.file, message, names::scenario_fix(test, &all)));
             }
         }
     }
@@ -165,7 +166,11 @@ pub(crate) fn select(
             let tests = tests_up_to(stack, id)?;
             if tests.is_empty() {
                 let message = format!("no test passes yet at {id}: neither it nor a patch before it names one");
-                let fix = format!("test a later patch or all of {}: {}", subject.phase, listing(&cases(&all)));
+                let first = stack.phase(&subject.phase)?.patches.iter().find(|patch| !patch.entry.tests.is_empty());
+                let fix = match first {
+                    Some(first) => format!("test {}, which is the first to name one, or a later patch", first.id()),
+                    None => format!("test a phase that has any: {}", listing(&testable(stack))),
+                };
                 return Err(Failure::untestable(message, fix).into());
             }
             let filter = Filter::new(tests);
@@ -262,7 +267,7 @@ fn named(all: &[Scenario], phase: &str, wanted: &[String]) -> stg_core::Result<F
         let found = [name.clone(), format!("{phase}/{name}")].into_iter().find(fits);
         names.push(found.ok_or_else(|| {
             let message = format!("{phase} has no scenario `{name}`");
-            Error::unknown(message, format!("name one of: {}", listing(&cases)))
+            Error::unknown(message, names::scenario_fix(name, all))
         })?);
     }
     Ok(Filter::new(names))

@@ -17,9 +17,8 @@ use crate::bisect::hunt::{Tested, word};
 use crate::bisect::span::Span;
 use crate::bisect::walk::{self, Side, Walk};
 use crate::bisect::{scenario, target};
-use crate::failure;
-use crate::kernels::check_variant;
 use crate::lab::{Extra, Lab, TEST};
+use crate::{failure, names};
 
 /// Test what is checked out, for `git bisect run`.
 ///
@@ -37,6 +36,7 @@ use crate::lab::{Extra, Lab, TEST};
 /// exist yet, or does not say the same every time. Trouble of the machine ends the bisection: 128; so does a wrong command line, and with
 /// --linux a name that does not exist.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = names::classes_help())]
 pub(crate) struct Args {
     /// What is tested: PHASE, PHASE/PATCH, or `all` for the whole stack.
     target: String,
@@ -58,7 +58,7 @@ pub(crate) struct Args {
     other: Option<String>,
 
     /// Count only this verdict as the failure; another one is 125.
-    #[arg(long, value_name = "CLASS")]
+    #[arg(long, value_name = "CLASS", value_parser = names::class)]
     verdict: Option<Class>,
 
     /// Run it N times; if it does not say the same every time, that is 125.
@@ -104,7 +104,7 @@ fn step(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result<Answer> {
     let target = target(&args.target, &stack)?;
     let scenario = scenario(&disk, &stack, &target, &args.scenario)?;
     walk::check(&scenario, args.side)?;
-    check_variant(&disk, args.variant.as_deref())?;
+    names::variant(&disk, args.variant.as_deref())?;
     let span = Span::new(&stack, target, &scenario, None, None)?;
     let other = args.other.as_deref().map_or(Ok(span.end()), |name| span.point(&stack, name))?;
     let walk = args.side.map_or(Walk::Both, |side| Walk::One { side, other });

@@ -10,9 +10,9 @@ use stg_core::Stack;
 use stg_env::exit;
 
 use crate::app::App;
-use crate::kernels::{Made, Which, check_variant};
+use crate::kernels::{Made, Which};
 use crate::lab::{BUILD, Lab};
-use crate::output;
+use crate::{names, output};
 
 /// Assemble a phase or a patch, and build its kernel.
 ///
@@ -55,7 +55,7 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
     let disk = app.disk()?;
     let stack = Stack::load(&disk)?;
     let target = stack.target(&args.target)?;
-    check_variant(&disk, args.variant.as_deref())?;
+    names::variant(&disk, args.variant.as_deref())?;
     let made = if args.gate_off { Made::GateOff(target) } else { Made::At(target) };
     let which = Which { made, variant: args.variant.clone() };
     let lab = Lab::open(app, stack, BUILD)?;

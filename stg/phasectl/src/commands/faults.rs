@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::io::Write;
 
 use ci::shard::Shard;
-use stg_core::{Error, Stack};
+use stg_core::{Error, Stack, names};
 use stg_env::exit;
 use stg_env::requirements::Group;
 
@@ -21,6 +21,7 @@ use crate::app::App;
 use crate::failure::Failure;
 use crate::fault::{self, Fault};
 use crate::lab::Lab;
+use crate::names::LIST_ROWS;
 use crate::scenarios;
 use crate::text::listing;
 
@@ -89,10 +90,12 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
 
 fn choose<'a>(all: &'a [Fault], phase: &str, names: &[String]) -> anyhow::Result<Vec<&'a Fault>> {
     let mine: Vec<&Fault> = all.iter().filter(|fault| fault.mistake.phase == phase).collect();
-    let known: Vec<&str> = mine.iter().map(|fault| fault.mistake.name.as_str()).collect();
     if let Some(name) = names.iter().find(|name| !mine.iter().any(|fault| fault.is_called(name))) {
+        let row = name.starts_with(|c: char| c.is_ascii_digit()) || name.starts_with("X.");
+        let known = |fault: &&Fault| if row { fault.mistake.id() } else { fault.mistake.name.clone() };
+        let known: Vec<String> = mine.iter().map(known).collect();
         let message = format!("there is no fault `{name}` of {phase}");
-        return Err(Error::unknown(message, format!("name one of: {}", listing(&known))).into());
+        return Err(Error::unknown(message, names::fix(name, &known, LIST_ROWS)).into());
     }
     if mine.is_empty() {
         let message = format!("{phase} has no planted fault");

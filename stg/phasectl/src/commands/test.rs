@@ -15,8 +15,8 @@ use stg_env::exit;
 
 use crate::app::App;
 use crate::failure::Failure;
-use crate::kernels::check_variant;
 use crate::lab::{Lab, TEST};
+use crate::names;
 use crate::scenarios::{Subject, select};
 
 /// Build a phase or a patch, boot it, and run its scenarios; results are printed as KTAP.
@@ -69,7 +69,7 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
         let message = "all scenarios that were asked for say they are slow";
         return Err(Failure::untestable(message, "run it without --quick").into());
     }
-    check_variant(&disk, args.variant.as_deref())?;
+    names::variant(&disk, args.variant.as_deref())?;
     if args.variant.is_some() {
         scenarios.retain(Scenario::any_variant);
         if scenarios.is_empty() {

@@ -34,7 +34,7 @@ fn a_scenario_and_a_kernel_of_it_that_can_walk() {
     exit 2
     --- stderr
     error: there is no scenario `fd-preserve/nobody`
-      fix: name one of: phase1/fd-preserve/legacy, phase1/fd-preserve/scalable
+      fix: name one of: fd-preserve/legacy, fd-preserve/scalable
     ");
     world.replace("selftests/scenarios/phase1/fd-preserve.yaml", "stages:", "kernels: { outgoing: base }\nstages:");
     let side = |side| {

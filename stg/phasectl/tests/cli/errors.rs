@@ -98,7 +98,7 @@ fn a_patch_that_does_not_exist() {
     exit 2
     --- stderr
     error: there is no patch `phase1/khoo`
-      fix: run `phasectl list` for the names
+      fix: did you mean `phase1/kho`? There are: phase1/kho, phase1/track, phase2/domain
     ");
 }
 
@@ -192,13 +192,13 @@ fn tests_that_cannot_run() {
     exit 2
     --- stderr
     error: phase1 has no scenario `fd-preserve/virtual`
-      fix: name one of: phase1/fd-preserve/legacy, phase1/fd-preserve/scalable
+      fix: name one of: fd-preserve/legacy, fd-preserve/scalable
     ");
     insta::assert_snapshot!(world.run(&["test", "phase1/kho"]), @r"
     exit 125
     --- stderr
     error: no test passes yet at phase1/kho: neither it nor a patch before it names one
-      fix: test a later patch or all of phase1: phase1/fd-preserve/legacy, phase1/fd-preserve/scalable
+      fix: test phase1/track, which is the first to name one, or a later patch
     ");
     insta::assert_snapshot!(world.run(&["test", "phase2"]), @r"
     exit 125
@@ -276,15 +276,15 @@ fn broken_faults() {
     exit 2
     --- stderr
     error: there is no fault `1.2-counted` of phase1
-      fix: name one of: uncounted
+      fix: did you mean `1.2-uncounted`?
     ");
     let file = "selftests/faults/1.2-uncounted.patch";
     world.replace(file, "fd-preserve/legacy", "fd-preserve/none");
     insta::assert_snapshot!(world.run(&["faults", "phase1"]), @r"
     exit 102
     --- stderr
-    error: selftests/faults/1.2-uncounted.patch:4: there is no scenario `phase1/fd-preserve/none`; there are: phase1/fd-preserve/legacy, phase1/fd-preserve/scalable
-      fix: correct `Scenario:`
+    error: selftests/faults/1.2-uncounted.patch:4: there is no scenario `phase1/fd-preserve/none`
+      fix: correct `Scenario:`; name one of: phase1/fd-preserve/legacy, phase1/fd-preserve/scalable
     ");
     assert_eq!(world.run(&["list", "--rows"]), world.run(&["faults", "phase1"]));
     world.replace(file, "Expect: stage2-failure\n", "Expect: pass\n");

@@ -153,7 +153,7 @@ fn a_phase_goes_out_whole() {
         assert_eq!(
             said,
             format!(
-                "exit 2\n--- stderr\nerror: `{name}` is not a phase, and export takes a whole phase: phase1\n  fix: run `phasectl export phase1`\n"
+                "exit 2\n--- stderr\nerror: `{name}` is not a phase, and export takes a whole phase: phase1\n  fix: run `phasectl export phase1 --draft -o ../out`\n"
             )
         );
     }

@@ -26,6 +26,8 @@ mod output;
 mod pipelines;
 mod proofs;
 mod question;
+#[cfg(test)]
+mod roadmap;
 mod rows;
 mod scenarios;
 #[cfg(test)]

@@ -123,8 +123,13 @@ impl PatchView {
 }
 
 pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result<i32> {
+    let checks = chosen(args);
+    if checks.is_empty() {
+        let message = "no check is left: those of --only compile, and --quick and --b4 leave out what compiles";
+        return Err(Failure::usage(message, "name another check, or leave out --quick").into());
+    }
     if args.b4 {
-        return check::b4(app, args.json, &chosen(args), stdin()?, out);
+        return check::b4(app, args.json, &checks, stdin()?, out);
     }
     let disk = app.disk()?;
     let stack = match Stack::load(&disk) {
@@ -136,7 +141,6 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
         return base(args, app, &stack, out);
     }
     let target = stack.target_beside(text, &[BASE])?;
-    let checks = chosen(args);
     let cache = app.cache()?;
     setup::ensure(&cache, groups(&checks))?;
     let base = base_or_fetch(&cache, &stack)?;

@@ -141,12 +141,13 @@ fn a_wrong_command_line() {
 fn a_name_that_stands_for_nothing_is_a_wrong_command_line() {
     let world = World::new();
     world.put("selftests/variants.yaml", "debug: {}\n");
-    let wrong: [&[&str]; 24] = [
+    let wrong: [&[&str]; 25] = [
         &["show", "khoo"],
         &["build", "phase9"],
         &["build", "phase1", "--variant", "debugg"],
         &["check", "phase9", "--quick"],
         &["check", "phase1", "--only", "rustfnt"],
+        &["check", "phase1", "--only", "build", "--quick"],
         &["test", "phase9"],
         &["test", "phase1", "--scenario", "fd-preserved"],
         &["test", "phase1", "--variant", "debugg"],

@@ -18,6 +18,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use stg_env::{Cache, EnvError};
 
+/// Where they are in a cache.
+pub const DIRECTORY: &str = "outcomes";
+
 /// All that an answer depends on: the kind of question, and named values such as `tree`, `config`, `qemu`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inputs {
@@ -106,7 +109,7 @@ pub struct Merged {
 impl Outcomes {
     /// Those of a cache.
     pub fn of(cache: &Cache) -> Self {
-        Self { dir: cache.root().join("outcomes") }
+        Self { dir: cache.root().join(DIRECTORY) }
     }
 
     /// The answer to a question, if it is known. A file that cannot be read as one is none.
@@ -137,7 +140,7 @@ impl Outcomes {
     /// If there are no answers, or one cannot be read or written.
     pub fn merge(&self, cache: &Utf8Path) -> Result<Merged, EnvError> {
         let mut merged = Merged::default();
-        let other = cache.join("outcomes");
+        let other = cache.join(DIRECTORY);
         for kind in children(&other)? {
             for path in children(&kind)? {
                 self.take(&path, &mut merged)?;

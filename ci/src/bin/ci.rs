@@ -147,7 +147,7 @@ mod tests {
         assert_eq!(outcome(|| Ok(true)), (0, ""));
         assert_eq!(outcome(|| Ok(false)), (1, ""));
         assert_eq!(outcome(|| Err(anyhow::anyhow!("no cache"))), (1, BROKEN_OFF));
-        let unknown = PlanError::Unknown { wanted: "x".into(), known: "y".into() };
+        let unknown = PlanError::Unknown { wanted: "x".into(), fix: "y".into() };
         assert_eq!(outcome(|| Err(unknown.into())), (2, BROKEN_OFF));
         assert_eq!(outcome(|| panic!("on purpose")), (1, BROKEN_OFF));
     }

@@ -9,6 +9,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use stg_core::names;
+
 use super::count::Count;
 use super::ledger::{Entry, Ledger};
 
@@ -114,12 +116,12 @@ impl Summary {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
     /// A name that no step has.
-    #[error("there is no step `{wanted}`\n  fix: name one of: {known}")]
+    #[error("there is no step `{wanted}`\n  fix: {fix}")]
     Unknown {
         /// The name.
         wanted: String,
-        /// All there are.
-        known: String,
+        /// Which one may have been meant, and how to see all.
+        fix: String,
     },
     /// Two steps with one name.
     #[error("two steps are called `{0}`")]
@@ -157,6 +159,20 @@ fn meant(id: &str, name: &str) -> bool {
     id.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
+/// What to do about a name that no step has.
+fn fix(steps: &[Step<'_>], name: &str) -> String {
+    // A group is named by the beginning of its steps.
+    let parts = name.split('/').count();
+    let mut known = Vec::new();
+    for step in steps {
+        let begin = step.id.split('/').take(parts).collect::<Vec<_>>().join("/");
+        if !known.contains(&begin) {
+            known.push(begin);
+        }
+    }
+    names::fix(name, &known, "run `cargo ci --list` for all names, or `cargo ci --full --list`")
+}
+
 /// Takes the selected steps out of a plan.
 ///
 /// # Errors
@@ -169,9 +185,8 @@ pub fn select<'a>(steps: Vec<Step<'a>>, selection: &Selection) -> Result<Vec<Ste
         Selection::From(name) => (name, false),
         Selection::Only(name) => (name, true),
     };
-    let known = || steps.iter().map(|step| step.id.as_str()).collect::<Vec<_>>().join(", ");
     let Some(first) = steps.iter().position(|step| meant(&step.id, name)) else {
-        return Err(PlanError::Unknown { wanted: name.clone(), known: known() });
+        return Err(PlanError::Unknown { wanted: name.clone(), fix: fix(&steps, name) });
     };
     let wanted = |at: usize, step: &Step<'_>| if one { meant(&step.id, name) } else { at >= first };
     let chosen = steps.into_iter().enumerate().filter(|(at, step)| step.always || wanted(*at, step));

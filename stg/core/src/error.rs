@@ -113,6 +113,14 @@ pub enum Error {
         /// What to do.
         fix: String,
     },
+    /// The command line names something that does not exist.
+    #[error("{message}\n  fix: {fix}")]
+    Unknown {
+        /// What, and how it was called.
+        message: String,
+        /// What to do.
+        fix: String,
+    },
     /// A request that does not fit the state of the project or of the cache.
     #[error("{message}\n  fix: {fix}")]
     Refused {
@@ -146,6 +154,11 @@ impl Error {
         move |source| Self::Io { path, source }
     }
 
+    /// A name that stands for nothing, with its remedy.
+    pub fn unknown(message: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self::Unknown { message: message.into(), fix: fix.into() }
+    }
+
     /// A refusal with its remedy.
     pub(crate) fn refused(message: impl Into<String>, fix: impl Into<String>) -> Self {
         Self::Refused { message: message.into(), fix: fix.into() }
@@ -160,6 +173,7 @@ impl Error {
     pub fn exit_code(&self) -> i32 {
         match self {
             Self::Invalid(_) => stg_env::exit::CHECK_FAILED,
+            Self::Unknown { .. } => stg_env::exit::USAGE,
             Self::NoBase { .. } | Self::Base { .. } => stg_env::exit::ENVIRONMENT,
             Self::Env(error) => error.exit_code(),
             _ => stg_env::exit::OTHER,

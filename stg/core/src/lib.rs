@@ -7,7 +7,7 @@
 //! the same base. [`edit`] goes the other way, from a worktree to the files, and proves before it writes that the result
 //! assembles. [`export`] prints a series as mails. Everything else serves these three:
 //!
-//! 1. [`yaml`], [`manifest`], [`patchfile`] and [`graph`] read what people write, [`stack`] holds it, checked.
+//! 1. [`yaml`], [`manifest`], [`patchfile`] and [`graph`] read what people write, [`stack`] holds it, checked. [`names`] helps who mistypes one.
 //! 2. [`hunk`] puts edits on and takes them off, without guessing.
 //! 3. [`git`] is the only module that knows git; [`base`] obtains the tree to build on.
 
@@ -20,6 +20,7 @@ pub mod git;
 pub mod graph;
 pub mod hunk;
 pub mod manifest;
+pub mod names;
 pub mod patchfile;
 pub mod source;
 pub mod stack;

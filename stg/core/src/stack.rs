@@ -13,9 +13,13 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::error::{Diagnostic, Error, Result, check, gather};
 use crate::graph::{self, Graph};
 use crate::manifest::{BaseManifest, Loaded, PatchEntry, PhaseManifest, load_phases};
+use crate::names;
 use crate::patchfile::{Kind, PatchFile};
 use crate::source::Source;
 use crate::yaml::locate;
+
+/// How to see all phases and patches.
+const LIST: &str = "run `phasectl list` for all names";
 
 /// The project's phases.
 #[derive(Debug, Clone)]
@@ -124,37 +128,55 @@ impl Stack {
     /// A phase by name.
     ///
     /// # Errors
-    /// [`Error::Refused`] with the known names.
+    /// [`Error::Unknown`].
     pub fn phase(&self, name: &str) -> Result<&Phase> {
         self.phases.iter().find(|phase| phase.name() == name).ok_or_else(|| {
             let known: Vec<&str> = self.phases.iter().map(Phase::name).collect();
-            Error::refused(format!("there is no phase `{name}`"), format!("name one of: {}", known.join(", ")))
+            Error::unknown(format!("there is no phase `{name}`"), names::fix(name, &known, LIST))
         })
     }
 
     /// A patch by `phase/name`, or by its name alone, which is unique.
     ///
     /// # Errors
-    /// [`Error::Refused`].
+    /// [`Error::Unknown`].
     pub fn patch(&self, id: &str) -> Result<(&Phase, &Patch)> {
         let (phase, name) = id.split_once('/').map_or((None, id), |(phase, name)| (Some(phase), name));
         let fits = |patch: &&Patch| patch.entry.name == name && phase.is_none_or(|phase| patch.phase == phase);
         let found = self.phases.iter().find_map(|one| Some((one, one.patches.iter().find(fits)?)));
-        found.ok_or_else(|| Error::refused(format!("there is no patch `{id}`"), "run `phasectl list` for the names"))
+        found.ok_or_else(|| {
+            let fix = names::fix(id, &self.patch_names(id), LIST);
+            Error::unknown(format!("there is no patch `{id}`"), fix)
+        })
+    }
+
+    /// The names of all patches in the form of another one: with their phases if it has one.
+    fn patch_names(&self, like: &str) -> Vec<String> {
+        let name = |patch: &Patch| if like.contains('/') { patch.id() } else { patch.entry.name.clone() };
+        self.phases.iter().flat_map(|phase| &phase.patches).map(name).collect()
     }
 
     /// What `phase1` or `phase1/kho-rust` (or a patch's name alone) means.
     ///
     /// # Errors
-    /// [`Error::Refused`] when it is neither.
+    /// [`Error::Unknown`] when it is neither.
     pub fn target(&self, text: &str) -> Result<Target> {
+        self.target_beside(text, &[])
+    }
+
+    /// The same where some words have a meaning of their own; they are offered too if the name is none.
+    ///
+    /// # Errors
+    /// As [`Stack::target`].
+    pub fn target_beside(&self, text: &str, words: &[&str]) -> Result<Target> {
         if self.phases.iter().any(|phase| phase.name() == text) {
             return Ok(Target::Phase(text.to_owned()));
         }
         let Ok((_, patch)) = self.patch(text) else {
-            let phases: Vec<&str> = self.phases.iter().map(Phase::name).collect();
-            let fix = format!("name a phase ({}) or a patch: `phasectl list` has all names", phases.join(", "));
-            return Err(Error::refused(format!("there is no phase or patch `{text}`"), fix));
+            let phases = self.phases.iter().map(Phase::name).chain(words.iter().copied()).map(str::to_owned);
+            let known: Vec<String> = phases.chain(self.patch_names(text)).collect();
+            let fix = names::fix(text, &known, LIST);
+            return Err(Error::unknown(format!("there is no phase or patch `{text}`"), fix));
         };
         Ok(Target::Patch(patch.id()))
     }

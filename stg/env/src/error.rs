@@ -14,7 +14,7 @@ use crate::exit;
 #[derive(Debug, thiserror::Error)]
 pub enum EnvError {
     /// Neither an argument nor the environment says where the cache is.
-    #[error("no place for the cache: give --cache DIR, or set PHASECTL_CACHE, XDG_CACHE_HOME or HOME")]
+    #[error("no place for the cache\n  fix: give --cache DIR, or set PHASECTL_CACHE, XDG_CACHE_HOME or HOME")]
     NoCacheDir,
 
     /// A path that cannot be passed to make, git and QEMU as text.
@@ -48,8 +48,8 @@ pub enum EnvError {
 
     /// The current directory belongs to no checkout of this project.
     #[error(
-        "{from} is not inside a checkout of the project (no Cargo.toml with phases/base.yaml beside it, here or above): \
-         change into one"
+        "{from} is not inside a checkout of the project (no Cargo.toml with phases/base.yaml beside it, here or above)\n  \
+         fix: change into one (phasectl takes --project DIR as well)"
     )]
     NoProject {
         /// Where the search began.

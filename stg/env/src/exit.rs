@@ -9,7 +9,7 @@
 pub const OK: i32 = 0;
 /// An error that has no class of its own.
 pub const OTHER: i32 = 1;
-/// The command line was wrong (clap's code).
+/// The command line was wrong (clap's code), or names what does not exist.
 pub const USAGE: i32 = 2;
 /// A scenario ran and failed.
 pub const TEST_FAILED: i32 = 100;

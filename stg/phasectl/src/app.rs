@@ -9,6 +9,8 @@ use stg_core::{Base, Disk, Stack, base};
 use stg_env::requirements::Group;
 use stg_env::{Cache, Project, setup};
 
+use crate::failure::Failure;
+
 /// The global options.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct App {
@@ -32,7 +34,16 @@ impl App {
     pub(crate) fn project(&self) -> anyhow::Result<Project> {
         Ok(match &self.project {
             None => Project::discover()?,
-            Some(path) => Project::discover_from(&camino::absolute_utf8(path)?)?,
+            Some(path) => {
+                let found = path.canonicalize_utf8().ok().and_then(|path| Project::discover_from(&path).ok());
+                found.ok_or_else(|| {
+                    let message = format!("--project {path}: there is no checkout of the project");
+                    Failure::usage(
+                        message,
+                        "name a directory that has Cargo.toml and phases/base.yaml, or one inside it",
+                    )
+                })?
+            }
         })
     }
 

@@ -29,14 +29,14 @@ const EXIT_CODES: &str = "\
 Exit codes:
     0  everything went as asked
     1  an error that has no code of its own
-    2  the command line is wrong
+    2  the command line is wrong, or names what does not exist: a phase, patch, scenario, fault, check, variant, ...
   100  a test failed, a planted fault went unnoticed, or two measurements differ
   101  a kernel, or the guest, did not build
   102  a file of the project is wrong: a manifest, a patch, a hunk, a scenario, a proof; or `check` found something
   103  the two kernels do not agree about the hand-over as the matrix says
   110  the machine lacks something (`phasectl doctor` says what), or there is no base tree
   125  this revision cannot be tested (`git bisect run` skips it); `bisect` has suspects only
-  128  `bisect-step` could not even try (`git bisect run` stops)";
+  128  `bisect-step` could not even try, or its command line is wrong (`git bisect run` stops)";
 
 /// The exit code for a command line that is not understood: `git bisect run` would take clap's for the answer that the revision is bad.
 pub(crate) fn refused(error: &clap::Error, mut args: impl Iterator<Item = String>) -> u8 {

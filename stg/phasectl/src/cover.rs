@@ -30,7 +30,7 @@ pub(crate) fn tested(
     phase: &Phase,
     proofs: &BTreeMap<String, String>,
 ) -> anyhow::Result<Vec<String>> {
-    let all = scenarios::of_phase(source, phase)?;
+    let all = scenarios::of_phase(source, stack, phase)?;
     if all.is_empty() && proofs.is_empty() {
         return Ok(Vec::new());
     }

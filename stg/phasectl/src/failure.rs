@@ -3,8 +3,8 @@
 //! From an error to a message and an exit code.
 //!
 //! The libraries' error types say what went wrong; this is the one table that says which exit code of the contract
-//! (`stg_env::exit`) it has. The rule: what is wrong with the project's own files is 102, with a kernel's build 101, with
-//! the machine 110, and everything else is 1. That a test failed is no error but a command's result.
+//! (`stg_env::exit`) it has. The rule: what is wrong with the command line is 2, also a name that stands for nothing; with the
+//! project's own files 102, with a kernel's build 101, with the machine 110, and everything else is 1. That a test failed is no error but a command's result.
 
 use std::fmt;
 
@@ -31,7 +31,7 @@ impl Failure {
         Self::new(exit::UNTESTABLE, format!("{message}\n  fix: {fix}"))
     }
 
-    /// The command line names what does not exist; `fix` names what does.
+    /// The command line makes no sense. What it names and does not exist is a [`stg_core::Error::Unknown`].
     pub(crate) fn usage(message: impl fmt::Display, fix: impl fmt::Display) -> Self {
         Self::new(exit::USAGE, format!("{message}\n  fix: {fix}"))
     }
@@ -92,7 +92,7 @@ impl<'a> Known<'a> {
 fn harness(error: &HarnessError) -> i32 {
     match error {
         HarnessError::Project(error) => error.exit_code(),
-        HarnessError::NoCase { .. } => exit::UNTESTABLE,
+        HarnessError::NoCase { .. } => exit::USAGE,
         HarnessError::Differ { .. } | HarnessError::NoSpan { .. } => exit::TEST_FAILED,
         HarnessError::GuestBuild(_) => exit::BUILD_FAILED,
         HarnessError::NoQemu { .. } | HarnessError::TempDir { .. } => exit::ENVIRONMENT,
@@ -168,6 +168,8 @@ mod tests {
         let (code, text) =
             both(HarnessError::Differ { case: "a (stages)".into(), first: 5, second: 6, logs: "out".into() });
         assert!(code == exit::TEST_FAILED && text.contains("a (stages) took 5 and 6 instructions"), "{code} {text}");
+        let unknown = stg_core::Error::unknown("there is no patch `x`", "name another");
+        assert_eq!(both(unknown), (exit::USAGE, "error: there is no patch `x`\n  fix: name another\n".to_owned()));
         assert_eq!(both(Failure::new(exit::UNTESTABLE, "x")).0, exit::UNTESTABLE);
         assert_eq!(both(anyhow::anyhow!("x")), (exit::OTHER, "error: x\n".to_owned()));
     }

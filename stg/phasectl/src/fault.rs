@@ -6,15 +6,15 @@
 //! becomes a verdict class, and never the one that the scenario itself wants, since such a fault shows nothing. Where no kernel has to run to
 //! tell, `Scenario: check/NAME` is one of the checks of `phasectl check`, and `Expect: finding`.
 
-use ci::check::{self, CHECKS, Check, Cost};
+use ci::check::{Check, Cost};
 use harness::filter::Filter;
 use harness::scenario::Scenario;
 use harness::verdict::Class;
 use stg_core::stack::scenario_of;
 use stg_core::{Diagnostic, Error, Result, Source, Stack};
 
+use crate::names;
 use crate::scenarios::cases;
-use crate::text::listing;
 
 /// What a fault must lead to if a check is to notice it.
 pub(crate) const FINDING: &str = "finding";
@@ -56,15 +56,15 @@ pub(crate) fn load(source: &dyn Source, stack: &Stack, scenarios: &[Scenario]) -
             }
             continue;
         }
-        let scenario = scenario(&mistake, scenarios).map_err(|message| mistake.wrong("Scenario", message));
+        let scenario = scenario(&mistake, scenarios);
         let without = |class| scenario.as_ref().is_ok_and(|scenario| ends(scenario, &mistake.scenario, class));
-        let expect = match mistake.expect.parse::<Class>() {
+        let expect = match names::class(&mistake.expect) {
             Ok(class) if without(class) => {
-                Err(format!("the scenario ends with `{class}` without the fault, so this shows nothing"))
+                let message = format!("the scenario ends with `{class}` without the fault, so this shows nothing");
+                Err(mistake.wrong("Expect", message))
             }
-            other => other,
+            other => other.map_err(|error| unknown(&mistake, "Expect", error)),
         };
-        let expect = expect.map_err(|message| mistake.wrong("Expect", message));
         match (expect, scenario) {
             (Ok(expect), Ok(scenario)) => {
                 let scenario = Box::new(scenario.clone());
@@ -78,10 +78,7 @@ pub(crate) fn load(source: &dyn Source, stack: &Stack, scenarios: &[Scenario]) -
 
 /// The check that a fault names.
 fn checked(mistake: &stg_core::Fault, name: &str) -> std::result::Result<&'static Check, Diagnostic> {
-    let Some(check) = check::named(name) else {
-        let known: Vec<&str> = CHECKS.iter().map(|check| check.name).collect();
-        return Err(mistake.wrong("Scenario", format!("there is no check `{name}`; there are: {}", listing(&known))));
-    };
+    let check = names::check(name).map_err(|error| unknown(mistake, "Scenario", error))?;
     if check.cost == Cost::Build {
         let message = format!("the check `{name}` compiles, which is not done for a fault: name a quick one");
         return Err(mistake.wrong("Scenario", message));
@@ -93,13 +90,25 @@ fn checked(mistake: &stg_core::Fault, name: &str) -> std::result::Result<&'stati
     Ok(check)
 }
 
+/// A name in a header that stands for nothing: a mistake in the file.
+fn unknown(mistake: &stg_core::Fault, header: &str, error: Error) -> Diagnostic {
+    match error {
+        Error::Unknown { message, fix } => mistake.unknown(header, message, &fix),
+        other => mistake.wrong(header, other.to_string()),
+    }
+}
+
 /// The scenario that a fault names, as a whole or one case of it.
-fn scenario<'a>(mistake: &stg_core::Fault, scenarios: &'a [Scenario]) -> std::result::Result<&'a Scenario, String> {
+fn scenario<'a>(mistake: &stg_core::Fault, scenarios: &'a [Scenario]) -> std::result::Result<&'a Scenario, Diagnostic> {
     let (wanted, id) = (&mistake.scenario, scenario_of(&mistake.scenario));
     let cases = cases(scenarios);
     match scenarios.iter().find(|scenario| scenario.id == id) {
         Some(scenario) if Filter::new([wanted.clone()]).check(&cases).is_ok() => Ok(scenario),
-        _ => Err(format!("there is no scenario `{wanted}`; there are: {}", listing(&cases))),
+        _ => {
+            let error =
+                Error::unknown(format!("there is no scenario `{wanted}`"), names::scenario_fix(wanted, scenarios));
+            Err(unknown(mistake, "Scenario", error))
+        }
     }
 }
 
@@ -175,9 +184,8 @@ Why not.
         assert!(planted(&FAULT.replace("first/x", "first")).is_ok());
         for wrong in ["first/y", "fir", "third", "first/x/x"] {
             let error = planted(&FAULT.replace("first/x", wrong)).unwrap_err().to_string();
-            let start =
-                format!("selftests/faults/1.1-forgotten.patch:4: there is no scenario `phase1/{wrong}`; there are: ");
-            assert!(error.starts_with(&start) && error.ends_with("fix: correct `Scenario:`"), "{error}");
+            let start = format!("selftests/faults/1.1-forgotten.patch:4: there is no scenario `phase1/{wrong}`\n");
+            assert!(error.starts_with(&start) && error.contains("fix: correct `Scenario:`; "), "{error}");
         }
         assert!(planted(&FAULT.replace("phase1/first/x", "phase1")).is_err());
     }
@@ -189,6 +197,6 @@ Why not.
           fix: correct `Expect:`
         ");
         let error = loaded("boom").unwrap_err().to_string();
-        assert!(error.contains("1.1-forgotten.patch:5: no verdict class `boom`; there are pass, "), "{error}");
+        assert!(error.contains("1.1-forgotten.patch:5: there is no verdict class `boom`\n"), "{error}");
     }
 }

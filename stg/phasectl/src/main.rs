@@ -20,11 +20,14 @@ mod gate;
 mod judged;
 mod kernels;
 mod lab;
+mod names;
 mod output;
 #[cfg(test)]
 mod pipelines;
 mod proofs;
 mod question;
+#[cfg(test)]
+mod roadmap;
 mod rows;
 mod scenarios;
 #[cfg(test)]

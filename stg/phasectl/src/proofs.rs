@@ -48,7 +48,7 @@ pub(crate) fn planned(disk: &Disk, stack: &Stack, assembled: &Assembled) -> anyh
     for patch in &assembled.patches {
         let id = patch.id();
         if !of_phase.contains_key(patch.phase.as_str()) {
-            of_phase.insert(&patch.phase, scenarios::of_phase(disk, stack.phase(&patch.phase)?)?);
+            of_phase.insert(&patch.phase, scenarios::of_phase(disk, stack, stack.phase(&patch.phase)?)?);
         }
         let known = of_phase.get(patch.phase.as_str()).map_or(&[][..], Vec::as_slice);
         let scenarios = scenarios::at_patch(stack, &id, known, &any_kernel)?;

@@ -10,10 +10,14 @@
 
 use harness::filter::Filter;
 use harness::scenario::{Kind, Scenario};
+use stg_core::error::check;
 use stg_core::stack::scenario_of;
-use stg_core::{Diagnostic, Phase, Source, Stack, Target};
+use stg_core::yaml::locate;
+use stg_core::{Diagnostic, Error, Phase, Source, Stack, Target};
 
 use crate::failure::Failure;
+use crate::kernels::Which;
+use crate::names;
 use crate::text::listing;
 
 /// The name under which the harness' own scenarios are tested.
@@ -40,7 +44,7 @@ impl Subject {
                 stack.phases.first().ok_or_else(|| Failure::other("there is no phase", "add one under phases/"))?;
             return Ok(Self { phase: HARNESS.to_owned(), target: Target::Phase(first.name().to_owned()) });
         }
-        let target = stack.target(text)?;
+        let target = stack.target_beside(text, &[HARNESS])?;
         let phase = match &target {
             Target::Patch(id) => stack.patch(id)?.0.name(),
             _ => text,
@@ -49,32 +53,30 @@ impl Subject {
     }
 }
 
-/// Scenarios, and the choice among their cases.
-#[derive(Debug, Clone)]
-pub(crate) struct Selection {
-    pub(crate) scenarios: Vec<Scenario>,
-    pub(crate) filter: Filter,
-}
-
 /// The scenarios of a phase, or the harness' own.
 ///
 /// # Errors
 ///
 /// As [`of_phase`], and for an unknown phase.
 pub(crate) fn load(source: &dyn Source, stack: &Stack, phase: &str) -> anyhow::Result<Vec<Scenario>> {
-    Ok(if phase == HARNESS { Scenario::load_phase(source, HARNESS)? } else { of_phase(source, stack.phase(phase)?)? })
+    if phase != HARNESS {
+        return of_phase(source, stack, stack.phase(phase)?);
+    }
+    let all = Scenario::load_phase(source, HARNESS)?;
+    check(unknown_kernels(source, stack, &all)?)?;
+    Ok(all)
 }
 
 /// The scenarios that a phase's manifest lists.
 ///
 /// # Errors
 ///
-/// For one that does not exist, for a file that no list mentions and a test of a patch that no case answers to: neither
-/// would ever run, and nobody would notice.
-pub(crate) fn of_phase(source: &dyn Source, phase: &Phase) -> anyhow::Result<Vec<Scenario>> {
+/// For one that does not exist or names a kernel that does not, for a file that no list mentions and a test of a patch that no
+/// case answers to: neither would ever run, and nobody would notice.
+pub(crate) fn of_phase(source: &dyn Source, stack: &Stack, phase: &Phase) -> anyhow::Result<Vec<Scenario>> {
     let listed = &phase.manifest.scenarios;
     let all = Scenario::load_phase(source, phase.name())?;
-    let mut wrong: Vec<Diagnostic> = Vec::new();
+    let mut wrong: Vec<Diagnostic> = unknown_kernels(source, stack, &all)?;
     for scenario in all.iter().filter(|scenario| !listed.contains(&scenario.id)) {
         let message = format!("{} is not in `scenarios:` of {}, so it would never run", scenario.id, phase.file);
         wrong.push(Diagnostic::new(&scenario.path, message, "list it there, or delete the file"));
@@ -90,7 +92,7 @@ pub(crate) fn of_phase(source: &dyn Source, phase: &Phase) -> anyhow::Result<Vec
         for test in named.filter(|test| all.iter().any(|scenario| scenario.id == scenario_of(test))) {
             if Filter::new([test.clone()]).check(&cases).is_err() {
                 let message = format!("patch `{}` names the test `{test}`, which does not exist", patch.entry.name);
-                wrong.push(Diagnostic::new(&phase.file, message, format!("name one of: {}", listing(&cases))));
+                wrong.push(Diagnostic::new(&phase.file, message, names::scenario_fix(test, &all)));
             }
         }
     }
@@ -101,7 +103,25 @@ pub(crate) fn of_phase(source: &dyn Source, phase: &Phase) -> anyhow::Result<Vec
         all.sort_by_key(place);
         return Ok(all);
     }
-    Err(stg_core::Error::Invalid(wrong).into())
+    Err(Error::Invalid(wrong).into())
+}
+
+/// Kernels that scenarios name and that nothing is called: a mistake in their files, found before anything is built.
+fn unknown_kernels(source: &dyn Source, stack: &Stack, all: &[Scenario]) -> stg_core::Result<Vec<Diagnostic>> {
+    let mut wrong = Vec::new();
+    for scenario in all {
+        for name in scenario.kernel_names() {
+            if Which::named(name, &Target::All, stack, None).is_err() {
+                let text = source.read(&scenario.path)?.map(|file| file.bytes).unwrap_or_default();
+                let (line, column) = locate(&String::from_utf8_lossy(&text), "kernels", name);
+                let fix =
+                    "name `current`, `gate-off`, `base`, a phase or a patch, and a variant behind a `+` if need be";
+                let found = Diagnostic::new(&scenario.path, format!("there is no kernel `{name}`"), fix);
+                wrong.push(found.at(line).column(column));
+            }
+        }
+    }
+    Ok(wrong)
 }
 
 /// The scenarios of every phase.
@@ -112,18 +132,19 @@ pub(crate) fn of_phase(source: &dyn Source, phase: &Phase) -> anyhow::Result<Vec
 pub(crate) fn of_phases(source: &dyn Source, stack: &Stack) -> anyhow::Result<Vec<Scenario>> {
     let (mut all, mut wrong) = (Vec::new(), Vec::new());
     for phase in &stack.phases {
-        match of_phase(source, phase) {
+        match of_phase(source, stack, phase) {
             Ok(scenarios) => all.extend(scenarios),
             Err(error) => match error.downcast_ref() {
-                Some(stg_core::Error::Invalid(more)) => wrong.extend(more.iter().cloned()),
+                Some(Error::Invalid(more)) => wrong.extend(more.iter().cloned()),
                 _ => return Err(error),
             },
         }
     }
-    if wrong.is_empty() { Ok(all) } else { Err(stg_core::Error::Invalid(wrong).into()) }
+    if wrong.is_empty() { Ok(all) } else { Err(Error::Invalid(wrong).into()) }
 }
 
-/// Chooses what runs: `wanted` by name if there is any, else everything that belongs to the subject.
+/// Chooses what runs: `wanted` by name if there is any, else everything that belongs to the subject. The scenarios have the cases that are
+/// chosen, and no others.
 ///
 /// # Errors
 ///
@@ -133,36 +154,39 @@ pub(crate) fn select(
     stack: &Stack,
     subject: &Subject,
     wanted: &[String],
-) -> anyhow::Result<Selection> {
+) -> anyhow::Result<Vec<Scenario>> {
     let mut all = load(source, stack, &subject.phase)?;
     if !wanted.is_empty() {
         let filter = named(&all, &subject.phase, wanted)?;
-        all.retain(|scenario| scenario.cases.iter().any(|case| filter.wants(&scenario.case_id(case))));
-        return Ok(Selection { scenarios: all, filter });
+        return Ok(all.iter().filter_map(|scenario| only(scenario, &filter)).collect());
     }
     all.retain(|scenario| !scenario.kind.exact());
-    let filter = match &subject.target {
+    let chosen: Vec<Scenario> = match &subject.target {
         Target::Patch(id) => {
             let tests = tests_up_to(stack, id)?;
             if tests.is_empty() {
                 let message = format!("no test passes yet at {id}: neither it nor a patch before it names one");
-                let fix = format!("test a later patch or all of {}: {}", subject.phase, listing(&cases(&all)));
+                let first = stack.phase(&subject.phase)?.patches.iter().find(|patch| !patch.entry.tests.is_empty());
+                let fix = match first {
+                    Some(first) => format!("test {}, which is the first to name one, or a later patch", first.id()),
+                    None => format!("test a phase that has any: {}", listing(&testable(stack))),
+                };
                 return Err(Failure::untestable(message, fix).into());
             }
-            Filter::new(tests)
+            let filter = Filter::new(tests);
+            all.iter().filter_map(|scenario| only(scenario, &filter)).collect()
         }
         _ => {
             drop_obsolete(stack, &subject.phase, &mut all);
-            Filter::all()
+            all
         }
     };
-    all.retain(|scenario| scenario.cases.iter().any(|case| filter.wants(&scenario.case_id(case))));
-    if all.is_empty() {
+    if chosen.is_empty() {
         let message = format!("{} has no scenario to run", subject.phase);
         let fix = format!("test a phase that has any: {}", listing(&testable(stack)));
         return Err(Failure::untestable(message, fix).into());
     }
-    Ok(Selection { scenarios: all, filter })
+    Ok(chosen)
 }
 
 /// The scenario that any kernel passes, also the base: a memfd is preserved.
@@ -235,7 +259,7 @@ fn drop_obsolete(stack: &Stack, phase: &str, all: &mut Vec<Scenario>) {
 }
 
 /// A filter for names with or without their phase; each must fit something.
-fn named(all: &[Scenario], phase: &str, wanted: &[String]) -> Result<Filter, Failure> {
+fn named(all: &[Scenario], phase: &str, wanted: &[String]) -> stg_core::Result<Filter> {
     let cases = cases(all);
     let fits = |name: &String| Filter::new([name.clone()]).check(&cases).is_ok();
     let mut names = Vec::new();
@@ -243,7 +267,7 @@ fn named(all: &[Scenario], phase: &str, wanted: &[String]) -> Result<Filter, Fai
         let found = [name.clone(), format!("{phase}/{name}")].into_iter().find(fits);
         names.push(found.ok_or_else(|| {
             let message = format!("{phase} has no scenario `{name}`");
-            Failure::untestable(message, format!("name one of: {}", listing(&cases)))
+            Error::unknown(message, names::scenario_fix(name, all))
         })?);
     }
     Ok(Filter::new(names))
@@ -268,12 +292,8 @@ mod tests {
         let stack = small.stack();
         let wanted: Vec<String> = wanted.iter().map(|&name| name.to_owned()).collect();
         let subject = Subject::parse(target, &stack).unwrap();
-        let selection = match select(&small.disk(), &stack, &subject, &wanted) {
-            Ok(selection) => selection,
-            Err(error) => return format!("{error}"),
-        };
-        let cases = selection.scenarios.iter().flat_map(|one| one.cases.iter().map(|case| one.case_id(case)));
-        cases.filter(|case| selection.filter.wants(case)).collect::<Vec<_>>().join(" ")
+        select(&small.disk(), &stack, &subject, &wanted)
+            .map_or_else(|error| error.to_string(), |all| cases(&all).join(" "))
     }
 
     #[test]
@@ -286,6 +306,14 @@ mod tests {
         assert!(chosen("a", &[]).contains("no test passes yet"));
         assert_eq!(chosen("phase1/b", &[]), "phase1/second/y");
         assert_eq!(chosen("c", &[]), "phase1/second/y phase1/first/x");
+    }
+
+    #[test]
+    fn a_test_that_counts_instructions_is_left_out_at_its_patch_too() {
+        let small = Small::new().with_scenarios();
+        let manifest = std::fs::read_to_string(small.root().join("phases/phase1/phase.yaml")).unwrap();
+        small.put("phases/phase1/phase.yaml", &manifest.replace("[phase1/first]", "[phase1/first, phase1/cost]"));
+        assert_eq!(chosen_in(&small, "c", &[]), "phase1/second/y phase1/first/x");
     }
 
     #[test]

@@ -13,6 +13,7 @@ use super::Assembled;
 use crate::error::{Diagnostic, Result, check, gather};
 use crate::git::{NewCommit, Oid, Repo, Update};
 use crate::hunk;
+use crate::names;
 use crate::patchfile::{FileDiff, Kind, PatchFile};
 use crate::source::Source;
 use crate::stack::Stack;
@@ -97,11 +98,16 @@ impl Fault {
         Diagnostic::new(&self.file, message, format!("correct `{header}:`")).at(line)
     }
 
+    /// What to say of one of its headers that names what does not exist; `fix` is that of [`names::fix`].
+    pub fn unknown(&self, header: &str, message: impl Into<String>, fix: &str) -> Diagnostic {
+        Diagnostic { fix: format!("correct `{header}:`; {fix}"), ..self.wrong(header, message) }
+    }
+
     fn check(&self, stack: &Stack, found: &mut Vec<Diagnostic>) {
         if !self.phase.is_empty() && stack.phase(&self.phase).is_err() {
             let known: Vec<&str> = stack.phases.iter().map(crate::stack::Phase::name).collect();
-            let message = format!("there is no phase `{}`; there are: {}", self.phase, known.join(", "));
-            found.push(self.wrong("Phase", message));
+            let fix = names::fix(&self.phase, &known, "run `phasectl list` for all names");
+            found.push(self.unknown("Phase", format!("there is no phase `{}`", self.phase), &fix));
         }
         if !self.row.is_empty() && self.file.file_stem() == Some(self.name.as_str()) {
             let message = format!("the fault's file name does not begin with its row, `{}-`", self.row);
@@ -236,8 +242,8 @@ diff --git a/drivers/pci/pci.c b/drivers/pci/pci.c
         insta::assert_snapshot!(error(&FAULT.replace("Expect: stage2-failure\n", "").replace("phase1\n", "phase9\n")), @r"
         selftests/faults/1.4-untracked.patch:1: a fault without `Expect:`
           fix: add a header such as `Expect: stage2-failure`
-        selftests/faults/1.4-untracked.patch:2: there is no phase `phase9`; there are: phase1, phase2
-          fix: correct `Phase:`
+        selftests/faults/1.4-untracked.patch:2: there is no phase `phase9`
+          fix: correct `Phase:`; name one of: phase1, phase2
         ");
         insta::assert_snapshot!(error(&FAULT.replace("Row: 1.4", "Row: 1.5")), @r"
         selftests/faults/1.4-untracked.patch:4: the fault's file name does not begin with its row, `1.5-`

@@ -7,6 +7,8 @@
 //! whenever they are asked to write an object that is in it. With a copy the clone may also move, be repacked, or be
 //! shallow. Only a clone tells the true base-commit; a package has none.
 
+use std::io::ErrorKind;
+
 use camino::Utf8Path;
 use stg_env::Cache;
 
@@ -20,10 +22,13 @@ use crate::source::absolute;
 /// Makes the newest release tag of the manifest's release in the clone at `path` the current base.
 ///
 /// # Errors
-/// [`Error::Base`] when `path` does not exist or is no repository, lacks the tag, or lacks objects (a partial clone).
+/// [`Error::Unknown`] when `path` does not exist, [`Error::Base`] when it is no repository, lacks the tag, or lacks objects (a partial clone).
 pub fn adopt(cache: &Utf8Path, manifest: &BaseManifest, path: &Utf8Path) -> Result<Base> {
     let clone = "give the path of a Linux clone";
-    let path = path.canonicalize_utf8().map_err(|error| Error::base(format!("{path}: {error}"), clone))?;
+    let path = path.canonicalize_utf8().map_err(|error| match error.kind() {
+        ErrorKind::NotFound => Error::unknown(format!("{path}: {error}"), clone),
+        _ => Error::base(format!("{path}: {error}"), clone),
+    })?;
     let _one_at_a_time = Cache::at(&absolute(cache)?)?.lock("base")?;
     let ask = |args: &[&str]| Git::reading(&path).args(args).line();
     let refuse = |message: String, fix: &str| Err(Error::base(message, fix));

@@ -308,7 +308,7 @@ fn clones_that_will_not_do() {
       fix: give the path of a Linux clone
     ");
     let missing = adopt(&cache, &manifest(), &dir.path().join("nowhere")).unwrap_err();
-    assert_eq!(missing.exit_code(), stg_env::exit::ENVIRONMENT);
+    assert_eq!(missing.exit_code(), stg_env::exit::USAGE);
     assert!(!cache.join("base.json").exists());
 }
 

@@ -23,6 +23,12 @@ pub struct Closed {
     pub path: Utf8PathBuf,
 }
 
+/// Whether there is, or once was, a worktree of a patch `phase/name`.
+pub fn is_open(cache: &Utf8Path, patch: &str) -> bool {
+    let path = worktree_path(cache, patch);
+    path.exists() || record_path(&path).exists()
+}
+
 /// Removes the worktree of a patch `phase/name`. Neither the patch nor a base must exist any more.
 ///
 /// # Errors
@@ -33,7 +39,7 @@ pub fn close(cache: &Utf8Path, patch: &str, force: bool) -> Result<Closed> {
     let _one_at_a_time = lock(cache)?;
     let path = worktree_path(cache, patch);
     let record = record_path(&path);
-    if !path.exists() && !record.exists() {
+    if !is_open(cache, patch) {
         let message = format!("there is no worktree of {patch}");
         return Err(Error::refused(message, format!("there is nothing to do; `phasectl edit {patch}` opens one")));
     }

@@ -18,7 +18,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 use stg_env::{Cache, LockGuard};
 
-pub use self::close::{Closed, close};
+pub use self::close::{Closed, close, is_open};
 pub use self::refresh::{Refreshed, Which, refresh};
 use crate::assemble::{AssembledPatch, assemble};
 use crate::base::Base;

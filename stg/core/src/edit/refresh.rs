@@ -58,7 +58,13 @@ pub fn refresh(cache: &Utf8Path, base: &Base, disk: &Disk, which: &Which) -> Res
     let stack = Stack::load(disk)?;
     let (path, record) = find(cache, &stack, which)?;
     let repo = Repo::open(&base.repo)?;
-    let (phase, patch) = stack.patch(&record.patch)?;
+    let Ok((phase, patch)) = stack.patch(&record.patch) else {
+        let fix = format!("put it back into phase.yaml, or run `phasectl edit --done {}`", record.patch);
+        return Err(Error::refused(
+            format!("{path} is a worktree of {}, which is no patch any more", record.patch),
+            fix,
+        ));
+    };
     let old = assemble_in(&repo, base, disk, &stack, &Target::Phase(phase.name().to_owned()))?;
     let Some(index) = old.patches.iter().position(|one| one.id() == record.patch) else {
         return Err(Error::refused(format!("{} did not assemble", record.patch), "report this as a bug"));

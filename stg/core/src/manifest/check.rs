@@ -99,7 +99,8 @@ impl Checker {
         for required in &manifest.requires {
             if !names.contains(required.as_str()) {
                 let message = format!("requires `{required}`, which is not a phase");
-                let fix = format!("name one of: {}", names.iter().copied().collect::<Vec<_>>().join(", "));
+                let known: Vec<&str> = names.iter().copied().collect();
+                let fix = crate::names::fix(required, &known, "name a directory of phases/");
                 self.complain(one, ("requires", required), message, fix);
             }
         }

@@ -19,11 +19,11 @@ fn targets_and_chains() {
     assert!(stack.dependants("phase2").is_empty());
     insta::assert_snapshot!(stack.target("phase9").unwrap_err(), @r"
     there is no phase or patch `phase9`
-      fix: name a phase (phase1, phase2) or a patch: `phasectl list` has all names
+      fix: did you mean `phase1` or `phase2`? There are: phase1, phase2, kho, track, docs, domain
     ");
     insta::assert_snapshot!(stack.target("phase2/track").unwrap_err(), @r"
     there is no phase or patch `phase2/track`
-      fix: name a phase (phase1, phase2) or a patch: `phasectl list` has all names
+      fix: did you mean `phase1/track`? There are: phase1, phase2, phase1/kho, phase1/track, phase1/docs, phase2/domain
     ");
 }
 

@@ -13,11 +13,11 @@ pub(crate) mod span;
 mod tests;
 pub(crate) mod walk;
 
-use harness::HarnessError;
 use harness::scenario::Scenario;
-use stg_core::{Source, Stack, Target};
+use stg_core::{Error, Source, Stack, Target};
 
 use crate::failure::Failure;
+use crate::names;
 use crate::scenarios::{self, HARNESS};
 use crate::text::listing;
 
@@ -26,7 +26,7 @@ pub(crate) const ALL: &str = "all";
 
 /// What `phase1`, `phase1/kho-rust` or `all` means.
 pub(crate) fn target(text: &str, stack: &Stack) -> stg_core::Result<Target> {
-    if text == ALL { Ok(Target::All) } else { stack.target(text) }
+    if text == ALL { Ok(Target::All) } else { stack.target_beside(text, &[ALL]) }
 }
 
 /// The scenario that a user calls so, with the cases that they mean: NAME or NAME/CASE, with its phase before it or not.
@@ -52,8 +52,8 @@ pub(crate) fn scenario(source: &dyn Source, stack: &Stack, target: &Target, name
     match (found.pop(), found.is_empty()) {
         (Some(one), true) => Ok(one),
         (None, _) => {
-            let known = listing(&scenarios::cases(&all));
-            Err(HarnessError::NoCase { wanted: name.to_owned(), known }.into())
+            let fix = names::scenario_fix(name, &all);
+            Err(Error::unknown(format!("there is no scenario `{name}`"), fix).into())
         }
         (Some(one), false) => {
             let message = format!("`{name}` is more than one scenario: {}, {}", listing_ids(&found), one.id);

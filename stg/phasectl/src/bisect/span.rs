@@ -79,7 +79,7 @@ impl Span {
         if name == BASE {
             return Ok(0);
         }
-        let at = match stack.target(name)? {
+        let at = match stack.target_beside(name, &[BASE])? {
             Target::Phase(phase) => self.patches.iter().rposition(|one| one.patch.starts_with(&format!("{phase}/"))),
             Target::Patch(id) => self.patches.iter().position(|one| one.patch == id),
             Target::All | Target::Upto { .. } => None,

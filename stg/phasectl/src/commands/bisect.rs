@@ -18,6 +18,7 @@ use crate::bisect::walk::{self, Pair, Side, Walk};
 use crate::bisect::{label, scenario, target};
 use crate::failure::Failure;
 use crate::lab::{Lab, TEST};
+use crate::names;
 
 /// Find the patch that broke a scenario.
 ///
@@ -28,6 +29,7 @@ use crate::lab::{Lab, TEST};
 /// Exits with 125 if only suspects remain, and with 1 if there is nothing to search: the scenario fails at the good end, or passes at the
 /// bad one.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = names::classes_help())]
 pub(crate) struct Args {
     /// What is bisected: PHASE or PHASE/PATCH with all that comes before, or `all` for the whole stack.
     target: String,
@@ -54,7 +56,7 @@ pub(crate) struct Args {
     other: Option<String>,
 
     /// Count only this verdict as the failure; a patch where the scenario fails otherwise is skipped.
-    #[arg(long, value_name = "CLASS")]
+    #[arg(long, value_name = "CLASS", value_parser = names::class)]
     verdict: Option<Class>,
 
     /// Test the last two points so many times more before a patch is named.
@@ -89,6 +91,7 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
     let mut scenario = scenario(&disk, &stack, &target, &args.scenario)?;
     scenario.repeat = args.repeat.unwrap_or(scenario.repeat);
     walk::check(&scenario, args.side)?;
+    names::variant(&disk, args.variant.as_deref())?;
     let span = Span::new(&stack, target, &scenario, args.good.as_deref(), args.bad.as_deref())?;
     let search =
         Bisect::new(span.good, span.bad, args.confirm as usize).ok_or_else(|| nothing(&span, &label(&scenario)))?;

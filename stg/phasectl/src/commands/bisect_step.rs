@@ -17,8 +17,8 @@ use crate::bisect::hunt::{Tested, word};
 use crate::bisect::span::Span;
 use crate::bisect::walk::{self, Side, Walk};
 use crate::bisect::{scenario, target};
-use crate::failure::{self, Failure};
 use crate::lab::{Extra, Lab, TEST};
+use crate::{failure, names};
 
 /// Test what is checked out, for `git bisect run`.
 ///
@@ -33,8 +33,10 @@ use crate::lab::{Extra, Lab, TEST};
 /// `git bisect run phasectl --project DIR bisect-step phase1 --scenario sample --linux .`
 ///
 /// Exits with 0 if the scenario passes, with 1 if it fails, and with 125, which git skips, if it does not build, does not
-/// exist yet, or does not say the same every time. Trouble of the machine ends the bisection: 128.
+/// exist yet, or does not say the same every time. Trouble of the machine ends the bisection: 128; so does a wrong command line, and with
+/// --linux a name that does not exist.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = names::classes_help())]
 pub(crate) struct Args {
     /// What is tested: PHASE, PHASE/PATCH, or `all` for the whole stack.
     target: String,
@@ -56,7 +58,7 @@ pub(crate) struct Args {
     other: Option<String>,
 
     /// Count only this verdict as the failure; another one is 125.
-    #[arg(long, value_name = "CLASS")]
+    #[arg(long, value_name = "CLASS", value_parser = names::class)]
     verdict: Option<Class>,
 
     /// Run it N times; if it does not say the same every time, that is 125.
@@ -78,11 +80,11 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
     if let Err(error) = &answer {
         eprint!("{}", failure::message(error));
     }
-    Ok(code(answer))
+    Ok(code(answer, args.linux.is_none()))
 }
 
-/// What git is to be told.
-fn code(answer: anyhow::Result<Answer>) -> i32 {
+/// What git is to be told. If it walks `here`, in this project, a name that means nothing may mean something at another revision.
+fn code(answer: anyhow::Result<Answer>, here: bool) -> i32 {
     match answer {
         Ok(Answer::Good) => exit::OK,
         Ok(Answer::Bad) => exit::OTHER,
@@ -90,6 +92,7 @@ fn code(answer: anyhow::Result<Answer>) -> i32 {
         Err(error) => match failure::exit_code(&error) {
             // The files of this revision are to blame.
             exit::CHECK_FAILED | exit::BUILD_FAILED | exit::UNTESTABLE => exit::UNTESTABLE,
+            _ if here && matches!(error.downcast_ref(), Some(Error::Unknown { .. })) => exit::UNTESTABLE,
             _ => exit::ABORT,
         },
     }
@@ -98,16 +101,12 @@ fn code(answer: anyhow::Result<Answer>) -> i32 {
 fn step(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result<Answer> {
     let disk = app.disk()?;
     let stack = Stack::load(&disk)?;
-    // A phase, patch or scenario that another revision has is no slip of the pen.
-    let absent = |error: anyhow::Error| match error.downcast_ref() {
-        Some(Error::Refused { .. }) => Failure::untestable(error, "at this revision there is no such thing").into(),
-        _ => error,
-    };
-    let target = target(&args.target, &stack).map_err(|error| absent(error.into()))?;
+    let target = target(&args.target, &stack)?;
     let scenario = scenario(&disk, &stack, &target, &args.scenario)?;
     walk::check(&scenario, args.side)?;
+    names::variant(&disk, args.variant.as_deref())?;
     let span = Span::new(&stack, target, &scenario, None, None)?;
-    let other = args.other.as_deref().map_or(Ok(span.end()), |name| span.point(&stack, name)).map_err(absent)?;
+    let other = args.other.as_deref().map_or(Ok(span.end()), |name| span.point(&stack, name))?;
     let walk = args.side.map_or(Walk::Both, |side| Walk::One { side, other });
 
     let lab = Lab::open(app, stack, TEST)?;
@@ -164,9 +163,8 @@ fn taken(lab: &Lab, tree: &Utf8PathBuf) -> anyhow::Result<Extra> {
 
 #[cfg(test)]
 mod tests {
-    use harness::HarnessError;
-
     use super::*;
+    use crate::failure::Failure;
 
     fn tested(answer: Answer) -> Tested {
         Tested { answer, class: None, reason: "because".to_owned(), known: false }
@@ -179,7 +177,7 @@ mod tests {
             Ok(tested(all[trial]))
         };
         let answer = trials(u32::try_from(all.len()).unwrap(), &mut test, &mut Vec::new());
-        (code(answer), asked)
+        (code(answer, true), asked)
     }
 
     #[test]
@@ -193,12 +191,14 @@ mod tests {
 
     #[test]
     fn errors_are_the_revisions_or_the_machines() {
-        let of = |error: anyhow::Error| code(Err(error));
+        let of = |error: anyhow::Error| code(Err(error), true);
         let compile = ci::kbuild::BuildError::Compile { errors: Vec::new(), log: "l".into() };
         assert_eq!(of(compile.into()), 125);
         let wrong = stg_core::Diagnostic::new("phases/phase1/a.patch", "no", "yes");
         assert_eq!(of(Error::Invalid(vec![wrong]).into()), 125);
-        assert_eq!(of(HarnessError::NoCase { wanted: "a".into(), known: "b".into() }.into()), 125);
+        let unknown = || Error::unknown("there is no scenario `a`", "name another").into();
+        assert_eq!(of(unknown()), 125, "another revision may have it");
+        assert_eq!(code(Err(unknown()), false), 128, "with --linux the project is the same at each revision");
         assert_eq!(of(Error::NoBase { cache: "c".into() }.into()), 128);
         assert_eq!(of(anyhow::anyhow!("a full disk")), 128);
         assert_eq!(of(Failure::usage("no", "yes").into()), 128, "else git would take 2 for bad");

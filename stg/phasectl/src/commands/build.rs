@@ -12,7 +12,7 @@ use stg_env::exit;
 use crate::app::App;
 use crate::kernels::{Made, Which};
 use crate::lab::{BUILD, Lab};
-use crate::output;
+use crate::{names, output};
 
 /// Assemble a phase or a patch, and build its kernel.
 ///
@@ -52,8 +52,10 @@ struct View<'a> {
 }
 
 pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result<i32> {
-    let stack = Stack::load(&app.disk()?)?;
+    let disk = app.disk()?;
+    let stack = Stack::load(&disk)?;
     let target = stack.target(&args.target)?;
+    names::variant(&disk, args.variant.as_deref())?;
     let made = if args.gate_off { Made::GateOff(target) } else { Made::At(target) };
     let which = Which { made, variant: args.variant.clone() };
     let lab = Lab::open(app, stack, BUILD)?;

@@ -17,8 +17,11 @@ use crate::app::{App, base_or_fetch};
 use crate::check::{self, Patches};
 use crate::failure::Failure;
 use crate::lab::Lab;
-use crate::output;
 use crate::text::{count, listing};
+use crate::{names, output};
+
+/// The name that stands for Linux itself.
+const BASE: &str = "base";
 
 /// What the machine must have for all checks.
 const ALL: &[Group] = &[Group::Tool, Group::Check, Group::Build];
@@ -36,8 +39,8 @@ pub(crate) struct Args {
     target: Option<String>,
 
     /// Make only this check. May be repeated.
-    #[arg(long = "only", value_name = "CHECK", value_parser = known())]
-    only: Vec<String>,
+    #[arg(long = "only", value_name = "CHECK", value_parser = names::check)]
+    only: Vec<&'static Check>,
 
     /// Make only the checks that compile nothing.
     #[arg(long)]
@@ -55,10 +58,6 @@ pub(crate) struct Args {
     /// Report as JSON.
     #[arg(long)]
     json: bool,
-}
-
-fn known() -> clap::builder::PossibleValuesParser {
-    CHECKS.iter().map(|check| check.name).collect::<Vec<_>>().into()
 }
 
 fn checks_help() -> String {
@@ -124,8 +123,13 @@ impl PatchView {
 }
 
 pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result<i32> {
+    let checks = chosen(args);
+    if checks.is_empty() {
+        let message = "no check is left: those of --only compile, and --quick and --b4 leave out what compiles";
+        return Err(Failure::usage(message, "name another check, or leave out --quick").into());
+    }
     if args.b4 {
-        return check::b4(app, args.json, &chosen(args), stdin()?, out);
+        return check::b4(app, args.json, &checks, stdin()?, out);
     }
     let disk = app.disk()?;
     let stack = match Stack::load(&disk) {
@@ -133,11 +137,10 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
         other => other?,
     };
     let text = args.target.as_deref().unwrap_or_default();
-    if text == "base" {
+    if text == BASE {
         return base(args, app, &stack, out);
     }
-    let target = stack.target(text)?;
-    let checks = chosen(args);
+    let target = stack.target_beside(text, &[BASE])?;
     let cache = app.cache()?;
     setup::ensure(&cache, groups(&checks))?;
     let base = base_or_fetch(&cache, &stack)?;
@@ -180,7 +183,7 @@ fn stdin() -> anyhow::Result<Vec<u8>> {
 
 /// The checks that are asked for.
 fn chosen(args: &Args) -> Vec<&'static Check> {
-    let named = |check: &&Check| args.only.is_empty() || args.only.iter().any(|name| name == check.name);
+    let named = |check: &&Check| args.only.is_empty() || args.only.iter().any(|one| one.name == check.name);
     let cheap = |check: &&Check| !(args.quick || args.b4) || check.cost == Cost::Quick;
     CHECKS.iter().filter(named).filter(cheap).collect()
 }
@@ -227,7 +230,7 @@ fn unreadable(args: &Args, found: &[stg_core::Diagnostic], out: &mut dyn Write) 
 
 /// What is wrong with the base. Not a patch, so only what reads whole files.
 fn base(args: &Args, app: &App, stack: &Stack, out: &mut dyn Write) -> anyhow::Result<i32> {
-    if args.only.iter().any(|name| name != "abi") {
+    if args.only.iter().any(|check| check.name != "abi") {
         return Err(Failure::usage("only `abi` can be checked of the base", "run `phasectl check base`").into());
     }
     let base = base_or_fetch(&app.cache()?, stack)?;

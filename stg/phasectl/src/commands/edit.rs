@@ -41,7 +41,8 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
     let id = stack.patch(&args.patch).map(|(_, patch)| patch.id());
     if args.done {
         // A patch that is no longer listed may have left a worktree behind, under its full name.
-        let id = if args.patch.contains('/') { args.patch.clone() } else { id? };
+        let left = args.patch.contains('/') && edit::is_open(cache.root(), &args.patch);
+        let id = if left { args.patch.clone() } else { id? };
         return done(args, &cache, &id, out);
     }
     let id = id?;

@@ -56,7 +56,7 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
     let project = app.project()?;
     let disk = app.disk()?;
     let stack = Stack::load(&disk)?;
-    let phase = whole(&stack, &args.phase)?;
+    let phase = whole(&stack, args)?;
     let base = base_or_fetch(&app.cache()?, &stack)?;
     let assembled = assemble(&base, &disk, &stack, &Target::Phase(args.phase.clone()))?;
     let options = ExportOptions {
@@ -93,8 +93,9 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
     Ok(exit::OK)
 }
 
-/// The phase of that name. That a patch was named is a mistake of its own: a series goes out whole.
-fn whole<'a>(stack: &'a Stack, name: &str) -> anyhow::Result<&'a Phase> {
+/// The phase that is asked for. That a patch was named is a mistake of its own: a series goes out whole.
+fn whole<'a>(stack: &'a Stack, args: &Args) -> anyhow::Result<&'a Phase> {
+    let name = args.phase.as_str();
     let of_patch = || stack.patch(name).ok().map(|(phase, _)| phase);
     let of_prefix = || name.split_once('/').and_then(|(phase, _)| stack.phase(phase).ok());
     match stack.phase(name) {
@@ -102,7 +103,9 @@ fn whole<'a>(stack: &'a Stack, name: &str) -> anyhow::Result<&'a Phase> {
         Err(error) => match of_patch().or_else(of_prefix) {
             Some(phase) => {
                 let message = format!("`{name}` is not a phase, and export takes a whole phase: {}", phase.name());
-                Err(Failure::usage(message, format!("run `phasectl export {}`", phase.name())).into())
+                let draft = if args.draft { " --draft" } else { "" };
+                let fix = format!("run `phasectl export {}{draft} -o {}`", phase.name(), args.output);
+                Err(Failure::usage(message, fix).into())
             }
             None => Err(error.into()),
         },

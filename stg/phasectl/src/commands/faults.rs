@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::io::Write;
 
 use ci::shard::Shard;
-use stg_core::Stack;
+use stg_core::{Error, Stack, names};
 use stg_env::exit;
 use stg_env::requirements::Group;
 
@@ -21,6 +21,7 @@ use crate::app::App;
 use crate::failure::Failure;
 use crate::fault::{self, Fault};
 use crate::lab::Lab;
+use crate::names::LIST_ROWS;
 use crate::scenarios;
 use crate::text::listing;
 
@@ -87,18 +88,20 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
     Ok(if noticed { exit::OK } else { exit::TEST_FAILED })
 }
 
-fn choose<'a>(all: &'a [Fault], phase: &str, names: &[String]) -> Result<Vec<&'a Fault>, Failure> {
+fn choose<'a>(all: &'a [Fault], phase: &str, names: &[String]) -> anyhow::Result<Vec<&'a Fault>> {
     let mine: Vec<&Fault> = all.iter().filter(|fault| fault.mistake.phase == phase).collect();
-    let known: Vec<&str> = mine.iter().map(|fault| fault.mistake.name.as_str()).collect();
     if let Some(name) = names.iter().find(|name| !mine.iter().any(|fault| fault.is_called(name))) {
+        let row = name.starts_with(|c: char| c.is_ascii_digit()) || name.starts_with("X.");
+        let known = |fault: &&Fault| if row { fault.mistake.id() } else { fault.mistake.name.clone() };
+        let known: Vec<String> = mine.iter().map(known).collect();
         let message = format!("there is no fault `{name}` of {phase}");
-        return Err(Failure::usage(message, format!("name one of: {}", listing(&known))));
+        return Err(Error::unknown(message, names::fix(name, &known, LIST_ROWS)).into());
     }
     if mine.is_empty() {
         let message = format!("{phase} has no planted fault");
         let phases: BTreeSet<&str> = all.iter().map(|fault| fault.mistake.phase.as_str()).collect();
         let phases = Vec::from_iter(phases);
-        return Err(Failure::untestable(message, format!("name a phase that has any: {}", listing(&phases))));
+        return Err(Failure::untestable(message, format!("name a phase that has any: {}", listing(&phases))).into());
     }
     Ok(mine.into_iter().filter(|fault| names.is_empty() || names.iter().any(|name| fault.is_called(name))).collect())
 }

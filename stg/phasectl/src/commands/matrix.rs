@@ -10,17 +10,15 @@ use std::io::Write;
 
 use ci::handover::RULES;
 use ci::shard::Shard;
-use stg_core::Stack;
+use stg_core::{Error, Stack, names};
 use stg_env::exit;
 
 use self::pairs::Pair;
 use self::report::Reporter;
 use self::run::Bench;
 use crate::app::{App, base_or_fetch};
-use crate::failure::Failure;
 use crate::lab::{Lab, TEST};
 use crate::output;
-use crate::text::listing;
 
 /// Let every kernel hand over to every other: the base, and the end of each series, in both directions.
 ///
@@ -59,10 +57,14 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
     let disk = app.disk()?;
     let stack = Stack::load(&disk)?;
     let ends = crate::ends::ends(&stack);
-    let names: Vec<&str> = ends.iter().map(|end| end.name.as_str()).collect();
-    if let Some(name) = args.from.iter().chain(&args.to).find(|name| !names.contains(&name.as_str())) {
+    let known: Vec<&str> = ends.iter().map(|end| end.name.as_str()).collect();
+    if let Some(name) = args.from.iter().chain(&args.to).find(|name| !known.contains(&name.as_str())) {
         let message = format!("there is no kernel `{name}` in the matrix");
-        return Err(Failure::usage(message, format!("name one of: {}", listing(&names))).into());
+        return Err(Error::unknown(
+            message,
+            names::fix(name, &known, "name `base`, or PHASE/SERIES as `phasectl list` has them"),
+        )
+        .into());
     }
     let chosen = |only: &[String], name: &str| only.is_empty() || only.iter().any(|one| one == name);
     let wanted = |from: &str, to: &str| chosen(&args.from, from) && chosen(&args.to, to);

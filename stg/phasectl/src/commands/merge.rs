@@ -5,11 +5,12 @@
 use std::io::Write;
 
 use camino::Utf8PathBuf;
-use ci::outcomes::Outcomes;
+use ci::outcomes::{DIRECTORY, Outcomes};
 use serde::Serialize;
 use stg_env::exit;
 
 use crate::app::App;
+use crate::failure::Failure;
 use crate::output;
 
 /// Take over what other caches found out.
@@ -41,6 +42,12 @@ struct View {
 }
 
 pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result<i32> {
+    // Before anything is taken over: a slip in the last name leaves the cache as it is.
+    if let Some(cache) = args.caches.iter().find(|cache| !cache.join(DIRECTORY).is_dir()) {
+        let message = format!("{cache} is no cache of another run: it has no directory `{DIRECTORY}`");
+        let fix = "name the directory that the other run had as its cache (--cache), or a copy of it";
+        return Err(Failure::usage(message, fix).into());
+    }
     let outcomes = Outcomes::of(&app.cache()?);
     let mut views = Vec::new();
     for cache in &args.caches {

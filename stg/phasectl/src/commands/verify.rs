@@ -6,10 +6,10 @@ mod sample;
 
 use std::io::Write;
 
-use camino::Utf8PathBuf;
-use ci::proof::{DIRECTORY, Finding, Proved, Report, check, strays};
+use camino::{Utf8Path, Utf8PathBuf};
+use ci::proof::{DIRECTORY, Finding, Kind, Proved, Report, check, strays};
 use serde::Serialize;
-use stg_core::{Diagnostic, Source as _, Stack, Target, assemble};
+use stg_core::{Diagnostic, Phase, Source as _, Stack, Target, assemble};
 use stg_env::exit;
 
 use crate::app::{App, base_or_fetch};
@@ -71,7 +71,7 @@ struct PatchView<'a> {
 
 #[derive(Serialize)]
 struct FindingView<'a> {
-    kind: ci::proof::Kind,
+    kind: Kind,
     line: Option<usize>,
     message: &'a str,
     fix: &'a str,
@@ -97,7 +97,7 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
     let mut sink = std::io::sink();
     let shown: &mut dyn Write = if args.json { &mut sink } else { &mut *out };
     match args.sample.filter(|_| good) {
-        None => print(&planned, &report, &strays, shown)?,
+        None => print(&stack, &planned, &report, &strays, shown)?,
         Some(patches) => {
             let seed = args.seed.unwrap_or_else(sample::any_seed);
             writeln!(shown, "# every record is good; chosen with --seed {seed}")?;
@@ -117,35 +117,82 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
     })
 }
 
-fn print(planned: &[Planned], report: &Report, strays: &[Diagnostic], out: &mut dyn Write) -> anyhow::Result<()> {
-    writeln!(out, "KTAP version 1\n1..{}", planned.len() + strays.len())?;
-    let mut number = 0;
-    let complain = |out: &mut dyn Write, number: usize, what: &str, diagnostic: &Diagnostic| -> anyhow::Result<()> {
-        writeln!(out, "not ok {number} - {what}")?;
-        for line in diagnostic.to_string().lines() {
-            writeln!(out, "# {line}")?;
-        }
-        Ok(())
-    };
-    for (plan, found) in planned.iter().zip(&report.patches) {
-        number += 1;
-        let patch = &plan.subject.patch;
-        match found {
-            Ok(Proved { record, hash }) => {
-                let ran = text::ran(record.subject.boots, record.subject.kexecs);
-                writeln!(out, "ok {number} - {patch}: {ran}, record {}", &hash[..12])?;
+fn print(
+    stack: &Stack,
+    planned: &[Planned],
+    report: &Report,
+    strays: &[Diagnostic],
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let lines = lines(stack, planned, report)?;
+    writeln!(out, "KTAP version 1\n1..{}", lines.len() + strays.len())?;
+    let strays = strays.iter().map(|stray| Line::Bad(stray.file.to_string(), stray.clone()));
+    for (number, line) in (1..).zip(lines.into_iter().chain(strays)) {
+        match line {
+            Line::Good(text) => writeln!(out, "ok {number} - {text}")?,
+            Line::Bad(what, diagnostic) => {
+                writeln!(out, "not ok {number} - {what}")?;
+                for line in diagnostic.to_string().lines() {
+                    writeln!(out, "# {line}")?;
+                }
             }
-            Err(Finding { diagnostic, .. }) => complain(out, number, patch, diagnostic)?,
         }
-    }
-    for stray in strays {
-        number += 1;
-        complain(out, number, stray.file.as_str(), stray)?;
     }
     for note in &report.notes {
         writeln!(out, "# note: {note}")?;
     }
     Ok(())
+}
+
+/// A result as it is printed.
+enum Line {
+    Good(String),
+    Bad(String, Diagnostic),
+}
+
+/// One for each patch; where none of a phase has a record, one for all of them.
+fn lines(stack: &Stack, planned: &[Planned], report: &Report) -> anyhow::Result<Vec<Line>> {
+    let all: Vec<_> = planned.iter().zip(&report.patches).collect();
+    let missing = |found: &Result<Proved, Finding>| matches!(found, Err(Finding { kind: Kind::Missing, .. }));
+    let mut lines = Vec::new();
+    for patches in all.chunk_by(|(one, _), (other, _)| phase(&one.subject.patch) == phase(&other.subject.patch)) {
+        match patches {
+            [_, .., (last, _)] if patches.iter().all(|(_, found)| missing(found)) => {
+                lines.push(unproved(stack.phase(phase(&last.subject.patch))?, &last.subject.patch));
+            }
+            _ => lines.extend(patches.iter().map(|(plan, found)| line(plan, found))),
+        }
+    }
+    Ok(lines)
+}
+
+/// The phase of a patch.
+fn phase(patch: &str) -> &str {
+    patch.split('/').next().unwrap_or(patch)
+}
+
+/// That no patch of a phase has a record, as far as the last one that was asked for.
+fn unproved(phase: &Phase, last: &str) -> Line {
+    let whole = phase.patches.last().is_some_and(|patch| patch.id() == last);
+    let (of, target) = if whole {
+        (phase.name().to_owned(), phase.name())
+    } else {
+        (format!("{last} and the patches before it"), last)
+    };
+    let directory = Utf8Path::new(DIRECTORY).join(phase.name());
+    let message = format!("there are no proofs of {of}");
+    Line::Bad(of, Diagnostic::new(directory, message, format!("run `phasectl prove {target}`")))
+}
+
+fn line(plan: &Planned, found: &Result<Proved, Finding>) -> Line {
+    let patch = &plan.subject.patch;
+    match found {
+        Ok(Proved { record, hash }) => {
+            let ran = text::ran(record.subject.boots, record.subject.kexecs);
+            Line::Good(format!("{patch}: {ran}, record {}", &hash[..12]))
+        }
+        Err(Finding { diagnostic, .. }) => Line::Bad(patch.clone(), diagnostic.as_ref().clone()),
+    }
 }
 
 fn view<'a>(planned: &'a [Planned], report: &'a Report, strays: &[Diagnostic]) -> View<'a> {

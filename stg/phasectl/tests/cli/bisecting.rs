@@ -31,10 +31,10 @@ fn there_must_be_something_between_the_ends() {
 fn a_scenario_and_a_kernel_of_it_that_can_walk() {
     let world = World::without_base();
     insta::assert_snapshot!(world.run(&["bisect", "all", "--scenario", "fd-preserve/nobody"]), @r"
-    exit 125
+    exit 2
     --- stderr
-    error: there is no case `fd-preserve/nobody`
-      fix: name one of: phase1/fd-preserve/legacy, phase1/fd-preserve/scalable
+    error: there is no scenario `fd-preserve/nobody`
+      fix: name one of: fd-preserve/legacy, fd-preserve/scalable
     ");
     world.replace("selftests/scenarios/phase1/fd-preserve.yaml", "stages:", "kernels: { outgoing: base }\nstages:");
     let side = |side| {
@@ -62,6 +62,13 @@ fn git_bisect_run_is_never_told_what_is_not_so() {
     assert_eq!(code(&["phase1", "--scenario", "fd-preserve", "--side", "outgoing"]), 128);
     assert_eq!(code(&["phase9", "--scenario", "fd-preserve"]), 125, "another revision may have it");
     assert_eq!(code(&["phase1", "--scenario", "not-yet"]), 125);
+    assert_eq!(code(&["phase1", "--scenario", "fd-preserve", "--verdict", "bad"]), 128);
+    assert_eq!(
+        code(&["phase1", "--scenario", "not-there", "--linux", "../linux"]),
+        128,
+        "git does not walk this project"
+    );
+    assert_eq!(code(&["--project", "..", "phase1", "--scenario", "fd-preserve"]), 128);
     world.replace("phases/phase2/phase.yaml", "requires:", "require:");
     assert_eq!(code(&["phase1", "--scenario", "fd-preserve"]), 125, "this revision is broken");
     assert_eq!(world.command(&["bisect-step", "--help"]).output().unwrap().status.code(), Some(0));

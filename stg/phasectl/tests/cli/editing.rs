@@ -58,7 +58,8 @@ fn from_inside_the_worktree() {
     insta::assert_snapshot!(world.show(&output), @r"
     exit 1
     --- stderr
-    error: <tmp>/home is not inside a checkout of the project (no Cargo.toml with phases/base.yaml beside it, here or above): change into one
+    error: <tmp>/home is not inside a checkout of the project (no Cargo.toml with phases/base.yaml beside it, here or above)
+      fix: change into one (phasectl takes --project DIR as well)
     ");
 }
 

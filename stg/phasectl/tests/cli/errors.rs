@@ -84,7 +84,7 @@ fn what_belongs_to_no_phase() {
 fn a_base_that_is_not_there() {
     let world = World::without_base();
     insta::assert_snapshot!(world.run(&["base", "use", "../nowhere"]), @r"
-    exit 110
+    exit 2
     --- stderr
     error: ../nowhere: No such file or directory (os error 2)
       fix: give the path of a Linux clone
@@ -95,10 +95,10 @@ fn a_base_that_is_not_there() {
 #[test]
 fn a_patch_that_does_not_exist() {
     insta::assert_snapshot!(World::without_base().run(&["show", "phase1/khoo"]), @r"
-    exit 1
+    exit 2
     --- stderr
     error: there is no patch `phase1/khoo`
-      fix: run `phasectl list` for the names
+      fix: did you mean `phase1/kho`? There are: phase1/kho, phase1/track, phase2/domain
     ");
 }
 
@@ -109,8 +109,18 @@ fn outside_of_a_checkout() {
     insta::assert_snapshot!(world.show(&output), @r"
     exit 1
     --- stderr
-    error: <tmp>/home is not inside a checkout of the project (no Cargo.toml with phases/base.yaml beside it, here or above): change into one
+    error: <tmp>/home is not inside a checkout of the project (no Cargo.toml with phases/base.yaml beside it, here or above)
+      fix: change into one (phasectl takes --project DIR as well)
     ");
+    for elsewhere in ["../home", "../nowhere"] {
+        let said = world.run(&["--project", elsewhere, "graph"]).replace(elsewhere, "DIR");
+        insta::allow_duplicates!(insta::assert_snapshot!(said, @r"
+        exit 2
+        --- stderr
+        error: --project DIR: there is no checkout of the project
+          fix: name a directory that has Cargo.toml and phases/base.yaml, or one inside it
+        "));
+    }
     let project = world.path("project");
     let args = ["--project", project.to_str().unwrap(), "graph"];
     let output = world.command(&args).current_dir(world.path("home")).output().unwrap();
@@ -126,26 +136,85 @@ fn a_wrong_command_line() {
     assert_eq!(world.command(&["--help"]).output().unwrap().status.code(), Some(0));
 }
 
+/// Whatever takes a name says so in the same way.
+#[test]
+fn a_name_that_stands_for_nothing_is_a_wrong_command_line() {
+    let world = World::new();
+    world.put("selftests/variants.yaml", "debug: {}\n");
+    let wrong: [&[&str]; 25] = [
+        &["show", "khoo"],
+        &["build", "phase9"],
+        &["build", "phase1", "--variant", "debugg"],
+        &["check", "phase9", "--quick"],
+        &["check", "phase1", "--only", "rustfnt"],
+        &["check", "phase1", "--only", "build", "--quick"],
+        &["test", "phase9"],
+        &["test", "phase1", "--scenario", "fd-preserved"],
+        &["test", "phase1", "--variant", "debugg"],
+        &["faults", "phase9"],
+        &["faults", "phase1", "--fault", "uncountered"],
+        &["matrix", "--from", "phase9/all"],
+        &["matrix", "--predict", "--to", "bass"],
+        &["bisect", "phase9", "--scenario", "fd-preserve"],
+        &["bisect", "phase1", "--scenario", "fd-preserved"],
+        &["bisect", "phase1", "--scenario", "fd-preserve", "--good", "khoo"],
+        &["bisect", "phase1", "--scenario", "fd-preserve", "--verdict", "panik"],
+        &["bisect", "phase1", "--scenario", "fd-preserve", "--variant", "debugg"],
+        &["prove", "phase9"],
+        &["verify", "phase9"],
+        &["blackout", "phase9"],
+        &["edit", "khoo"],
+        &["edit", "--done", "phase1/khoo"],
+        &["refresh", "khoo"],
+        &["export", "phase9", "-o", "../out"],
+    ];
+    for args in wrong {
+        let output = world.command(args).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {output:?}");
+    }
+}
+
+#[test]
+fn a_kernel_that_does_not_exist_is_a_mistake_of_the_scenario() {
+    let world = World::without_base();
+    let file = "selftests/scenarios/phase1/fd-preserve.yaml";
+    world.replace(file, "stages:", "kernels: { outgoing: phase9 }\nstages:");
+    insta::assert_snapshot!(world.run(&["test", "phase1"]), @r"
+    exit 102
+    --- stderr
+    error: selftests/scenarios/phase1/fd-preserve.yaml:6:22: there is no kernel `phase9`
+      fix: name `current`, `gate-off`, `base`, a phase or a patch, and a variant behind a `+` if need be
+    ");
+}
+
 #[test]
 fn tests_that_cannot_run() {
     let world = World::without_base();
     insta::assert_snapshot!(world.run(&["test", "phase1", "--scenario", "fd-preserve/virtual"]), @r"
-    exit 125
+    exit 2
     --- stderr
     error: phase1 has no scenario `fd-preserve/virtual`
-      fix: name one of: phase1/fd-preserve/legacy, phase1/fd-preserve/scalable
+      fix: name one of: fd-preserve/legacy, fd-preserve/scalable
     ");
     insta::assert_snapshot!(world.run(&["test", "phase1/kho"]), @r"
     exit 125
     --- stderr
     error: no test passes yet at phase1/kho: neither it nor a patch before it names one
-      fix: test a later patch or all of phase1: phase1/fd-preserve/legacy, phase1/fd-preserve/scalable
+      fix: test phase1/track, which is the first to name one, or a later patch
     ");
     insta::assert_snapshot!(world.run(&["test", "phase2"]), @r"
     exit 125
     --- stderr
     error: phase2 has no scenario to run
       fix: test a phase that has any: phase1
+    ");
+    let file = "selftests/scenarios/phase1/fd-preserve.yaml";
+    world.put(file, &format!("{}slow: true\n", world.get(file)));
+    insta::assert_snapshot!(world.run(&["test", "phase1", "--quick", "--scenario", "fd-preserve"]), @r"
+    exit 125
+    --- stderr
+    error: all scenarios that were asked for say they are slow
+      fix: run it without --quick
     ");
     insta::assert_snapshot!(world.run(&["blackout", "phase1"]), @r"
     exit 125
@@ -209,15 +278,15 @@ fn broken_faults() {
     exit 2
     --- stderr
     error: there is no fault `1.2-counted` of phase1
-      fix: name one of: uncounted
+      fix: did you mean `1.2-uncounted`?
     ");
     let file = "selftests/faults/1.2-uncounted.patch";
     world.replace(file, "fd-preserve/legacy", "fd-preserve/none");
     insta::assert_snapshot!(world.run(&["faults", "phase1"]), @r"
     exit 102
     --- stderr
-    error: selftests/faults/1.2-uncounted.patch:4: there is no scenario `phase1/fd-preserve/none`; there are: phase1/fd-preserve/legacy, phase1/fd-preserve/scalable
-      fix: correct `Scenario:`
+    error: selftests/faults/1.2-uncounted.patch:4: there is no scenario `phase1/fd-preserve/none`
+      fix: correct `Scenario:`; name one of: phase1/fd-preserve/legacy, phase1/fd-preserve/scalable
     ");
     assert_eq!(world.run(&["list", "--rows"]), world.run(&["faults", "phase1"]));
     world.replace(file, "Expect: stage2-failure\n", "Expect: pass\n");

@@ -153,12 +153,12 @@ fn a_phase_goes_out_whole() {
         assert_eq!(
             said,
             format!(
-                "exit 2\n--- stderr\nerror: `{name}` is not a phase, and export takes a whole phase: phase1\n  fix: run `phasectl export phase1`\n"
+                "exit 2\n--- stderr\nerror: `{name}` is not a phase, and export takes a whole phase: phase1\n  fix: run `phasectl export phase1 --draft -o ../out`\n"
             )
         );
     }
     insta::assert_snapshot!(world.run(&["export", "phase9", "--draft", "-o", "../out"]), @r"
-    exit 1
+    exit 2
     --- stderr
     error: there is no phase `phase9`
       fix: name one of: phase1, phase2

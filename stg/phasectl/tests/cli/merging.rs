@@ -74,9 +74,12 @@ fn disagreement_and_damage_are_told() {
 fn what_is_no_cache() {
     let world = World::without_base();
     assert_eq!(world.command(&["merge"]).output().unwrap().status.code(), Some(2));
-    insta::assert_snapshot!(world.run(&["merge", "../nowhere"]), @r"
-    exit 1
+    outcomes(&world, "good").put(&question(1), &"good", 1.0).unwrap();
+    insta::assert_snapshot!(world.run(&["merge", "../good", "../nowhere"]), @r"
+    exit 2
     --- stderr
-    error: cannot read ../nowhere/outcomes: No such file or directory (os error 2)
+    error: ../nowhere is no cache of another run: it has no directory `outcomes`
+      fix: name the directory that the other run had as its cache (--cache), or a copy of it
     ");
+    assert_eq!(outcomes(&world, "cache").get::<String>(&question(1)), None, "nothing was taken over");
 }

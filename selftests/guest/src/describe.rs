@@ -47,6 +47,12 @@ pub(crate) fn describe(step: &Step) -> String {
         Step::ReadFd { fd, text } => format!("read {text:?} from {fd}"),
         Step::OpenIommufd { fd } => format!("open an iommufd as {fd}"),
         Step::BindIommufd { fd, iommufd } => format!("bind {fd} to iommufd {iommufd}"),
+        Step::MapAnonymous { fd, iommufd, bytes, iova } => {
+            format!("map {bytes} bytes of anonymous memory for {fd} through {iommufd} at {iova:#x}")
+        }
+        Step::Unmap { fd, iommufd, bytes, iova } => format!("unmap {bytes} bytes at {iova:#x} for {fd} through {iommufd}"),
+        Step::DetachIoas { fd } => format!("detach {fd}"),
+        Step::PunchHole { fd, offset, bytes } => format!("punch a hole of {bytes} bytes into {fd} at {offset:#x}"),
         Step::AttachIoas { fd, iommufd } => format!("attach {fd} to a new IOAS of {iommufd}"),
         Step::Map { fd, iommufd, memory, iova } => {
             format!("map {memory} for {fd} through {iommufd} at {}", describe_iova(*iova))

@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use rustix::ioctl::{Opcode, opcode};
+use rustix::mm::{MapFlags, ProtFlags};
 
 use crate::failure::Failure;
 use crate::ioctl::{self, Argument};
@@ -37,6 +38,24 @@ struct IoasMapFile {
     start: u64,
     length: u64,
     iova: u64,
+}
+
+/// `struct iommu_ioas_map`.
+#[repr(C)]
+struct IoasMap {
+    size: u32,
+    flags: u32,
+    ioas_id: u32,
+    reserved: u32,
+    user_va: u64,
+    length: u64,
+    iova: u64,
+}
+
+// SAFETY: The memory is that of a mapping that is never taken back; the kernel pins it.
+unsafe impl Argument for IoasMap {
+    const OPCODE: Opcode = opcode::none(b';', 0x85);
+    const NAME: &'static str = "IOMMU_IOAS_MAP";
 }
 
 /// `struct iommu_ioas_unmap`.
@@ -84,11 +103,33 @@ pub(crate) fn map(
     ioctl::call(iommufd, &mut argument).map_err(|errno| Failure::call(what(), errno))
 }
 
+/// Maps fresh memory of this process at this address, for reading and writing. It stays until the process ends.
+pub(crate) fn map_anonymous(iommufd: BorrowedFd<'_>, ioas: u32, bytes: u64, iova: u64) -> Result<(), Failure> {
+    let length = usize::try_from(bytes).map_err(|_| Failure::new(format!("{bytes} bytes are too many")))?;
+    let protection = ProtFlags::READ | ProtFlags::WRITE;
+    // SAFETY: The kernel chooses the address, and nobody else knows it.
+    let start = unsafe {
+        rustix::mm::mmap_anonymous(std::ptr::null_mut(), length, protection, MapFlags::PRIVATE | MapFlags::POPULATE)
+    }
+    .map_err(|errno| Failure::setup("mmap", errno))?;
+    let mut argument = IoasMap {
+        size: ioctl::size::<IoasMap>(),
+        flags: FIXED_READ_WRITE,
+        ioas_id: ioas,
+        reserved: 0,
+        user_va: start as u64,
+        length: bytes,
+        iova,
+    };
+    ioctl::call(iommufd, &mut argument)
+        .map_err(|errno| Failure::call(format!("{} at {iova:#x}", IoasMap::NAME), errno))
+}
+
 /// Takes a mapping back.
 pub(crate) fn unmap(iommufd: BorrowedFd<'_>, ioas: u32, iova: u64, length: u64) -> Result<(), Failure> {
     let mut argument = IoasUnmap { size: ioctl::size::<IoasUnmap>(), ioas_id: ioas, iova, length };
     ioctl::call(iommufd, &mut argument)
-        .map_err(|errno| Failure::setup(format!("{} at {iova:#x}", IoasUnmap::NAME), errno))
+        .map_err(|errno| Failure::call(format!("{} at {iova:#x}", IoasUnmap::NAME), errno))
 }
 
 /// Allocates an empty I/O address space and returns its id.
@@ -109,6 +150,7 @@ mod tests {
         assert_eq!(IoasAlloc::OPCODE, 0x3b81);
         assert_eq!(size_of::<IoasMapFile>(), 40);
         assert_eq!(IoasMapFile::OPCODE, 0x3b8f);
+        assert_eq!((size_of::<IoasMap>(), IoasMap::OPCODE), (40, 0x3b85));
         assert_eq!(size_of::<IoasUnmap>(), 24);
         assert_eq!(IoasUnmap::OPCODE, 0x3b86);
     }

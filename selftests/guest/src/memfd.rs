@@ -8,7 +8,7 @@
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 use plan::Seal;
-use rustix::fs::{MemfdFlags, SealFlags};
+use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags};
 
 use crate::failure::Failure;
 
@@ -41,6 +41,13 @@ pub(crate) fn create(name: &str, bytes: u64, seed: u64, seals: &[Seal]) -> Resul
             .map_err(|errno| Failure::call(format!("F_ADD_SEALS {seals:?}"), errno))?;
     }
     Ok(fd)
+}
+
+/// Gives pages back.
+pub(crate) fn punch_hole(fd: BorrowedFd<'_>, offset: u64, bytes: u64) -> Result<(), Failure> {
+    let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+    rustix::fs::fallocate(fd, flags, offset, bytes)
+        .map_err(|errno| Failure::call(format!("fallocate of a hole at {offset:#x}"), errno))
 }
 
 /// Checks the memfd's size and every byte of it.

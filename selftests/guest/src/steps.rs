@@ -109,6 +109,16 @@ impl Runner {
                 Ok(format!("IOAS {ioas}, page table {table}"))
             }
             Step::Map { fd, iommufd, memory, iova } => self.map(fd, iommufd, memory, *iova),
+            Step::MapAnonymous { fd, iommufd, bytes, iova } => {
+                iommufd::map_anonymous(self.names.get(iommufd)?.as_fd(), self.ioas(fd)?, *bytes, *iova).map(silent)
+            }
+            Step::Unmap { fd, iommufd, bytes, iova } => {
+                iommufd::unmap(self.names.get(iommufd)?.as_fd(), self.ioas(fd)?, *iova, *bytes).map(silent)
+            }
+            Step::DetachIoas { fd } => vfio::detach(self.names.get(fd)?.as_fd()).map(silent),
+            Step::PunchHole { fd, offset, bytes } => {
+                memfd::punch_hole(self.names.get(fd)?.as_fd(), *offset, *bytes).map(silent)
+            }
             Step::IgbReceive(receive) => self.igb_receive(receive),
             Step::IgbResume { fd, memory } => self.igb_resume(fd, memory),
             Step::IgbReceived(received) => self.igb_received(received),

@@ -83,6 +83,20 @@ unsafe impl Argument for AttachIommufdPt {
     const NAME: &'static str = "VFIO_DEVICE_ATTACH_IOMMUFD_PT";
 }
 
+/// `struct vfio_device_detach_iommufd_pt`.
+#[repr(C)]
+struct DetachIommufdPt {
+    argsz: u32,
+    flags: u32,
+    pasid: u32,
+}
+
+// SAFETY: The structure's fields are those of the header, integers all, and there is no pointer among them.
+unsafe impl Argument for DetachIommufdPt {
+    const OPCODE: Opcode = opcode::none(b';', 120);
+    const NAME: &'static str = "VFIO_DEVICE_DETACH_IOMMUFD_PT";
+}
+
 /// Binds the device to an iommufd and returns the id of this bond.
 pub(crate) fn bind(device: BorrowedFd<'_>, iommufd: BorrowedFd<'_>) -> Result<u32, Failure> {
     let mut argument = BindIommufd::new(iommufd.as_raw_fd(), 0, 0);
@@ -120,6 +134,12 @@ pub(crate) fn attach(device: BorrowedFd<'_>, ioas: u32) -> Result<u32, Failure> 
     ioctl::call(device, &mut argument)
         .map_err(|errno| Failure::call(format!("{} to IOAS {ioas}", AttachIommufdPt::NAME), errno))?;
     Ok(argument.pt_id)
+}
+
+/// Detaches the device from whatever it is attached to.
+pub(crate) fn detach(device: BorrowedFd<'_>) -> Result<(), Failure> {
+    let mut argument = DetachIommufdPt { argsz: ioctl::size::<DetachIommufdPt>(), flags: 0, pasid: 0 };
+    ioctl::call(device, &mut argument).map_err(|errno| Failure::call(DetachIommufdPt::NAME, errno))
 }
 
 /// Reads `width` bytes of a region, little-endian.

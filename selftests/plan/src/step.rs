@@ -143,6 +143,42 @@ pub enum Step {
         #[serde(default)]
         iova: Option<Iova>,
     },
+    /// Maps fresh anonymous memory, which nobody can preserve, into the I/O address space of the device.
+    MapAnonymous {
+        /// The vfio device fd.
+        fd: String,
+        /// The iommufd.
+        iommufd: String,
+        /// Size in bytes.
+        bytes: u64,
+        /// Where the device sees it.
+        iova: u64,
+    },
+    /// Takes back what is mapped at an address.
+    Unmap {
+        /// The vfio device fd.
+        fd: String,
+        /// The iommufd.
+        iommufd: String,
+        /// Size in bytes.
+        bytes: u64,
+        /// Where the device sees it.
+        iova: u64,
+    },
+    /// `VFIO_DEVICE_DETACH_IOMMUFD_PT`.
+    DetachIoas {
+        /// The vfio device fd.
+        fd: String,
+    },
+    /// Gives the pages in a range of a memfd back; what is written there later goes to others.
+    PunchHole {
+        /// The memfd.
+        fd: String,
+        /// Where it begins.
+        offset: u64,
+        /// Size in bytes.
+        bytes: u64,
+    },
     /// Starts reception of frames into a memfd.
     IgbReceive(IgbReceive),
     /// Gives used descriptors back to the device from here on, in a ring that an earlier kernel set up.

@@ -12,8 +12,8 @@
 //! domain is then the first one of the device's group, and is owned by nobody that could be asked
 //! to give it up: any other use of the device is refused until the next boot.
 //!
-//! A device whose translation nobody knows of corrupts memory. So a kernel that cannot make sense of
-//! what it was handed panics, and says why.
+//! A device whose translation nobody knows of corrupts memory. So a kernel that cannot make sense
+//! of what it was handed panics, and says why.
 //!
 //! C headers: [`include/linux/iommu-liveupdate.h`](srctree/include/linux/iommu-liveupdate.h),
 //! [`include/linux/kho/abi/iommu.h`](srctree/include/linux/kho/abi/iommu.h)

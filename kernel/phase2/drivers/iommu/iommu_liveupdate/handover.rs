@@ -331,7 +331,7 @@ pub(crate) fn read(
     }
 }
 
-/// Checks the devices of all domains, each with the number of its domain, and sorts them by address.
+/// Checks the devices of all domains, each with its number, and sorts them by address.
 pub(crate) fn check(devices: &mut [(u32, Device)]) -> Result<(), Fault> {
     // By unit and domain id first: all that have the same must be of the same domain.
     devices.sort_unstable_by_key(|(domain, device)| (device.unit, device.did, *domain));

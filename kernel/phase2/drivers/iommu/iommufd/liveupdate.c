@@ -59,10 +59,10 @@ static int iommufd_check_area(struct iopt_area *area, void *data)
 	return (has & seals) == seals ? 0 : -EPERM;
 }
 
-static int iommufd_for_each_area(struct iommufd_ioas *ioas,
-				 int (*check)(struct iopt_area *area,
-					      void *data),
-				 void *data)
+static int
+iommufd_for_each_area(struct iommufd_ioas *ioas,
+		      int (*check)(struct iopt_area *area, void *data),
+		      void *data)
 {
 	struct io_pagetable *iopt = &ioas->iopt;
 	struct iopt_area *area;
@@ -154,6 +154,7 @@ static void __iommufd_unpreserve(struct iommufd_ctx *ictx)
 /* Preserves all page tables that devices are attached to. */
 int iommufd_liveupdate_preserve(struct iommufd_ctx *ictx, u32 *nr_devices)
 {
+	struct iommufd_device *idev;
 	struct iommufd_object *obj;
 	unsigned long index;
 	int ret = 0;
@@ -164,9 +165,8 @@ int iommufd_liveupdate_preserve(struct iommufd_ctx *ictx, u32 *nr_devices)
 	xa_for_each(&ictx->objects, index, obj) {
 		switch (obj->type) {
 		case IOMMUFD_OBJ_DEVICE:
-			ret = iommufd_preserve_device(
-				ictx,
-				container_of(obj, struct iommufd_device, obj));
+			idev = container_of(obj, struct iommufd_device, obj);
+			ret = iommufd_preserve_device(ictx, idev);
 			(*nr_devices)++;
 			break;
 		case IOMMUFD_OBJ_IOAS:
@@ -260,6 +260,7 @@ int iommufd_liveupdate_freeze(struct iommufd_ctx *ictx,
 {
 	struct iommufd_freezing freezing = { .session = session };
 	struct iommufd_preserved *preserved;
+	struct iommufd_hwpt_paging *paging;
 	int ret;
 
 	guard(rwsem_read)(&ictx->liveupdate_rwsem);
@@ -271,9 +272,9 @@ int iommufd_liveupdate_freeze(struct iommufd_ctx *ictx,
 		    preserved->hwpt->domain)
 			return -ENXIO;
 		freezing.domain = preserved->hwpt->domain;
-		ret = iommufd_for_each_area(
-			to_hwpt_paging(preserved->hwpt)->ioas,
-			iommufd_freeze_area, &freezing);
+		paging = to_hwpt_paging(preserved->hwpt);
+		ret = iommufd_for_each_area(paging->ioas, iommufd_freeze_area,
+					    &freezing);
 		if (ret)
 			return ret;
 	}

@@ -49,7 +49,7 @@ impl Table {
 
     /// # Safety
     ///
-    /// `page` must be a page in the direct map, which stays allocated as long as the object is used.
+    /// `page` must be a page in the direct map that stays allocated as long as the object is used.
     pub(crate) unsafe fn from_raw(page: *mut c_void) -> Option<Self> {
         // INVARIANT: By the requirements of this function.
         NonNull::new(page.cast()).map(Self)

@@ -9,6 +9,9 @@
 
 #include <linux/types.h>
 
+/* The version of this interface */
+#define IOMMU_LUO_FLB_VERSION		1
+
 /**
  * DOC: IOMMU Live Update ABI
  *
@@ -47,9 +50,6 @@
  * series under review know another layout.
  */
 #define IOMMU_LUO_FLB_COMPATIBLE	"iommu-running"
-
-/* The version of this interface */
-#define IOMMU_LUO_FLB_VERSION		1
 
 /**
  * enum pt_iommu_ser_format - How the entries of page tables are laid out.

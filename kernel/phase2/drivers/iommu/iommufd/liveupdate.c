@@ -44,9 +44,8 @@ void iommufd_liveupdate_end(struct iommufd_ctx *ictx)
 }
 
 /* The memory must be that of files which cannot be made shorter. */
-static int iommufd_check_area(struct iopt_area *area, void *data)
+static int iommufd_check_pages(struct iopt_pages *pages)
 {
-	struct iopt_pages *pages = area->pages;
 	const int seals = F_SEAL_SEAL | F_SEAL_GROW | F_SEAL_SHRINK;
 	int has;
 
@@ -59,22 +58,22 @@ static int iommufd_check_area(struct iopt_area *area, void *data)
 	return (has & seals) == seals ? 0 : -EPERM;
 }
 
-static int
-iommufd_for_each_area(struct iommufd_ioas *ioas,
-		      int (*check)(struct iopt_area *area, void *data),
-		      void *data)
+/* Under iova_rwsem, all areas that have been set up, and any that have not */
+#define iommufd_for_each_area(iopt, area)                           \
+	for (area = iopt_area_iter_first(iopt, 0, ULONG_MAX); area; \
+	     area = iopt_area_iter_next(area, 0, ULONG_MAX))
+
+static int iommufd_check_areas(struct io_pagetable *iopt)
 {
-	struct io_pagetable *iopt = &ioas->iopt;
 	struct iopt_area *area;
 	int ret;
 
 	guard(rwsem_read)(&iopt->iova_rwsem);
-	for (area = iopt_area_iter_first(iopt, 0, ULONG_MAX); area;
-	     area = iopt_area_iter_next(area, 0, ULONG_MAX)) {
-		/* Not even set up yet */
+	iommufd_for_each_area(iopt, area) {
+		/* Somebody is setting it up right now */
 		if (!area->pages)
 			return -EBUSY;
-		ret = check(area, data);
+		ret = iommufd_check_pages(area->pages);
 		if (ret)
 			return ret;
 	}
@@ -93,7 +92,7 @@ static int iommufd_check_hwpt(struct iommufd_hw_pagetable *hwpt)
 	if (paging->nest_parent)
 		return -EOPNOTSUPP;
 
-	return iommufd_for_each_area(paging->ioas, iommufd_check_area, NULL);
+	return iommufd_check_areas(&paging->ioas->iopt);
 }
 
 static int iommufd_preserve_device(struct iommufd_ctx *ictx,
@@ -236,29 +235,31 @@ static int iommufd_check_backing(struct iopt_area *area,
 	}
 }
 
-struct iommufd_freezing {
-	struct liveupdate_session *session;
-	struct iommu_domain *domain;
-};
-
-static int iommufd_freeze_area(struct iopt_area *area, void *data)
+static int iommufd_freeze_areas(struct io_pagetable *iopt,
+				struct iommu_domain *domain,
+				struct liveupdate_session *session)
 {
-	struct iommufd_freezing *freezing = data;
+	struct iopt_area *area;
 	u64 token;
 	int ret;
 
-	ret = liveupdate_get_token_outgoing(freezing->session,
-					    area->pages->file, &token);
-	if (ret)
-		return ret;
-	return iommufd_check_backing(area, freezing->domain);
+	guard(rwsem_read)(&iopt->iova_rwsem);
+	iommufd_for_each_area(iopt, area) {
+		ret = liveupdate_get_token_outgoing(session, area->pages->file,
+						    &token);
+		if (ret)
+			return ret;
+		ret = iommufd_check_backing(area, domain);
+		if (ret)
+			return ret;
+	}
+	return 0;
 }
 
 /* Whatever it depends on is preserved by now, or is not going to be. */
 int iommufd_liveupdate_freeze(struct iommufd_ctx *ictx,
 			      struct liveupdate_session *session)
 {
-	struct iommufd_freezing freezing = { .session = session };
 	struct iommufd_preserved *preserved;
 	struct iommufd_hwpt_paging *paging;
 	int ret;
@@ -271,10 +272,9 @@ int iommufd_liveupdate_freeze(struct iommufd_ctx *ictx,
 		if (iommu_get_domain_for_dev(preserved->dev) !=
 		    preserved->hwpt->domain)
 			return -ENXIO;
-		freezing.domain = preserved->hwpt->domain;
 		paging = to_hwpt_paging(preserved->hwpt);
-		ret = iommufd_for_each_area(paging->ioas, iommufd_freeze_area,
-					    &freezing);
+		ret = iommufd_freeze_areas(&paging->ioas->iopt,
+					   preserved->hwpt->domain, session);
 		if (ret)
 			return ret;
 	}

@@ -58,18 +58,14 @@ static int iommufd_check_pages(struct iopt_pages *pages)
 	return (has & seals) == seals ? 0 : -EPERM;
 }
 
-/* Under iova_rwsem, all areas that have been set up, and any that have not */
-#define iommufd_for_each_area(iopt, area)                           \
-	for (area = iopt_area_iter_first(iopt, 0, ULONG_MAX); area; \
-	     area = iopt_area_iter_next(area, 0, ULONG_MAX))
-
 static int iommufd_check_areas(struct io_pagetable *iopt)
 {
 	struct iopt_area *area;
 	int ret;
 
 	guard(rwsem_read)(&iopt->iova_rwsem);
-	iommufd_for_each_area(iopt, area) {
+	for (area = iopt_area_iter_first(iopt, 0, ULONG_MAX); area;
+	     area = iopt_area_iter_next(area, 0, ULONG_MAX)) {
 		/* Somebody is setting it up right now */
 		if (!area->pages)
 			return -EBUSY;
@@ -244,7 +240,8 @@ static int iommufd_freeze_areas(struct io_pagetable *iopt,
 	int ret;
 
 	guard(rwsem_read)(&iopt->iova_rwsem);
-	iommufd_for_each_area(iopt, area) {
+	for (area = iopt_area_iter_first(iopt, 0, ULONG_MAX); area;
+	     area = iopt_area_iter_next(area, 0, ULONG_MAX)) {
 		ret = liveupdate_get_token_outgoing(session, area->pages->file,
 						    &token);
 		if (ret)

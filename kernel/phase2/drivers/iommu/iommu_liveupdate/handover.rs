@@ -37,7 +37,7 @@ pub(crate) const MAX_UNITS: usize = (PAGE_SIZE - HEADER_SIZE) / UNIT_SIZE;
 /// Number of devices that a domain can have.
 pub(crate) const MAX_DEVICES: usize = (PAGE_SIZE - DOMAIN_SIZE) / DEVICE_SIZE;
 
-/// Number of domains that a hand-over may have: more than there are domain ids of one unit.
+/// Number of domains that a hand-over may have.
 pub(crate) const MAX_DOMAINS: u32 = 1 << 16;
 
 /// Says that a unit is in scalable mode.
@@ -88,7 +88,8 @@ pub(crate) enum Fault {
     Version(u32),
     /// So many units do not fit.
     Units(u32),
-    /// The unit with this index is listed twice, or has something set that is not known here.
+    /// The unit with this index is listed twice, has something set that is not known here, or has
+    /// no device behind it.
     Unit(usize),
     /// The number of domains is not the one that is claimed.
     Domains {
@@ -105,8 +106,10 @@ pub(crate) enum Fault {
     /// A device, by segment, bus, device and function number, is listed twice, or is behind a unit
     /// that is not listed.
     Device(u32, u16),
-    /// The domain id of this device is that of another domain.
+    /// The domain id of this device is that of another domain, or its domain has another one.
     DomainId(u32, u16),
+    /// A field is set that has no meaning here.
+    Unknown,
     /// There is no memory to keep it in.
     NoMemory,
 }
@@ -119,7 +122,7 @@ impl fmt::Display for Fault {
                 "version {version} is unknown, this kernel understands {VERSION}"
             ),
             Self::Units(count) => write!(f, "{count} units are claimed, {MAX_UNITS} have room"),
-            Self::Unit(index) => write!(f, "unit {index} is listed twice, or is unknown"),
+            Self::Unit(index) => write!(f, "unit {index} is listed twice, unknown or unused"),
             Self::Domains { claimed, found } => {
                 write!(f, "{claimed} domains are claimed, but {found} are listed")
             }
@@ -144,6 +147,7 @@ impl fmt::Display for Fault {
                 "device {} has the domain id of another domain",
                 Name(segment, bdf)
             ),
+            Self::Unknown => f.write_str("a field is set that has no meaning"),
             Self::NoMemory => f.write_str("out of memory"),
         }
     }
@@ -186,6 +190,11 @@ fn u64_at(page: &Page, at: usize) -> u64 {
 /// A page with a `struct iommu_ser`.
 pub(crate) mod header {
     use super::*;
+
+    /// Whether nothing is set that has no meaning here.
+    pub(crate) fn is_known(page: &Page) -> bool {
+        u32_at(page, 12) == 0
+    }
 
     /// Number of units.
     pub(crate) fn nr_units(page: &Page) -> Result<usize, Fault> {
@@ -231,6 +240,16 @@ pub(crate) mod header {
 /// A page with a `struct iommu_domain_ser`.
 pub(crate) mod domain {
     use super::*;
+
+    /// Whether nothing is set that has no meaning here.
+    pub(crate) fn is_known(page: &Page, nr_devices: usize) -> bool {
+        let reserved: [u8; 5] = bytes(page, 8 + 11);
+
+        reserved == [0; 5]
+            && u32_at(page, 44) == 0
+            && (0..nr_devices)
+                .all(|index| u32_at(page, DOMAIN_SIZE + index * DEVICE_SIZE + 12) == 0)
+    }
 
     /// Where the next one is, or zero.
     pub(crate) fn next(page: &Page) -> u64 {
@@ -289,6 +308,9 @@ pub(crate) fn read(
 ) -> Result<(), Fault> {
     let nr_units = header::nr_units(header)?;
 
+    if !header::is_known(header) {
+        return Err(Fault::Unknown);
+    }
     for index in 0..nr_units {
         sink.unit(header::unit(header, index)?)?;
     }
@@ -308,9 +330,12 @@ pub(crate) fn read(
         let count = domain::nr_devices(page);
         let nr_devices = usize::try_from(count)
             .ok()
-            .filter(|&count| count <= MAX_DEVICES)
+            .filter(|&count| count != 0 && count <= MAX_DEVICES)
             .ok_or(Fault::Devices(found, count))?;
 
+        if !domain::is_known(page, nr_devices) {
+            return Err(Fault::Unknown);
+        }
         sink.domain(domain::table(page))?;
         for index in 0..nr_devices {
             let device = domain::device(page, index);
@@ -332,12 +357,29 @@ pub(crate) fn read(
 }
 
 /// Checks the devices of all domains, each with its number, and sorts them by address.
-pub(crate) fn check(devices: &mut [(u32, Device)]) -> Result<(), Fault> {
-    // By unit and domain id first: all that have the same must be of the same domain.
+pub(crate) fn check(nr_units: usize, devices: &mut [(u32, Device)]) -> Result<(), Fault> {
+    // By unit: each must have a device, and on each, domains and their ids must go together.
     devices.sort_unstable_by_key(|(domain, device)| (device.unit, device.did, *domain));
+    let is_used = |unit| {
+        devices
+            .iter()
+            .any(|(_, device)| device.unit as usize == unit)
+    };
+
+    if let Some(unused) = (0..nr_units).find(|&unit| !is_used(unit)) {
+        return Err(Fault::Unit(unused));
+    }
     for pair in devices.windows(2) {
         if let [(one, a), (other, b)] = pair {
             if (a.unit, a.did) == (b.unit, b.did) && one != other {
+                return Err(Fault::DomainId(b.segment, b.bdf));
+            }
+        }
+    }
+    devices.sort_unstable_by_key(|(domain, device)| (device.unit, *domain, device.did));
+    for pair in devices.windows(2) {
+        if let [(one, a), (other, b)] = pair {
+            if (a.unit, one) == (b.unit, other) && a.did != b.did {
                 return Err(Fault::DomainId(b.segment, b.bdf));
             }
         }

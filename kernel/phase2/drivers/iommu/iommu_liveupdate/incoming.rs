@@ -114,7 +114,7 @@ impl Incoming {
             devices: KVVec::new(),
         };
         let read = handover::read(header, &mut Kho, &mut reading)
-            .and_then(|()| handover::check(&mut reading.devices));
+            .and_then(|()| handover::check(reading.units.len(), &mut reading.devices));
 
         if let Err(fault) = read {
             return Ok(Err(fault));

@@ -89,6 +89,10 @@ impl Outgoing {
     /// Adds a device of a domain, and the domain if it is the first one.
     pub(crate) fn add(&self, domain: Domain, device: Device<'_>) -> Result {
         let mut inner = self.inner.lock();
+
+        if inner.has(device) {
+            return Err(EBUSY);
+        }
         let index = match inner.position(domain) {
             Some(index) => index,
             None => inner.add_domain(domain)?,
@@ -125,8 +129,18 @@ impl Inner {
         self.domains.iter().position(|one| one.domain == domain)
     }
 
+    /// Whether a device was added, whichever domain with.
+    fn has(&self, device: Device<'_>) -> bool {
+        self.domains
+            .iter()
+            .any(|domain| domain.devices.contains(&device.as_ptr()))
+    }
+
     /// Adds a domain without devices, and returns its index.
     fn add_domain(&mut self, domain: Domain) -> Result<usize> {
+        if self.domains.len() == handover::MAX_DOMAINS as usize {
+            return Err(ENOSPC);
+        }
         let mut page = Preserved::<Page>::zeroed()?;
 
         self.domains.reserve(1, GFP_KERNEL)?;
@@ -211,10 +225,33 @@ impl Inner {
         }
     }
 
+    /// Takes out the unit with an index, the place of which the last one takes.
+    fn remove_unit(&mut self, index: usize) {
+        let Some(last) = self.units.pop() else {
+            return;
+        };
+        let moved = self.units.len();
+
+        if moved == index {
+            return;
+        }
+        header::set_unit(&mut self.header, index, last.unit);
+        for domain in self.domains.iter_mut() {
+            for slot in 0..domain.devices.len() {
+                let mut device = handover::domain::device(&domain.page, slot);
+
+                if device.unit as usize == moved {
+                    device.unit = index as u32;
+                    record::domain::set_device(&mut domain.page, slot, device);
+                }
+            }
+        }
+        if let Some(used) = self.units.get_mut(index) {
+            *used = last;
+        }
+    }
+
     /// Lets go of what no device needs any more, and writes down how it all hangs together.
-    ///
-    /// A unit that is not used stays listed as long as one with a greater index is: the devices
-    /// know them by their index.
     fn tidy(&mut self) {
         let mut index = 0;
 
@@ -227,8 +264,8 @@ impl Inner {
                 index += 1;
             }
         }
-        while self.units.last().is_some_and(|used| used.users == 0) {
-            let _ = self.units.pop();
+        while let Some(index) = self.units.iter().position(|used| used.users == 0) {
+            self.remove_unit(index);
         }
 
         let mut next = 0;

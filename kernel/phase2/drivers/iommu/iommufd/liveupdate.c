@@ -154,7 +154,9 @@ int iommufd_liveupdate_preserve(struct iommufd_ctx *ictx, u32 *nr_devices)
 	unsigned long index;
 	int ret = 0;
 
-	guard(rwsem_write)(&ictx->liveupdate_rwsem);
+	/* What is under way may be waiting for userspace. */
+	if (!down_write_trylock(&ictx->liveupdate_rwsem))
+		return -EBUSY;
 
 	*nr_devices = 0;
 	xa_for_each(&ictx->objects, index, obj) {
@@ -176,11 +178,13 @@ int iommufd_liveupdate_preserve(struct iommufd_ctx *ictx, u32 *nr_devices)
 
 	/* There is nothing to preserve */
 	if (list_empty(&ictx->preserved))
-		return -ENODEV;
-	return 0;
+		ret = -ENODEV;
+	up_write(&ictx->liveupdate_rwsem);
+	return ret;
 
 err_unpreserve:
 	__iommufd_unpreserve(ictx);
+	up_write(&ictx->liveupdate_rwsem);
 	return ret;
 }
 

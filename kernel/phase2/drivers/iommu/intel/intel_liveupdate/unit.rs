@@ -219,7 +219,7 @@ impl Entry {
         // SAFETY: As above. The driver keeps it as long as the device.
         unsafe {
             // What a TLB of the device has is not known to the next kernel.
-            let has_tlb = bindings::device_domain_info::ats_supported_raw(info) != 0;
+            let has_tlb = bindings::pci_ats_supported(pci);
             // Nor is a directory of PASIDs that is longer than a page.
             let has_pasids = bindings::device_domain_info::pasid_supported_raw(info) != 0;
             let is_subdevice = bindings::pci_real_dma_dev(pci) != pci;

@@ -12,6 +12,7 @@ use crate::error::HarnessError;
 use crate::needs::Needs;
 use crate::scenario::{Case, Expect, Kind, ROLES, Scenario, innermost};
 use crate::topology::{BridgeModel, Iommu, Model, PlaceKind, Topologies, Topology};
+use crate::translation::{Devices, watched};
 use crate::witness::{Limits, Task};
 
 /// One VM to run.
@@ -31,6 +32,8 @@ pub struct Job<'a> {
     pub shares_memory: bool,
     /// Whose DMA is to be witnessed.
     pub witness: Option<Task>,
+    /// What is to become of which devices, if the IOMMU is watched.
+    pub translation: Option<Devices>,
     /// How it must end, with the complaints that the kernels have by themselves.
     pub expect: Expect,
 }
@@ -85,7 +88,13 @@ impl<'a> Job<'a> {
         let extra = [kunit, &needs.cmdline, &scenario.cmdline, &case.cmdline];
         let append = kernel_parameters(topology.iommu, exact, &extra);
         let kernels = loaded(&stages);
-        let witness = scenario.witness.map(|limits| task(limits, &stages)).transpose().map_err(|fd| {
+        let translation = scenario.translation(case);
+        if let Some((value, what, fix)) = translation.and_then(|devices| unwatchable(topology, devices)) {
+            let message = format!("case `{}` (topology `{}`): {what}", case.name, case.topology);
+            return Err(scenario.mistake(("translation", value), message, fix).into());
+        }
+        let tried = translation.map_or(&[][..], |devices| &devices.shut_out);
+        let witness = scenario.witness.map(|limits| task(limits, &stages, tried)).transpose().map_err(|fd| {
             let message = format!("case `{}`: which device is `{fd}`, that is to be witnessed?", case.name);
             scenario.mistake((key, fd), message, "open it with `open-cdev` in the same stage")
         })?;
@@ -93,11 +102,15 @@ impl<'a> Job<'a> {
         if needs.kmemleak {
             stages.iter_mut().for_each(look_for_leaks);
         }
+        if translation.is_some() {
+            watched(&mut stages);
+        }
         let plan = Plan { name: scenario.case_id(case), devices, kernels, slowness: needs.slowness, stages };
         let memory = needs.memory(scenario.memory.as_ref().unwrap_or(&topology.memory)).to_owned();
         let mut expect = scenario.expect(case).clone();
         expect.allow.extend(needs.allow.iter().cloned());
-        Ok(Self { topology, memory, plan, append, exact, shares_memory: tampers || witness.is_some(), witness, expect })
+        let (shares_memory, translation) = (tampers || witness.is_some(), translation.cloned());
+        Ok(Self { topology, memory, plan, append, exact, shares_memory, witness, translation, expect })
     }
 }
 
@@ -109,8 +122,9 @@ fn look_for_leaks(stage: &mut Stage) {
     }
 }
 
-/// The devices that are started in the first stage; an error is an fd of which it is not known what it is.
-fn task(limits: Limits, stages: &[Stage]) -> Result<Task, &str> {
+/// The devices that are started in the first stage, but for those of which nobody expects that they go on; an error is an fd of which it is not
+/// known what it is.
+fn task<'a>(limits: Limits, stages: &'a [Stage], shut_out: &[String]) -> Result<Task, &'a str> {
     let first = stages.first().map_or(&[][..], |stage| &stage.steps);
     let devices = first.iter().filter_map(|step| match innermost(step) {
         Step::IgbReceive(IgbReceive { fd, .. }) => Some(match opened(first, fd) {
@@ -119,6 +133,7 @@ fn task(limits: Limits, stages: &[Stage]) -> Result<Task, &str> {
         }),
         _ => None,
     });
+    let devices = devices.filter(|found| found.as_ref().map_or(true, |(_, device)| !shut_out.contains(device)));
     Ok(Task { limits, devices: devices.collect::<Result<_, _>>()?, jumps: stages.len().saturating_sub(1) })
 }
 
@@ -206,12 +221,27 @@ fn acted_on(action: &HostAction) -> Option<&str> {
         | HostAction::Unplug { device }
         | HostAction::BusMaster { device, .. }
         | HostAction::Reset { device } => Some(device),
-        HostAction::Tamper(_) => None,
+        HostAction::CheckTranslation | HostAction::Tamper(_) => None,
     }
 }
 
 /// A value in the scenario's file, what is wrong there, and the remedy.
 type Wrong<'a> = (&'a str, String, &'static str);
+
+/// A device whose translation cannot be watched.
+fn unwatchable<'a>(topology: &Topology, devices: &'a Devices) -> Option<Wrong<'a>> {
+    if topology.iommu == Iommu::None {
+        return Some(("", "`translation` on a machine without IOMMU".into(), "choose another topology"));
+    }
+    devices.names().find_map(|device| {
+        let what = match topology.named(device) {
+            None => format!("there is no device `{device}`"),
+            Some(place) if place.bridge().is_some() => format!("`{device}` is a bridge, which does no DMA of its own"),
+            Some(_) => return None,
+        };
+        Some((device, what, "name an endpoint"))
+    })
+}
 
 /// An action that cannot be done to what it names.
 fn unfit<'a>(topology: &Topology, action: &'a HostAction) -> Option<Wrong<'a>> {
@@ -336,7 +366,7 @@ stages:
         ");
         insta::assert_snapshot!(error("topology: legacy", "topology: legasy"), @r"
         selftests/scenarios/p/s.yaml:4:30: case `a`: there is no topology `legasy`
-          fix: name one of selftests/topologies.yaml: first-stage, frames-legacy, frames-none, frames8-none, functions-legacy, hotplug-legacy, hotplug-none, igb2-legacy, igb2-none, igb8-first-stage, igb8-legacy, igb8-none, igb8-scalable, legacy, many-1, many-32, many-8, mixed-legacy, nested-legacy, nested-scalable, none, one-cpu-legacy, scalable, shared-legacy, virtio-net-first-stage, virtio-net-legacy, virtio-net-none, virtio-net-scalable
+          fix: name one of selftests/topologies.yaml: first-stage, frames-first-stage, frames-legacy, frames-none, frames-scalable, frames8-first-stage, frames8-legacy, frames8-none, frames8-scalable, functions-legacy, hotplug-legacy, hotplug-none, igb2-legacy, igb2-none, igb8-first-stage, igb8-legacy, igb8-none, igb8-scalable, legacy, many-1, many-32, many-8, mixed-legacy, nested-legacy, nested-scalable, none, one-cpu-legacy, scalable, shared-legacy, virtio-net-first-stage, virtio-net-legacy, virtio-net-none, virtio-net-scalable
         ");
     }
 
@@ -403,6 +433,31 @@ stages:
         insta::assert_snapshot!(Job::new(&scenario, &scenario.cases[0], Variant::Stages, &topologies, &Needs::default()).unwrap_err(), @r"
         selftests/scenarios/p/s.yaml:8:41: case `a`: which device is `f`, that is to be witnessed?
           fix: open it with `open-cdev` in the same stage
+        ");
+    }
+
+    #[test]
+    fn translation_is_watched() {
+        let job = |text: &str, more: &str| {
+            let (scenario, topologies) = load(&format!("{text}{more}"));
+            let job = Job::new(&scenario, &scenario.cases[0], Variant::Stages, &topologies, &Needs::default());
+            job.map(|job| (job.plan.stages.iter().map(|stage| stage.steps.len()).collect::<Vec<_>>(), job.translation))
+                .map_err(|error| error.to_string())
+        };
+        let (steps, devices) = job(SCENARIO, "translation: { preserved: [dut] }\n").unwrap();
+        assert_eq!((steps, devices.unwrap().preserved), (vec![4, 3], vec!["dut".to_owned()]), "the host looks");
+        insta::assert_snapshot!(job(SCENARIO, "translation: { shut-out: [dux] }\n").unwrap_err(), @r"
+        selftests/scenarios/p/s.yaml:10:27: case `a` (topology `legacy`): there is no device `dux`
+          fix: name an endpoint
+        ");
+        insta::assert_snapshot!(job(SCENARIO, "translation: { preserved: [dut-port] }\n").unwrap_err(), @r"
+        selftests/scenarios/p/s.yaml:10:28: case `a` (topology `legacy`): `dut-port` is a bridge, which does no DMA of its own
+          fix: name an endpoint
+        ");
+        let none = SCENARIO.replace("topology: legacy", "topology: none");
+        insta::assert_snapshot!(job(&none, "translation: {}\n").unwrap_err(), @r"
+        selftests/scenarios/p/s.yaml:10:13: case `a` (topology `none`): `translation` on a machine without IOMMU
+          fix: choose another topology
         ");
     }
 

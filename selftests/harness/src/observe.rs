@@ -10,6 +10,7 @@ use std::time::Duration;
 use plan::Event;
 use serde::Serialize;
 
+use crate::translation;
 use crate::witness::Record;
 
 /// A line of a serial port.
@@ -99,6 +100,9 @@ pub struct Observation {
     /// What was seen of DMA, if that was wanted.
     #[serde(skip)]
     pub witness: Option<Record>,
+    /// What was seen of the IOMMU, if that was wanted.
+    #[serde(skip)]
+    pub translation: Option<translation::Record>,
     /// How long it all took.
     pub elapsed: Duration,
 }

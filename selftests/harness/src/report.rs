@@ -2,6 +2,8 @@
 
 //! Results, for machines and for [KTAP](crate::ktap) and [JUnit](crate::junit).
 
+use std::collections::BTreeMap;
+
 use camino::Utf8PathBuf;
 use plan::Outcome;
 use serde::{Deserialize, Serialize};
@@ -51,6 +53,9 @@ pub struct CaseResult {
     /// What was witnessed of DMA, device by device: empty if that was not wanted, or if it was interrupted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub witnessed: Vec<Witnessed>,
+    /// What was seen of the IOMMU: nothing if that was not wanted, or if something was wrong with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub translation: Option<Translated>,
     /// Why it was run again, for each run before the one that is reported: the host was too busy.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub again: Vec<String>,
@@ -71,6 +76,17 @@ pub struct Witnessed {
     pub silence_ticks: usize,
     /// What landed from each kernel's line that it starts the next one to that one's first line.
     pub blackouts: Vec<Crossing>,
+}
+
+/// An IOMMU that translated all the time.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Translated {
+    /// For how long, on the host's clock.
+    pub milliseconds: u64,
+    /// How often the host looked at its status register.
+    pub looks: usize,
+    /// How many requests were refused, by device; none of a preserved one's.
+    pub refused: BTreeMap<String, usize>,
 }
 
 /// The time between two kernels.
@@ -264,6 +280,7 @@ impl CaseResult {
             blackout: None,
             spans: vec![],
             witnessed: vec![],
+            translation: None,
             again: vec![],
         }
     }

@@ -36,6 +36,7 @@ pub(crate) fn observation(events: impl IntoIterator<Item = Event>) -> Observatio
         hops: Vec::new(),
         cpus: Vec::new(),
         witness: None,
+        translation: None,
         elapsed: Duration::ZERO,
     }
 }

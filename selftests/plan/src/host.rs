@@ -54,6 +54,8 @@ pub enum HostAction {
         /// Its name in the topology.
         device: String,
     },
+    /// Looks whether the IOMMU translates. For scenarios with `translation`, which puts it where it is needed; the guest goes on meanwhile.
+    CheckTranslation,
     /// Changes what the PCI core hands over. Only `between` kernels, when it is there and nobody reads it.
     Tamper(Tamper),
 }

@@ -76,6 +76,7 @@ pub(crate) fn result(case: &str, verdict: Class) -> CaseResult {
         blackout: None,
         spans: Vec::new(),
         witnessed: Vec::new(),
+        translation: None,
         again: Vec::new(),
     }
 }

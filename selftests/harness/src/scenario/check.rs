@@ -8,6 +8,7 @@ use super::{Case, Expect, File, Kind, Limit, ROLES, innermost};
 use crate::blackout::INIT;
 use crate::growth;
 use crate::tamper;
+use crate::translation::Devices;
 use crate::verdict::Class;
 
 /// What is wrong, and the remedy.
@@ -147,6 +148,34 @@ pub(super) fn witness(scenario: &Kind, cases: &[Case]) -> Result<(), Wrong> {
                 format!("case `{name}`: there is a `witness`, and an `igb-receive` after the first stage"),
                 "go on with `igb-resume`: a ring that is set up anew is an interruption",
             );
+        }
+    }
+    Ok(())
+}
+
+/// What is said of the IOMMU can be seen and is no contradiction, and it is looked at only where that is judged.
+pub(super) fn translation(scenario: &Kind, cases: &[Case], common: Option<&Devices>) -> Result<(), Wrong> {
+    let Kind::Handover(own) = scenario else {
+        return match common.or(cases.iter().find_map(|case| case.translation.as_ref())) {
+            Some(_) => wrong("`translation` wants kernels that follow each other", "make a hand-over scenario of it"),
+            None => Ok(()),
+        };
+    };
+    for case in cases {
+        let name = &case.name;
+        let looks = |step: &Step| matches!(innermost(step), Step::Host { action: HostAction::CheckTranslation });
+        match case.translation.as_ref().or(common) {
+            Some(devices) => {
+                if let Some(both) = devices.preserved.iter().find(|device| devices.shut_out.contains(device)) {
+                    let what = format!("case `{name}`: `{both}` is both `preserved` and `shut-out`");
+                    return wrong(what, "leave out what it is not");
+                }
+            }
+            None if case.stages.as_ref().unwrap_or(own).iter().flat_map(|stage| &stage.steps).any(looks) => {
+                let what = format!("case `{name}`: a `check-translation`, and nothing to judge it by");
+                return wrong(what, "say what is to become of the devices: `translation`");
+            }
+            None => {}
         }
     }
     Ok(())

@@ -12,6 +12,7 @@
 //! the line never came, the run fails, as nothing that it shows is what was meant.
 
 mod config;
+mod unit;
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -26,6 +27,7 @@ use crate::frames::Stream;
 use crate::physical::Memory;
 use crate::tamper;
 use crate::topology::{Frames, Place, PlaceKind, Topology};
+use crate::translation::Look;
 use crate::vm::Request;
 use crate::vm::watch::{Due, Watch};
 
@@ -43,6 +45,9 @@ pub(crate) struct Host<'a> {
     done: BTreeSet<usize>,
     /// Devices whose netdev QEMU has; it outlives them.
     netdevs: BTreeSet<&'a str>,
+    /// Devices of which it is of interest where they are, and what was seen of the IOMMU.
+    watched: Vec<&'a str>,
+    looks: Vec<Look>,
 }
 
 impl<'a> Host<'a> {
@@ -56,6 +61,8 @@ impl<'a> Host<'a> {
             log_dir: request.log_dir,
             done: BTreeSet::new(),
             netdevs: frames.filter(|place| place.present).map(|place| place.name.as_str()).collect(),
+            watched: request.translation.iter().flat_map(|task| task.devices.names()).collect(),
+            looks: Vec::new(),
         }
     }
 
@@ -67,7 +74,7 @@ impl<'a> Host<'a> {
                     if let HostAction::Plug { device } = &action {
                         self.room(watch, hop, device)?;
                     }
-                    if let HostAction::BusMaster { on: true, .. } = action {
+                    if goes_on(&action) {
                         self.execute(watch, hop, &action)?;
                     } else {
                         self.stopped(watch, hop, |host, watch| host.execute(watch, hop, &action))?;
@@ -102,8 +109,13 @@ impl<'a> Host<'a> {
         hops.filter(|hop| self.between.get(*hop).is_some_and(|actions| !actions.is_empty()) && !self.done.contains(hop))
     }
 
+    /// What was seen of the IOMMU.
+    pub(crate) fn looks(&self) -> Vec<Look> {
+        self.looks.clone()
+    }
+
     fn late(&self, hop: usize, why: &'static str) -> HarnessError {
-        HarnessError::TooLate { hop, why, logs: self.log_dir.to_owned() }
+        HarnessError::TooLate { action: "`between`", hop, why, logs: self.log_dir.to_owned() }
     }
 
     fn failed(&self, action: impl Into<String>, hop: usize, why: impl Into<String>) -> HarnessError {
@@ -157,6 +169,7 @@ impl<'a> Host<'a> {
                 let place = self.place(hop, &format!("reset {device}"), device)?;
                 self.reset(watch, hop, place)
             }
+            HostAction::CheckTranslation => self.look(watch, hop),
             HostAction::Tamper(edits) => {
                 let changed = Memory::open(self.memory_file).and_then(|memory| tamper::tamper(&memory, edits));
                 let changed = changed.map_err(|why| self.failed("tamper", hop, why))?;
@@ -213,6 +226,11 @@ impl<'a> Host<'a> {
             None => Err(self.failed(what, hop, format!("QEMU did not answer `{command}`"))),
         }
     }
+}
+
+/// Whether the VM need not, or may not, stand still for it.
+fn goes_on(action: &HostAction) -> bool {
+    matches!(action, HostAction::BusMaster { on: true, .. } | HostAction::CheckTranslation)
 }
 
 /// The frames for every network card that wants some.

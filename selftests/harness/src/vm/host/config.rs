@@ -29,10 +29,18 @@ const INITIATE_FLR: u64 = 1 << 15;
 
 /// Where a device is now: bus numbers are the kernel's business.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-struct Address {
+pub(super) struct Address {
     bus: u64,
     device: u64,
     function: u64,
+}
+
+impl Address {
+    /// As a number of 16 bits: the name that the device has for an IOMMU.
+    pub(super) fn requester(self) -> u16 {
+        // A bus number has 8 bits, a device number 5, a function number 3.
+        (self.bus << 8 | self.device << 3 | self.function) as u16
+    }
 }
 
 impl fmt::Display for Address {
@@ -178,7 +186,7 @@ fn number(said: &str) -> Option<u64> {
 }
 
 /// The device with this id in the answer to `query-pci`: a list of buses, each with the devices on it, and bridges with those behind.
-fn locate(buses: &Value, id: &str) -> Option<Address> {
+pub(super) fn locate(buses: &Value, id: &str) -> Option<Address> {
     let devices = buses.as_array()?.iter().filter_map(|bus| bus.get("devices"));
     devices.filter_map(|devices| among(devices, id)).next()
 }
@@ -207,6 +215,7 @@ mod tests {
         assert_eq!(at("dut1").as_deref(), Some("02:00.1"));
         assert_eq!(at("port1").as_deref(), Some("00:03.0"));
         assert_eq!(at("dut2"), None);
+        assert_eq!(locate(&buses, "dut1").map(Address::requester), Some(0x201));
         assert_eq!(locate(&json!({}), "dut"), None);
     }
 

@@ -11,7 +11,7 @@
 //!    console, one for the guest's own reports. It always comes back: with an end of its own, after silence, or at the
 //!    wall limit.
 //!    If wanted, the [`witness`] sees what devices write into memory meanwhile, and it is recorded whether the IOMMU goes on with
-//!    [`translation`].
+//!    [`translation`], and what must stay [`unchanged`].
 //! 4. [`verdict`] judges what was [observed](observe), as a pure function.
 //! 5. [`ktap`], [`junit`] and [`report`] tell people and machines.
 //!
@@ -51,8 +51,10 @@ pub mod tamper;
 mod testing;
 pub mod topology;
 pub mod translation;
+pub mod unchanged;
 pub mod verdict;
 pub mod vm;
+mod vtd;
 pub mod witness;
 
 pub use error::HarnessError;

@@ -11,6 +11,7 @@ use plan::Event;
 use serde::Serialize;
 
 use crate::translation;
+use crate::unchanged;
 use crate::witness::Record;
 
 /// A line of a serial port.
@@ -103,6 +104,9 @@ pub struct Observation {
     /// What was seen of the IOMMU, if that was wanted.
     #[serde(skip)]
     pub translation: Option<translation::Record>,
+    /// What became of the memory that must not change, if any was recorded.
+    #[serde(skip)]
+    pub unchanged: Option<unchanged::Record>,
     /// How long it all took.
     pub elapsed: Duration,
 }

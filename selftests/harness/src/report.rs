@@ -56,6 +56,9 @@ pub struct CaseResult {
     /// What was seen of the IOMMU: nothing if that was not wanted, or if something was wrong with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub translation: Option<Translated>,
+    /// What was seen of the memory that must not change: nothing if there is none such, or if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unchanged: Option<Unchanged>,
     /// Why it was run again, for each run before the one that is reported: the host was too busy.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub again: Vec<String>,
@@ -87,6 +90,15 @@ pub struct Translated {
     pub looks: usize,
     /// How many requests were refused, by device; none of a preserved one's.
     pub refused: BTreeMap<String, usize>,
+}
+
+/// Memory that stayed as it was.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Unchanged {
+    /// How much.
+    pub bytes: u64,
+    /// How often it was compared.
+    pub comparisons: usize,
 }
 
 /// The time between two kernels.
@@ -281,6 +293,7 @@ impl CaseResult {
             spans: vec![],
             witnessed: vec![],
             translation: None,
+            unchanged: None,
             again: vec![],
         }
     }

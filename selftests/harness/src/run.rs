@@ -31,7 +31,7 @@ use crate::modules;
 use crate::needs::Needs;
 use crate::observe::Observation;
 use crate::programs;
-use crate::report::{Blackout, CaseResult, Observed, Spans, StepResult, Translated, Witnessed};
+use crate::report::{Blackout, CaseResult, Observed, Spans, StepResult, Translated, Unchanged, Witnessed};
 use crate::rundir::RunDir;
 use crate::scenario::{Case, Kind, ROLES, Scenario};
 use crate::symbols::Symbols;
@@ -306,6 +306,7 @@ impl Runner {
             memory_file: memory.as_ref().map(|memory| memory.path().to_owned()),
             between: job.plan.stages.iter().map(|stage| stage.between.clone()).collect(),
             witness: job.witness.clone(),
+            rings: job.rings.clone(),
             translation: watched,
         };
         let seen = supervise(&request)?;
@@ -395,6 +396,7 @@ fn result(
         spans: measured.spans,
         witnessed: witnessed(&outcome.seen),
         translation: translated(&outcome.seen),
+        unchanged: unchanged(&outcome.seen),
         again: measured.again,
     }
 }
@@ -409,6 +411,11 @@ fn witnessed(seen: &Observation) -> Vec<Witnessed> {
 fn translated(seen: &Observation) -> Option<Translated> {
     let record = seen.translation.as_ref().filter(|record| translation::violation(record).is_none())?;
     Some(translation::summary(record))
+}
+
+fn unchanged(seen: &Observation) -> Option<Unchanged> {
+    let record = seen.unchanged.as_ref().filter(|record| record.changed.is_none())?;
+    Some(Unchanged { bytes: record.bytes, comparisons: record.comparisons })
 }
 
 fn kernels(seen: &Observation) -> Vec<String> {

@@ -37,6 +37,7 @@ pub(crate) fn observation(events: impl IntoIterator<Item = Event>) -> Observatio
         cpus: Vec::new(),
         witness: None,
         translation: None,
+        unchanged: None,
         elapsed: Duration::ZERO,
     }
 }

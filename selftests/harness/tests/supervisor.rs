@@ -407,6 +407,12 @@ fn watched(late: Vec<Value>, last: Vec<Value>) -> Lab {
 const WATCHED: &str = "translation: { preserved: [dut] }\n";
 
 #[test]
+fn recording_needs_memory() {
+    let error = Lab::new(&then(first(), vec![json!("hang")])).host_fails("{ record: { tables: [dut] } }");
+    assert!(error.contains("(record, kernel 0)") && error.contains("memory"), "{error}");
+}
+
+#[test]
 fn translation_is_watched() {
     let fault = |sid: u32| json!({"trace": format!("vtd_dmar_fault sid {sid:#x} fault 2 addr 0x1000 write 1")});
     let off = || vec![json!({"translates": false}), json!({"trace": "vtd_dmar_enable enable 0"}), fault(0x100)];
@@ -430,14 +436,21 @@ fn translation_is_watched() {
 
 #[test]
 fn a_look_that_comes_too_late_is_taken_again() {
-    let asks = say(&Event::Host { hop: 1, action: HostAction::CheckTranslation });
-    let second = vec![console(B), boot(1), asks, done(1, true), json!({"await": "query-pci"})];
+    // Both are said before the host can do anything.
+    let asks = |then: &[Event]| {
+        let asks = Event::Host { hop: 1, action: HostAction::CheckTranslation };
+        let lines: Vec<_> = [asks].iter().chain(then).map(Event::to_line).collect();
+        json!({"result": lines.join("\n")})
+    };
+    let done = |ok| Event::Done { hop: 1, ok };
+    let second = vec![console(B), boot(1), asks(&[done(true)]), json!({"await": "query-pci"})];
     let error = Lab::new(&[first(), second, end("guest-shutdown")].concat());
     let error = error.try_run(&format!("{SCENARIO}{WATCHED}")).unwrap_err().to_string();
     assert!(error.contains("(check-translation, kernel 1): the last stage was over, so it came too late"), "{error}");
     // If it ended otherwise than it was to, that is what is told.
-    let asks = say(&Event::Host { hop: 1, action: HostAction::CheckTranslation });
-    let second = vec![console(B), boot(1), asks, step(1, 1, false), done(1, false), json!({"await": "query-pci"})];
+    let (what, detail) = ("do 1".into(), "EBUSY".into());
+    let failed = Event::Step { hop: 1, index: 1, what, ok: false, detail, tsc: 2 };
+    let second = vec![console(B), boot(1), asks(&[failed, done(false)]), json!({"await": "query-pci"})];
     let on = vec![json!({"trace": "vtd_dmar_enable enable 1"})];
     let (result, _) = Lab::new(&[on, first(), second, end("guest-shutdown")].concat()).run(WATCHED);
     assert_eq!(result.verdict, Class::Stage2Failure, "{}", result.reason);

@@ -15,6 +15,7 @@
 //!   - unplug: { device: dut }
 //!   - bus-master: { device: dut, on: false }
 //!   - reset: { device: dut }
+//!   - record: { tables: [dut], rings: [dut1] }
 //!   - tamper:
 //!       edits:
 //!         - { at: header, offset: 0, width: 4, set: 3 }
@@ -56,6 +57,17 @@ pub enum HostAction {
     },
     /// Looks whether the IOMMU translates. For scenarios with `translation`, which puts it where it is needed; the guest goes on meanwhile.
     CheckTranslation,
+    /// Records memory that must stay as it is from then on. Only `between` kernels: before, they change it.
+    Record {
+        /// Devices of which nothing may change that the IOMMU reads for them.
+        #[serde(default)]
+        tables: Vec<String>,
+        /// Devices that write nothing any more to the memory of their `igb-receive`. Nor may anybody else: it must say `refill: false`.
+        #[serde(default)]
+        rings: Vec<String>,
+    },
+    /// Compares that memory with what was recorded; the guest goes on meanwhile. It is compared before the last stage ends in any case.
+    Compare,
     /// Changes what the PCI core hands over. Only `between` kernels, when it is there and nobody reads it.
     Tamper(Tamper),
 }

@@ -77,6 +77,7 @@ pub(crate) fn result(case: &str, verdict: Class) -> CaseResult {
         spans: Vec::new(),
         witnessed: Vec::new(),
         translation: None,
+        unchanged: None,
         again: Vec::new(),
     }
 }

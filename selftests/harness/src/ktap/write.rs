@@ -5,7 +5,7 @@
 use std::io::{self, Write};
 
 use super::{Status, Test};
-use crate::report::{CaseResult, Crossing, Summary, Translated, Witnessed};
+use crate::report::{CaseResult, Crossing, Summary, Translated, Unchanged, Witnessed};
 use crate::verdict::Class;
 
 /// Writes one KTAP document, result by result. Every result is flushed, so that a reader sees it when it is known.
@@ -83,6 +83,9 @@ impl<W: Write> Writer<W> {
         }
         if let Some(translated) = &case.translation {
             self.diagnostic(&describe_translation(translated))?;
+        }
+        if let Some(Unchanged { bytes, comparisons }) = case.unchanged {
+            self.diagnostic(&format!("unchanged: {bytes} bytes that were recorded, compared {comparisons} times"))?;
         }
         if !case.passed {
             self.diagnostic(&format!("verdict: {}: {}", case.verdict, case.reason))?;

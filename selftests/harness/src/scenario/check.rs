@@ -261,10 +261,20 @@ pub(super) fn actions(stages: &[Stage], of: &str) -> Result<(), WrongAt> {
             );
             return Err(("between".into(), what, "allow it in a `host` step of the next stage".into()));
         }
+        if stage.between.contains(&HostAction::Compare) {
+            let what = format!("`{of}`: `compare` between stages {index} and {}", index + 1);
+            return Err(("compare".into(), what, "put it into a `host` step of the next stage".into()));
+        }
         for edit in stage.between.iter().flat_map(edits) {
             sensible(edit).map_err(|(what, fix)| {
                 ("tamper".to_owned(), format!("`{of}`: tamper between stages {index} and {}: {what}", index + 1), fix)
             })?;
+        }
+        let records = |stage: &Stage| stage.between.iter().any(|action| matches!(action, HostAction::Record { .. }));
+        let compares = |step: &Step| matches!(innermost(step), Step::Host { action: HostAction::Compare });
+        if stage.steps.iter().any(compares) && !stages[..index].iter().any(records) {
+            let what = format!("`{of}`: `compare` in stage {index}, and nothing was recorded before");
+            return Err(("compare".into(), what, "`record` it `between` earlier kernels".into()));
         }
         for step in &stage.steps {
             let misplaced = misplaced(step);
@@ -309,6 +319,10 @@ fn misplaced(step: &Step) -> Result<(), (String, Wrong)> {
     if let Step::Host { action: HostAction::Tamper(_) } = innermost(step) {
         let fix = "put it into `between`: only then the hand-over is complete, and unread";
         return wrong("`tamper` in a `host` step", fix).map_err(at("tamper"));
+    }
+    if let Step::Host { action: HostAction::Record { .. } } = innermost(step) {
+        let fix = "put it into `between`: before, the kernel may change it";
+        return wrong("`record` in a `host` step", fix).map_err(at("record"));
     }
     if let Step::Fails { step: inner, .. } | Step::Background { step: inner, .. } | Step::Timed { step: inner, .. } =
         step

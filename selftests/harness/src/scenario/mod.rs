@@ -31,6 +31,7 @@
 //!     between:                    # optional; what the host does after this kernel's jump, while the VM stands still
 //!       - plug: { device: late }
 //!       - reset: { device: dut }
+//!       - record: { tables: [dut], rings: [dut1] }     # what must not change from here on, see `crate::unchanged`
 //!       - tamper: { edits: [{ at: header, offset: 0, width: 4, set: 3 }] }
 //!   - steps:
 //!       - retrieve-session: { session: s }

@@ -54,7 +54,7 @@ fn mistakes_are_located() {
       fix: write `kexec-load` if that was meant, else one of the others
     ");
     insta::assert_snapshot!(error(&format!("{HEAD}{STAGES}expect: {{ verdict: panic }}\n")), @r"
-    selftests/scenarios/phase1/s.yaml:7:20: expect.verdict: unknown variant `panic`, expected one of `pass`, `build-failure`, `boot-failure-a`, `stage1-failure`, `kexec-load-failure`, `no-second-kernel`, `boot-failure-b`, `handover-ignored`, `restore-panic`, `stage2-failure`, `oops-despite-pass`, `over-budget`, `translation-broken`, `dma-interrupted`, `unwitnessed`, `hang`, `qemu-abort`, `host-timeout`
+    selftests/scenarios/phase1/s.yaml:7:20: expect.verdict: unknown variant `panic`, expected one of `pass`, `build-failure`, `boot-failure-a`, `stage1-failure`, `kexec-load-failure`, `no-second-kernel`, `boot-failure-b`, `handover-ignored`, `restore-panic`, `stage2-failure`, `oops-despite-pass`, `over-budget`, `translation-broken`, `memory-changed`, `dma-interrupted`, `unwitnessed`, `hang`, `qemu-abort`, `host-timeout`
       fix: write one of those names
     ");
 }
@@ -360,6 +360,27 @@ fn steps_for_each_device_are_single_steps() {
     let each = "{ for-each: { devices: [dut, dut1], steps: [{ open-cdev: { device: '{device}', fd: '{device}' } }] } }";
     assert_eq!(second_stage(&format!("{each}, {{ close: {{ name: dut1 }} }}")), None);
     assert!(second_stage(&format!("{each}, {{ close: {{ name: dut2 }} }}")).is_some());
+}
+
+#[test]
+fn memory_is_recorded_before_it_is_compared() {
+    let head = format!("{HEAD}{STAGES}");
+    let between = |action: &str| head.replace("kexec-reboot]", &format!("kexec-reboot]\n    between: [{action}]"));
+    let good = between("{ record: { tables: [dut] } }");
+    let compares = "steps: [{ host: { do: compare } }]";
+    load(&good.replace("steps: []", compares)).unwrap();
+    insta::assert_snapshot!(error(&head.replace("steps: []", compares)), @r"
+    selftests/scenarios/phase1/s.yaml:6:27: `stages`: `compare` in stage 1, and nothing was recorded before
+      fix: `record` it `between` earlier kernels
+    ");
+    insta::assert_snapshot!(error(&between("compare")), @r"
+    selftests/scenarios/phase1/s.yaml:6:15: `stages`: `compare` between stages 0 and 1
+      fix: put it into a `host` step of the next stage
+    ");
+    insta::assert_snapshot!(second_stage("{ host: { do: { record: { tables: [dut] } } } }").unwrap(), @r"
+    selftests/scenarios/phase1/s.yaml:6:70: `stages`: `record` in a `host` step, in stage 1
+      fix: put it into `between`: before, the kernel may change it
+    ");
 }
 
 #[test]

@@ -37,9 +37,6 @@ use crate::scenario::innermost;
 pub(crate) use judge::{Violation, missing, summary, violation};
 pub(crate) use trace::{Fault, Told, arguments};
 
-/// How long the last stage waits for the last look.
-const LINGER_MS: u64 = 500;
-
 /// What is to become of devices, by their names.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Deserialize)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
@@ -132,7 +129,7 @@ pub(crate) fn watched(stages: &mut [Stage]) {
     for (index, stage) in stages.iter_mut().enumerate() {
         let look = || Step::Host { action: HostAction::CheckTranslation };
         if index == last {
-            stage.steps.extend([look(), Step::Sleep { ms: LINGER_MS }]);
+            stage.steps.push(look());
         } else {
             let loads = |step: &Step| matches!(innermost(step), Step::KexecLoad { .. });
             let end = stage.steps.len().saturating_sub(1);

@@ -9,8 +9,8 @@
 //!    to run is the boot failure, or the missing second kernel, that it amounts to. Time up while output still came is
 //!    the host's.
 //! 4. The machine reset without a panic.
-//! 5. Translation was interrupted, or what a preserved device wanted was refused; else a device's DMA was interrupted before any step failed: a
-//!    step that misses it fails only later.
+//! 5. Translation was interrupted, or what a preserved device wanted was refused; else, memory changed that must not; else a device's DMA was
+//!    interrupted before any step failed: a step that misses it fails only later.
 //! 6. A step failed. If the failing kernel says that it took nothing over, then that is why.
 //! 7. Some kernel, or the end of the last stage, was never reported: nothing passes that did not reach its last kernel.
 //! 8. KUnit suites did not run or pass; then, a device was not shut out; then, the console lacks what must be there; then, memory became less from kernel to kernel.
@@ -30,6 +30,7 @@ use serde::{Deserialize, Serialize};
 pub use class::Class;
 
 use crate::case::step;
+use crate::clock::seconds;
 use crate::console::JUMP;
 use crate::growth;
 use crate::ktap;
@@ -37,6 +38,7 @@ use crate::observe::{End, Observation};
 use crate::qmp;
 use crate::scenario::{Expect, innermost};
 use crate::translation;
+use crate::unchanged;
 use crate::witness::{self, Finding};
 use symptoms::Death;
 
@@ -63,6 +65,7 @@ pub fn judge(plan: &Plan, suites: &[String], expect: &Expect, seen: &Observation
         .or_else(|| ended_by_us(seen))
         .or_else(|| reset(seen))
         .or_else(|| untranslated(seen))
+        .or_else(|| changed(seen))
         .or_else(|| interrupted(seen, witnessed.as_ref()))
         .or_else(|| failed_step(plan, seen))
         .or_else(|| unreached(plan, suites, seen))
@@ -156,6 +159,12 @@ fn reset(seen: &Observation) -> Option<Verdict> {
 fn untranslated(seen: &Observation) -> Option<Verdict> {
     let translation::Violation { at, what } = translation::violation(seen.translation.as_ref()?)?;
     Some(Verdict::new(Class::TranslationBroken, what + &when(seen, at)))
+}
+
+fn changed(seen: &Observation) -> Option<Verdict> {
+    let unchanged::Changed { at, what } = seen.unchanged.as_ref()?.changed.as_ref()?;
+    let when = when(seen, *at);
+    Some(Verdict::new(Class::MemoryChanged, format!("{what}, as was seen at {}{when}", seconds(*at))))
 }
 
 fn let_through(seen: &Observation) -> Option<Verdict> {

@@ -68,6 +68,7 @@ fn seen(console: &str, events: Vec<Event>, shutdown: &str) -> Observation {
         cpus: vec![],
         witness: None,
         translation: None,
+        unchanged: None,
         elapsed: Duration::from_secs(1),
     }
 }
@@ -384,6 +385,24 @@ fn translation_broken() {
         assert_eq!(translating(None, refused, late()).class, Class::Stage2Failure);
     }
     assert_eq!(translating(Some(450_000_000), None, late()).class, Class::TranslationBroken);
+}
+
+#[test]
+fn memory_changed() {
+    let changed = unchanged::Changed { at: 650_000_000, what: "word 0 changed".into() };
+    let judged = |changed, seen: Observation| {
+        let events = seen.events.into_iter().zip((0..).step_by(100));
+        let events = events.map(|(timed, host_ms)| TimedEvent { host_ms, ..timed }).collect();
+        let record = unchanged::Record { bytes: 8, comparisons: 1, changed };
+        verdict(&Observation { unchanged: Some(record), events, ..seen })
+    };
+    assert_eq!(judged(None, good()).class, Class::Pass);
+    let verdict = judged(Some(changed.clone()), good());
+    assert_eq!(verdict.class, Class::MemoryChanged);
+    assert_eq!(verdict.reason, "word 0 changed, as was seen at 0.650 s; the second kernel had last reported `step 0`");
+    let panic = "[    0.9] Kernel panic - not syncing: VFS: Unable to mount root fs\n";
+    let died = seen(&[A, JUMPS, B, panic].concat(), first(), "guest-reset");
+    assert_eq!(judged(Some(changed), died).class, Class::BootFailureB);
 }
 
 #[test]

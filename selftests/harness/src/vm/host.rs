@@ -12,9 +12,10 @@
 //! the line never came, the run fails, as nothing that it shows is what was meant.
 
 mod config;
+mod unchanged;
 mod unit;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use camino::Utf8Path;
@@ -28,6 +29,7 @@ use crate::physical::Memory;
 use crate::tamper;
 use crate::topology::{Frames, Place, PlaceKind, Topology};
 use crate::translation::Look;
+use crate::unchanged::{Record, Recorded};
 use crate::vm::Request;
 use crate::vm::watch::{Due, Watch};
 
@@ -48,6 +50,11 @@ pub(crate) struct Host<'a> {
     /// Devices of which it is of interest where they are, and what was seen of the IOMMU.
     watched: Vec<&'a str>,
     looks: Vec<Look>,
+    /// Devices by the names of the fds that their rings are reported with.
+    rings: &'a BTreeMap<String, String>,
+    /// What must not change, and what became of it.
+    recorded: Recorded,
+    unchanged: Option<Record>,
 }
 
 impl<'a> Host<'a> {
@@ -63,6 +70,9 @@ impl<'a> Host<'a> {
             netdevs: frames.filter(|place| place.present).map(|place| place.name.as_str()).collect(),
             watched: request.translation.iter().flat_map(|task| task.devices.names()).collect(),
             looks: Vec::new(),
+            rings: &request.rings,
+            recorded: Recorded::default(),
+            unchanged: None,
         }
     }
 
@@ -112,6 +122,11 @@ impl<'a> Host<'a> {
     /// What was seen of the IOMMU.
     pub(crate) fn looks(&self) -> Vec<Look> {
         self.looks.clone()
+    }
+
+    /// What became of the memory that must not change, if any was recorded.
+    pub(crate) fn unchanged(&self) -> Option<Record> {
+        self.unchanged.clone()
     }
 
     fn late(&self, hop: usize, why: &'static str) -> HarnessError {
@@ -170,6 +185,8 @@ impl<'a> Host<'a> {
                 self.reset(watch, hop, place)
             }
             HostAction::CheckTranslation => self.look(watch, hop),
+            HostAction::Record { tables, rings } => self.record(watch, hop, tables, rings),
+            HostAction::Compare => self.compare(watch, hop),
             HostAction::Tamper(edits) => {
                 let changed = Memory::open(self.memory_file).and_then(|memory| tamper::tamper(&memory, edits));
                 let changed = changed.map_err(|why| self.failed("tamper", hop, why))?;
@@ -230,7 +247,7 @@ impl<'a> Host<'a> {
 
 /// Whether the VM need not, or may not, stand still for it.
 fn goes_on(action: &HostAction) -> bool {
-    matches!(action, HostAction::BusMaster { on: true, .. } | HostAction::CheckTranslation)
+    matches!(action, HostAction::BusMaster { on: true, .. } | HostAction::CheckTranslation | HostAction::Compare)
 }
 
 /// The frames for every network card that wants some.

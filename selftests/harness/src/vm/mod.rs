@@ -22,6 +22,7 @@ mod logs;
 mod process;
 mod watch;
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::unix::net::UnixListener;
 use std::thread;
@@ -78,6 +79,8 @@ pub struct Request<'a> {
     pub between: Vec<Vec<HostAction>>,
     /// Whose DMA is to be witnessed; the arguments have the reference for it.
     pub witness: Option<Task>,
+    /// Devices by the names of the fds that their rings are reported with.
+    pub rings: BTreeMap<String, String>,
     /// Whether the IOMMU is watched; the arguments have the trace for it.
     pub translation: Option<translation::Task>,
 }
@@ -124,8 +127,9 @@ pub fn supervise(request: &Request<'_>) -> Result<Observation, HarnessError> {
     let over = watch.over().map(|over| over.after.saturating_duration_since(started));
     let looked = |task| translation::Record::new(task, host.looks(), clock, over);
     let translation = request.translation.as_ref().map(looked).transpose()?;
+    let unchanged = host.unchanged();
     let seen = watch.finish(end, started.elapsed(), request.log_dir)?;
-    Ok(Observation { witness, translation, ..seen })
+    Ok(Observation { witness, translation, unchanged, ..seen })
 }
 
 fn wait(request: &Request<'_>, qemu: &mut Qemu, watch: &mut Watch, host: &mut Host<'_>) -> Result<End, HarnessError> {

@@ -284,6 +284,7 @@ impl Watch {
             cpus: self.cpus,
             witness: None,
             translation: None,
+            unchanged: None,
             elapsed,
         })
     }

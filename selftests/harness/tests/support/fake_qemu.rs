@@ -7,6 +7,7 @@
 //!
 //! `fake-qemu --supervise QEMU DIR` is the other side: it runs the real supervisor, so that a test can kill it.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
@@ -189,6 +190,7 @@ fn run_supervisor(qemu: &Utf8Path, directory: &Utf8Path) {
         memory_file: None,
         between: Vec::new(),
         witness: None,
+        rings: BTreeMap::new(),
         translation: None,
     };
     supervise(&request).expect("the supervisor works");

@@ -17,25 +17,43 @@ use crate::vm::watch::{Over, Watch};
 const REGISTERS: u64 = 0xfed9_0000;
 /// Global status.
 const STATUS: u64 = 0x1c;
+/// Root table address.
+const ROOT: u64 = 0x20;
 
 impl Host<'_> {
     /// Looks whether the IOMMU translates, and where the devices are that are of interest.
     pub(super) fn look(&mut self, watch: &mut Watch, hop: usize) -> Result<(), HarnessError> {
         let look = self.see(watch, hop);
+        self.in_time(watch, hop, "check-translation", |host, _| {
+            host.looks.push(look?);
+            Ok(())
+        })
+    }
+
+    /// Uses what was seen just now, if that was in time.
+    pub(super) fn in_time(
+        &mut self,
+        watch: &mut Watch,
+        hop: usize,
+        action: &'static str,
+        work: impl FnOnce(&mut Self, &mut Watch) -> Result<(), HarnessError>,
+    ) -> Result<(), HarnessError> {
         // What was said before QEMU answered has arrived.
         watch.drain()?;
         match watch.over() {
             Some(Over { good: true, .. }) => {
-                let (action, why) = ("check-translation", "the last stage was over");
-                Err(HarnessError::TooLate { action, hop, why, logs: self.log_dir.to_owned() })
+                let (why, logs) = ("the last stage was over", self.log_dir.to_owned());
+                Err(HarnessError::TooLate { action, hop, why, logs })
             }
             // It ended otherwise than it was to; that is what will be told.
             Some(Over { good: false, .. }) => Ok(()),
-            None => {
-                self.looks.push(look?);
-                Ok(())
-            }
+            None => work(self, watch),
         }
+    }
+
+    /// The register that says where the root table is, and in which mode the unit is.
+    pub(super) fn root_register(&self, watch: &mut Watch, hop: usize) -> Result<u64, HarnessError> {
+        self.register(watch, hop, ROOT, 'g')
     }
 
     fn see(&self, watch: &mut Watch, hop: usize) -> Result<Look, HarnessError> {

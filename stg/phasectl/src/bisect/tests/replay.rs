@@ -93,6 +93,7 @@ fn seen(run: &Utf8Path) -> Observation {
         cpus: Vec::new(),
         witness: None,
         translation: None,
+        unchanged: None,
         elapsed: std::time::Duration::from_secs(6),
     }
 }

@@ -15,7 +15,7 @@ use crate::vm::watch::Watch;
 use crate::witness;
 
 impl Host<'_> {
-    /// `record`. The VM stands still.
+    /// `record`. The VM need not stand still: from the old kernel's line on nobody may change it.
     pub(super) fn record(
         &mut self,
         watch: &mut Watch,

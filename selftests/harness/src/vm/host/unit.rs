@@ -83,7 +83,7 @@ impl Host<'_> {
 
 /// `00000000fed9001c: 0xc7000000`.
 fn value(said: &str) -> Option<u64> {
-    let (_, value) = said.trim().split_once(": 0x")?;
+    let (_, value) = said.lines().find_map(|line| line.trim().split_once(": 0x"))?;
     u64::from_str_radix(value, 16).ok()
 }
 

@@ -422,7 +422,7 @@ fn what_is_done_between_kernels_must_make_sense() {
       fix: correct the YAML at this place
     ");
     insta::assert_snapshot!(edit("at: heeder, offset: 0, width: 4, set: 3"), @r"
-    selftests/scenarios/phase1/s.yaml:6:41: stages[0].between[0].tamper.edits[0].at: unknown variant `heeder`, expected one of `flb`, `header`, `block`, `entry`, `vfio-file`
+    selftests/scenarios/phase1/s.yaml:6:41: stages[0].between[0].tamper.edits[0].at: unknown variant `heeder`, expected one of `flb`, `header`, `block`, `entry`, `vfio-file`, `iommu-flb`, `iommu-header`, `iommu-unit`, `iommu-domain`, `iommu-table`, `iommu-device`, `root-entry`, `context-entry`, `pasid-directory-entry`, `pasid-entry`, `page-table`, `page-table-entry`
       fix: write one of those names
     ");
     insta::assert_snapshot!(edit("at: { entry: 1 }, offset: 6, width: 4, set: 3"), @r"

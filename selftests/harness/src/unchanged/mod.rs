@@ -20,7 +20,6 @@ use std::fmt;
 
 use plan::{HostAction, Stage, Step};
 
-use crate::physical::Memory;
 use crate::vtd::{self, Kind, PAGE, PAGE_REQUESTS, Unit, WORDS, Words};
 
 /// What became of it.
@@ -178,17 +177,6 @@ fn words(memory: &impl Words, address: u64, count: usize) -> Result<Vec<u64>, St
 
 fn none_at(address: u64) -> String {
     format!("there is no memory at {address:#x}")
-}
-
-impl Words for Memory {
-    fn table(&self, address: u64) -> Option<[u64; WORDS]> {
-        let bytes = self.read::<{ PAGE as usize }>(address).ok()?;
-        let mut words = [0; WORDS];
-        for (word, bytes) in words.iter_mut().zip(bytes.chunks_exact(8)) {
-            *word = u64::from_le_bytes(bytes.try_into().ok()?);
-        }
-        Some(words)
-    }
 }
 
 /// Has the host compare before the last stage ends, if anything is recorded.

@@ -107,13 +107,3 @@ fn the_host_compares_before_the_end() {
     assert_eq!(stages(r#"{"record":{"tables":["dut"]}}"#), (true, 1, 2));
     assert_eq!(stages(""), (false, 1, 1));
 }
-
-#[test]
-fn guest_memory_is_read_as_words() {
-    let file = tempfile::tempfile().unwrap();
-    file.set_len(2 * PAGE).unwrap();
-    let memory = Memory::new(file).unwrap();
-    memory.write(PAGE + 8, 8, 0x1122_3344_5566_7788).unwrap();
-    assert_eq!(memory.table(PAGE).unwrap()[1], 0x1122_3344_5566_7788);
-    assert_eq!((memory.word(PAGE + 8), memory.word(2 * PAGE)), (Some(0x1122_3344_5566_7788), None));
-}

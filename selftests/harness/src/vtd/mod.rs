@@ -12,7 +12,7 @@ mod walk;
 
 use std::fmt;
 
-pub(crate) use entry::{PAGE_REQUESTS, Unit};
+pub(crate) use entry::{PAGE_REQUESTS, Translation, Unit};
 #[cfg(test)]
 pub(crate) use tests::Ram;
 pub(crate) use walk::{Table, walk};

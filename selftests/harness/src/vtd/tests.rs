@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::entry::Translation;
 use super::*;
 
 /// Pages by number; others hold nothing, and behind the last one there is no memory.

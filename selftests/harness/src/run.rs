@@ -356,12 +356,16 @@ fn result(
     let mut reason = outcome.verdict.reason.clone();
     let mut passed = outcome.verdict.class == expect.verdict;
     // A pass has been held to these by the verdict already.
-    if passed
-        && expect.verdict != Class::Pass
-        && let Some((_, what)) = unmet(expect, &outcome.seen)
-    {
+    let held = passed && expect.verdict != Class::Pass;
+    if held && let Some((_, what)) = unmet(expect, &outcome.seen) {
         passed = false;
         reason = format!("{what} (and, as expected: {reason})");
+    } else if held
+        && expect.verdict != Class::TranslationBroken
+        && let Some(broken) = outcome.seen.translation.as_ref().and_then(translation::violation)
+    {
+        passed = false;
+        reason = format!("{} (and, as expected: {reason})", broken.what);
     } else if passed && let Some(wanted) = expect.reason.as_ref().filter(|wanted| !reason.contains(wanted.as_str())) {
         passed = false;
         reason = format!("the reason was to have `{wanted}` in it, and is: {reason}");
@@ -410,7 +414,7 @@ fn witnessed(seen: &Observation) -> Vec<Witnessed> {
 
 fn translated(seen: &Observation) -> Option<Translated> {
     let record = seen.translation.as_ref().filter(|record| translation::violation(record).is_none())?;
-    Some(translation::summary(record))
+    translation::summary(record)
 }
 
 fn unchanged(seen: &Observation) -> Option<Unchanged> {

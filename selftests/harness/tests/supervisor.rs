@@ -435,6 +435,23 @@ fn translation_is_watched() {
 }
 
 #[test]
+fn a_panic_must_not_come_too_late_either() {
+    let panic = console("[    0.3] Kernel panic - not syncing: luo_x\n");
+    let on = vec![json!({"trace": "vtd_dmar_enable enable 1"})];
+    let expect = format!("{WATCHED}expect: {{ verdict: restore-panic }}\n");
+    let run = |before: Vec<Value>| {
+        let second = [vec![console(B)], before, vec![panic.clone()]].concat();
+        Lab::new(&[on.clone(), first(), second, end("guest-reset")].concat()).run(&expect).0
+    };
+    let good = run(Vec::new());
+    assert!(good.passed, "{}", good.reason);
+    let bad = run(vec![json!({"trace": "vtd_dmar_enable enable 0"})]);
+    assert_eq!((bad.passed, bad.verdict), (false, Class::RestorePanic));
+    assert!(bad.reason.starts_with("translation was switched off for good at "), "{}", bad.reason);
+    assert!(bad.reason.contains("(and, as expected: the second kernel panicked"), "{}", bad.reason);
+}
+
+#[test]
 fn a_look_that_comes_too_late_is_taken_again() {
     // Both are said before the host can do anything.
     let asks = |then: &[Event]| {

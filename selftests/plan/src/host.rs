@@ -69,11 +69,11 @@ pub enum HostAction {
     },
     /// Compares that memory with what was recorded; the guest goes on meanwhile. It is compared before the last stage ends in any case.
     Compare,
-    /// Changes what the PCI core hands over. Only `between` kernels, when it is there and nobody reads it.
+    /// Changes what is handed over of PCI devices and IOMMUs. Only `between` kernels, when it is there and nobody reads it.
     Tamper(Tamper),
 }
 
-/// Changes to the hand-over of PCI devices in guest memory.
+/// Changes to the hand-over of PCI devices and IOMMUs in guest memory, and to the tables that an IOMMU reads.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Tamper {

@@ -36,15 +36,14 @@ pub(crate) fn missing(record: &Record, from: u64) -> Option<String> {
     Some(format!("no request of {name} was refused after the last kexec: it tried nothing, or was let through"))
 }
 
-/// What there is to say when nothing was wrong.
-pub(crate) fn summary(record: &Record) -> Translated {
-    let first = record.first_enabled().unwrap_or(0);
+/// What there is to say when nothing was wrong up to the end; nothing if there was none.
+pub(crate) fn summary(record: &Record) -> Option<Translated> {
+    let (first, over) = (record.first_enabled()?, record.over?);
     let mut refused = BTreeMap::new();
     for (_, source, _) in record.faults(first) {
         *refused.entry(source).or_default() += 1;
     }
-    let lasted = record.over.unwrap_or(first).saturating_sub(first);
-    Translated { milliseconds: lasted / 1_000_000, looks: record.looks.len(), refused }
+    Some(Translated { milliseconds: over.saturating_sub(first) / 1_000_000, looks: record.looks.len(), refused })
 }
 
 impl Record {

@@ -12,6 +12,8 @@
 //! - A device that is `shut-out` is not preserved, and tries all the same: after the last kexec, a request of each is refused at least once.
 //!   Nobody expects it to go on, so the [witness](crate::witness) does not care about it.
 //!
+//! That holds for a kernel that is to panic as well, up to the panic: no step can be expected of it, but whatever it does before must not harm.
+//!
 //! The host looks when a kernel after the first has reached its init, before the next one is loaded, and before the last stage ends: a step
 //! `check-translation` is put there, see [`watched`]. It waits for nobody; a look that came when all was over counts for nothing, and the VM is run
 //! again.

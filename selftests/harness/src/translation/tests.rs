@@ -36,7 +36,7 @@ fn wrong(record: &Record) -> String {
 fn what_is_as_it_must_be() {
     let record = record(&[(1500, fault(0x200)), (2500, fault(0x200)), (2600, fault(0x300))]);
     assert_eq!((violation(&record), missing(&record, ms(2000))), (None, None));
-    let summary = summary(&record);
+    let summary = summary(&record).unwrap();
     assert_eq!((summary.milliseconds, summary.looks), (2500, 3));
     let refused: Vec<_> = summary.refused.into_iter().collect();
     assert_eq!(refused, [("03:00.0".to_owned(), 1), ("dut1".to_owned(), 2)]);

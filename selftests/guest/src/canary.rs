@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn every_byte_counts_and_frames_are_named() {
-        let fd = memfd::create("t", 70 * PAGE as u64, 3).unwrap();
+        let fd = memfd::create("t", 70 * PAGE as u64, 3, &[]).unwrap();
         let canary = Memory::map(fd.as_fd()).unwrap();
         let addresses: Vec<u64> = (0..66).map(|page| page * PAGE as u64).collect();
         let layout = Layout::choose(&addresses, 256).unwrap();
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn a_canary_without_room_for_the_seal_is_refused() {
-        let fd = memfd::create("t", 66 * PAGE as u64, 3).unwrap();
+        let fd = memfd::create("t", 66 * PAGE as u64, 3, &[]).unwrap();
         let canary = Memory::map(fd.as_fd()).unwrap();
         let addresses: Vec<u64> = (0..66).map(|page| page * PAGE as u64).collect();
         let layout = Layout::choose(&addresses, 256).unwrap();

@@ -33,6 +33,9 @@ pub(crate) fn describe(step: &Step) -> String {
             format!("have the host switch bus mastering of {device} {}", if *on { "on" } else { "off" })
         }
         Step::Host { action: HostAction::Reset { device } } => format!("have the host reset {device}"),
+        Step::Host { action: HostAction::CheckTranslation } => "have the host look whether the IOMMU translates".into(),
+        Step::Host { action: HostAction::Record { .. } } => "have the host record memory".into(),
+        Step::Host { action: HostAction::Compare } => "have the host compare the memory that it recorded".into(),
         Step::Host { action: HostAction::Tamper(tamper) } => {
             format!("have the host make {} edits to the hand-over", tamper.edits.len())
         }

@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn what_is_filled_is_found_again_across_chunks() {
         for bytes in [0, 5, 4096, CHUNK as u64, CHUNK as u64 * 2 + 13] {
-            let fd = create("t", bytes, 7).unwrap();
+            let fd = create("t", bytes, 7, &[]).unwrap();
             check(fd.as_fd(), bytes, 7).unwrap();
         }
     }
@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn one_wrong_byte_is_found_and_named() {
         let bytes = CHUNK as u64 + 8192;
-        let fd = create("t", bytes, 7).unwrap();
+        let fd = create("t", bytes, 7, &[]).unwrap();
         rustix::io::pwrite(&fd, b"\xff", CHUNK as u64 + 4097).unwrap();
         let text = check(fd.as_fd(), bytes, 7).unwrap_err().to_string();
         assert_eq!(text, "the memfd differs at byte 69632 (page 17): 07ff000000000000, want 0722000000000000");
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn another_size_or_seed_fails() {
-        let fd = create("t", 4096, 7).unwrap();
+        let fd = create("t", 4096, 7, &[]).unwrap();
         assert_eq!(check(fd.as_fd(), 8192, 7).unwrap_err().to_string(), "the memfd has 4096 bytes, want 8192");
         check(fd.as_fd(), 4096, 8).unwrap_err();
     }

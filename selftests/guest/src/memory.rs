@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn words_are_those_of_the_file() {
-        let fd = memfd::create("t", 2 * PAGE as u64, 5).unwrap();
+        let fd = memfd::create("t", 2 * PAGE as u64, 5, &[]).unwrap();
         let memory = Memory::map(fd.as_fd()).unwrap();
         assert_eq!((memory.pages(), memory.read(PAGE)), (2, 5 + 512));
         memory.write(PAGE + 8, 0x1122_3344_5566_7788);
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_part_of_a_page_is_refused() {
-        let fd = memfd::create("t", 5000, 5).unwrap();
+        let fd = memfd::create("t", 5000, 5, &[]).unwrap();
         assert!(Memory::map(fd.as_fd()).unwrap_err().to_string().contains("5000 bytes"));
     }
 

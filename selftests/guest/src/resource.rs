@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn a_register_is_read_and_written_at_its_width() {
-        let fd = memfd::create("t", 3 * PAGE as u64, 0x1122_3344_5566_7788).unwrap();
+        let fd = memfd::create("t", 3 * PAGE as u64, 0x1122_3344_5566_7788, &[]).unwrap();
         let read = |region, offset, width| Registers::map(&fd, region, offset, width).map(|registers| registers.read());
         assert_eq!(read(0, 4, 4).unwrap(), 0x1122_3344);
         assert_eq!(read(0, 6, 2).unwrap(), 0x1122);

@@ -251,7 +251,7 @@ mod tests {
     use crate::memfd;
 
     fn memory(pages: usize) -> (OwnedFd, Memory) {
-        let fd = memfd::create("t", (pages * PAGE) as u64, 9).unwrap();
+        let fd = memfd::create("t", (pages * PAGE) as u64, 9, &[]).unwrap();
         let memory = Memory::map(fd.as_fd()).unwrap();
         (fd, memory)
     }

@@ -2,6 +2,8 @@
 
 //! A case made concrete: a scenario and one of its machines become a plan for the guest and a machine to start.
 
+use std::collections::BTreeMap;
+
 use plan::{
     CheckConfig, ConfigRead, ConfigWrite, HostAction, IgbReceive, IrqQuiet, Plan, ResourceRead, ResourceWrite, Stage,
     Step,
@@ -12,7 +14,12 @@ use crate::error::HarnessError;
 use crate::needs::Needs;
 use crate::scenario::{Case, Expect, Kind, ROLES, Scenario, innermost};
 use crate::topology::{BridgeModel, Iommu, Model, PlaceKind, Topologies, Topology};
+use crate::translation::{Devices, watched};
+use crate::unchanged::compared;
 use crate::witness::{Limits, Task};
+
+/// How long the last stage waits for the host to see what it wants to.
+const LINGER_MS: u64 = 500;
 
 /// One VM to run.
 #[derive(Clone, Debug)]
@@ -31,6 +38,10 @@ pub struct Job<'a> {
     pub shares_memory: bool,
     /// Whose DMA is to be witnessed.
     pub witness: Option<Task>,
+    /// Devices by the names of the fds that their rings are reported with, as far as the first stage sets them up.
+    pub rings: BTreeMap<String, String>,
+    /// What is to become of which devices, if the IOMMU is watched.
+    pub translation: Option<Devices>,
     /// How it must end, with the complaints that the kernels have by themselves.
     pub expect: Expect,
 }
@@ -76,6 +87,10 @@ impl<'a> Job<'a> {
             let message = format!("case `{}` (topology `{}`): {what}", case.name, case.topology);
             return Err(scenario.mistake((key, value), message, fix).into());
         }
+        if let Some((value, what, fix)) = actions(&stages).find_map(|action| unrecordable(&stages, action)) {
+            let message = format!("case `{}`: {what}", case.name);
+            return Err(scenario.mistake((key, value), message, fix).into());
+        }
         let exact = scenario.kind.exact();
         if exact && (topology.frames().next().is_some() || actions(&stages).next().is_some()) {
             let message = format!("case `{}`: frames and host actions disturb what is measured", case.name);
@@ -85,7 +100,15 @@ impl<'a> Job<'a> {
         let extra = [kunit, &needs.cmdline, &scenario.cmdline, &case.cmdline];
         let append = kernel_parameters(topology.iommu, exact, &extra);
         let kernels = loaded(&stages);
-        let witness = scenario.witness.map(|limits| task(limits, &stages)).transpose().map_err(|fd| {
+        let translation = scenario.translation(case);
+        if let Some((value, what, fix)) = translation.and_then(|devices| unwatchable(topology, devices)) {
+            let message = format!("case `{}` (topology `{}`): {what}", case.name, case.topology);
+            return Err(scenario.mistake(("translation", value), message, fix).into());
+        }
+        let known = |(ring, device): (&IgbReceive, Option<&str>)| Some((ring.fd.clone(), device?.to_owned()));
+        let rings = rings(&stages).filter_map(known).collect();
+        let tried = translation.map_or(&[][..], |devices| &devices.shut_out);
+        let witness = scenario.witness.map(|limits| task(limits, &stages, tried)).transpose().map_err(|fd| {
             let message = format!("case `{}`: which device is `{fd}`, that is to be witnessed?", case.name);
             scenario.mistake((key, fd), message, "open it with `open-cdev` in the same stage")
         })?;
@@ -93,11 +116,19 @@ impl<'a> Job<'a> {
         if needs.kmemleak {
             stages.iter_mut().for_each(look_for_leaks);
         }
+        let compares = compared(&mut stages);
+        if translation.is_some() {
+            watched(&mut stages);
+        }
+        if let Some(last) = stages.last_mut().filter(|_| compares || translation.is_some()) {
+            last.steps.push(Step::Sleep { ms: LINGER_MS });
+        }
         let plan = Plan { name: scenario.case_id(case), devices, kernels, slowness: needs.slowness, stages };
         let memory = needs.memory(scenario.memory.as_ref().unwrap_or(&topology.memory)).to_owned();
         let mut expect = scenario.expect(case).clone();
         expect.allow.extend(needs.allow.iter().cloned());
-        Ok(Self { topology, memory, plan, append, exact, shares_memory: tampers || witness.is_some(), witness, expect })
+        let (shares_memory, translation) = (tampers || compares || witness.is_some(), translation.cloned());
+        Ok(Self { topology, memory, plan, append, exact, shares_memory, witness, rings, translation, expect })
     }
 }
 
@@ -109,17 +140,24 @@ fn look_for_leaks(stage: &mut Stage) {
     }
 }
 
-/// The devices that are started in the first stage; an error is an fd of which it is not known what it is.
-fn task(limits: Limits, stages: &[Stage]) -> Result<Task, &str> {
-    let first = stages.first().map_or(&[][..], |stage| &stage.steps);
-    let devices = first.iter().filter_map(|step| match innermost(step) {
-        Step::IgbReceive(IgbReceive { fd, .. }) => Some(match opened(first, fd) {
-            Some(device) => Ok((fd.clone(), device.to_owned())),
-            None => Err(fd.as_str()),
-        }),
-        _ => None,
+/// The devices that are started in the first stage, but for those of which nobody expects that they go on; an error is an fd of which it is not
+/// known what it is.
+fn task<'a>(limits: Limits, stages: &'a [Stage], shut_out: &[String]) -> Result<Task, &'a str> {
+    let devices = rings(stages).map(|(ring, device)| match device {
+        Some(device) => Ok((ring.fd.clone(), device.to_owned())),
+        None => Err(ring.fd.as_str()),
     });
+    let devices = devices.filter(|found| found.as_ref().map_or(true, |(_, device)| !shut_out.contains(device)));
     Ok(Task { limits, devices: devices.collect::<Result<_, _>>()?, jumps: stages.len().saturating_sub(1) })
+}
+
+/// What the first stage starts, with the devices as far as they are known.
+fn rings(stages: &[Stage]) -> impl Iterator<Item = (&IgbReceive, Option<&str>)> {
+    let first = stages.first().map_or(&[][..], |stage| &stage.steps);
+    first.iter().filter_map(|step| match innermost(step) {
+        Step::IgbReceive(ring) => Some((ring, opened(first, &ring.fd))),
+        _ => None,
+    })
 }
 
 /// The device behind an fd, if it was opened in the same stage.
@@ -171,7 +209,7 @@ fn devices_of(stage: &Stage) -> impl Iterator<Item = &str> {
         _ => None,
     });
     let named = steps().filter_map(device).chain(programs.flatten());
-    named.chain(stage.between.iter().filter_map(acted_on))
+    named.chain(stage.between.iter().flat_map(acted_on))
 }
 
 /// The device that a step itself names, if it does.
@@ -194,30 +232,55 @@ fn device(step: &Step) -> Option<&str> {
         | Step::GroupDevice { device, .. }
         | Step::IrqQuiet(IrqQuiet { device, .. })
         | Step::SameDevice { device, .. } => Some(device),
-        Step::Host { action } => acted_on(action),
+        Step::Host { action } => acted_on(action).first().copied(),
         Step::Read { path, .. } | Step::Write { path, .. } => Some(path.split_once('{')?.1.split_once('}')?.0),
         _ => None,
     }
 }
 
-fn acted_on(action: &HostAction) -> Option<&str> {
+fn acted_on(action: &HostAction) -> Vec<&str> {
     match action {
         HostAction::Plug { device }
         | HostAction::Unplug { device }
         | HostAction::BusMaster { device, .. }
-        | HostAction::Reset { device } => Some(device),
-        HostAction::Tamper(_) => None,
+        | HostAction::Reset { device } => vec![device],
+        HostAction::Record { tables, rings } => tables.iter().chain(rings).map(String::as_str).collect(),
+        HostAction::CheckTranslation | HostAction::Compare | HostAction::Tamper(_) => Vec::new(),
     }
 }
 
 /// A value in the scenario's file, what is wrong there, and the remedy.
 type Wrong<'a> = (&'a str, String, &'static str);
 
+/// A device whose translation cannot be watched.
+fn unwatchable<'a>(topology: &Topology, devices: &'a Devices) -> Option<Wrong<'a>> {
+    if topology.iommu == Iommu::None {
+        return Some(("", "`translation` on a machine without IOMMU".into(), "choose another topology"));
+    }
+    devices.names().find_map(|device| {
+        let what = match topology.named(device) {
+            None => format!("there is no device `{device}`"),
+            Some(place) if place.bridge().is_some() => format!("`{device}` is a bridge, which does no DMA of its own"),
+            Some(_) => return None,
+        };
+        Some((device, what, "name an endpoint"))
+    })
+}
+
 /// An action that cannot be done to what it names.
 fn unfit<'a>(topology: &Topology, action: &'a HostAction) -> Option<Wrong<'a>> {
-    let device = acted_on(action)?;
+    acted_on(action).into_iter().find_map(|device| unfit_for(topology, action, device))
+}
+
+fn unfit_for<'a>(topology: &Topology, action: &HostAction, device: &'a str) -> Option<Wrong<'a>> {
     let place = topology.named(device)?;
-    if matches!(action, HostAction::BusMaster { .. } | HostAction::Reset { .. }) {
+    if let HostAction::Record { tables, .. } = action
+        && topology.iommu == Iommu::None
+        && !tables.is_empty()
+    {
+        return Some((device, format!("`{device}` has no tables: there is no IOMMU"), "choose another topology"));
+    }
+    if matches!(action, HostAction::BusMaster { .. } | HostAction::Reset { .. } | HostAction::Record { .. }) {
         let what = || format!("`{device}` is a bridge, which does no DMA of its own");
         return place.bridge().is_some().then(|| (device, what(), "name an endpoint"));
     }
@@ -233,6 +296,22 @@ fn unfit<'a>(topology: &Topology, action: &'a HostAction) -> Option<Wrong<'a>> {
         return Some((device, what, "unplug bridges on a machine without IOMMU"));
     }
     None
+}
+
+/// A ring that cannot be recorded.
+fn unrecordable<'a>(stages: &[Stage], action: &'a HostAction) -> Option<Wrong<'a>> {
+    let HostAction::Record { rings: wanted, .. } = action else { return None };
+    wanted.iter().find_map(|wanted| {
+        let (ring, _) = match rings(stages).find(|(_, device)| *device == Some(wanted)) {
+            None => {
+                let what = format!("`{wanted}` has no ring that could be recorded");
+                return Some((wanted.as_str(), what, "set it up in the first stage: `open-cdev` and `igb-receive`"));
+            }
+            Some(found) => found,
+        };
+        let what = || format!("the guest writes to the ring of `{wanted}`, which is to be recorded");
+        ring.refill.then(|| (wanted.as_str(), what(), "say `refill: false` in its `igb-receive`"))
+    })
 }
 
 /// Reception on a card that nobody sends to. Only a device that was opened in the same stage is known.
@@ -336,7 +415,7 @@ stages:
         ");
         insta::assert_snapshot!(error("topology: legacy", "topology: legasy"), @r"
         selftests/scenarios/p/s.yaml:4:30: case `a`: there is no topology `legasy`
-          fix: name one of selftests/topologies.yaml: first-stage, frames-legacy, frames-none, frames8-none, functions-legacy, hotplug-legacy, hotplug-none, igb2-legacy, igb2-none, igb8-first-stage, igb8-legacy, igb8-none, igb8-scalable, legacy, many-1, many-32, many-8, mixed-legacy, nested-legacy, nested-scalable, none, one-cpu-legacy, scalable, shared-legacy, virtio-net-first-stage, virtio-net-legacy, virtio-net-none, virtio-net-scalable
+          fix: name one of selftests/topologies.yaml: first-stage, frames-first-stage, frames-legacy, frames-none, frames-scalable, frames2-first-stage, frames2-legacy, frames2-scalable, frames8-first-stage, frames8-legacy, frames8-none, frames8-scalable, functions-legacy, hotplug-legacy, hotplug-none, igb2-legacy, igb2-none, igb8-first-stage, igb8-legacy, igb8-none, igb8-scalable, legacy, many-1, many-32, many-8, mixed-legacy, nested-legacy, nested-scalable, none, one-cpu-legacy, scalable, shared-legacy, virtio-net-first-stage, virtio-net-legacy, virtio-net-none, virtio-net-scalable
         ");
     }
 
@@ -403,6 +482,72 @@ stages:
         insta::assert_snapshot!(Job::new(&scenario, &scenario.cases[0], Variant::Stages, &topologies, &Needs::default()).unwrap_err(), @r"
         selftests/scenarios/p/s.yaml:8:41: case `a`: which device is `f`, that is to be witnessed?
           fix: open it with `open-cdev` in the same stage
+        ");
+    }
+
+    #[test]
+    fn what_is_recorded_can_be() {
+        let open = "{ open-cdev: { device: dut, fd: f } }, { memfd: { fd: m, bytes: 1, seed: 1 } }";
+        let receive = |refill: bool| format!("{open}, {{ igb-receive: {{ fd: f, memory: m, refill: {refill} }} }}");
+        let job = |topology: &str, steps: &str, between: &str| {
+            let text = SCENARIO.replace("topology: legacy", &format!("topology: {topology}"));
+            let text = text.replacen(
+                "kexec-reboot]",
+                &format!("kexec-reboot]\n    between: [{{ record: {{ {between} }} }}]"),
+                1,
+            );
+            let (scenario, topologies) = load(&text.replace("{ unbind: { device: dut } }", steps));
+            let job = Job::new(&scenario, &scenario.cases[0], Variant::Stages, &topologies, &Needs::default());
+            job.map(|job| (job.shares_memory, job.plan.stages[1].steps.len(), job.rings))
+                .map_err(|error| error.to_string())
+        };
+        let rings: BTreeMap<_, _> = [("f".to_owned(), "dut".to_owned())].into();
+        let both = "tables: [dut], rings: [dut]";
+        assert_eq!(job("frames-legacy", &receive(false), both), Ok((true, 2, rings)), "it is compared, and waited for");
+        insta::assert_snapshot!(job("frames-none", &receive(false), both).unwrap_err(), @r"
+        selftests/scenarios/p/s.yaml:8:36: case `a` (topology `frames-none`): `dut` has no tables: there is no IOMMU
+          fix: choose another topology
+        ");
+        insta::assert_snapshot!(job("frames-legacy", &receive(true), both).unwrap_err(), @r"
+        selftests/scenarios/p/s.yaml:8:36: case `a`: the guest writes to the ring of `dut`, which is to be recorded
+          fix: say `refill: false` in its `igb-receive`
+        ");
+        insta::assert_snapshot!(job("frames-legacy", open, "rings: [dut]").unwrap_err(), @r"
+        selftests/scenarios/p/s.yaml:8:36: case `a`: `dut` has no ring that could be recorded
+          fix: set it up in the first stage: `open-cdev` and `igb-receive`
+        ");
+        insta::assert_snapshot!(job("frames-legacy", open, "tables: [dut-port]").unwrap_err(), @r"
+        selftests/scenarios/p/s.yaml:9:36: case `a` (topology `frames-legacy`): `dut-port` is a bridge, which does no DMA of its own
+          fix: name an endpoint
+        ");
+        insta::assert_snapshot!(job("frames-legacy", open, "tables: [dux]").unwrap_err(), @r"
+        selftests/scenarios/p/s.yaml:9:36: case `a`: topology `frames-legacy` has no device `dux`
+          fix: name one that it has: dut, dut-port
+        ");
+    }
+
+    #[test]
+    fn translation_is_watched() {
+        let job = |text: &str, more: &str| {
+            let (scenario, topologies) = load(&format!("{text}{more}"));
+            let job = Job::new(&scenario, &scenario.cases[0], Variant::Stages, &topologies, &Needs::default());
+            job.map(|job| (job.plan.stages.iter().map(|stage| stage.steps.len()).collect::<Vec<_>>(), job.translation))
+                .map_err(|error| error.to_string())
+        };
+        let (steps, devices) = job(SCENARIO, "translation: { preserved: [dut] }\n").unwrap();
+        assert_eq!((steps, devices.unwrap().preserved), (vec![4, 3], vec!["dut".to_owned()]), "the host looks");
+        insta::assert_snapshot!(job(SCENARIO, "translation: { shut-out: [dux] }\n").unwrap_err(), @r"
+        selftests/scenarios/p/s.yaml:10:27: case `a` (topology `legacy`): there is no device `dux`
+          fix: name an endpoint
+        ");
+        insta::assert_snapshot!(job(SCENARIO, "translation: { preserved: [dut-port] }\n").unwrap_err(), @r"
+        selftests/scenarios/p/s.yaml:10:28: case `a` (topology `legacy`): `dut-port` is a bridge, which does no DMA of its own
+          fix: name an endpoint
+        ");
+        let none = SCENARIO.replace("topology: legacy", "topology: none");
+        insta::assert_snapshot!(job(&none, "translation: {}\n").unwrap_err(), @r"
+        selftests/scenarios/p/s.yaml:10:13: case `a` (topology `none`): `translation` on a machine without IOMMU
+          fix: choose another topology
         ");
     }
 

@@ -9,6 +9,7 @@ use plan::HOP_PARAM;
 
 use crate::devices::{Added, Netdev, Reference, escape};
 use crate::topology::{Firmware, Iommu, PlaceKind, Topology};
+use crate::translation;
 
 /// A machine to start.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +28,8 @@ pub struct Machine<'a> {
     pub memory_file: Option<&'a Utf8Path>,
     /// Whether DMA is witnessed, for which QEMU has a network backend that sends back what it gets.
     pub witnessed: bool,
+    /// Where QEMU is to log what its IOMMU does, if that is of interest.
+    pub trace: Option<&'a Utf8Path>,
     /// Count instructions instead of time: one CPU, one tick per instruction, and two runs give the same numbers.
     pub exact: bool,
 }
@@ -120,6 +123,9 @@ pub fn arguments(machine: &Machine<'_>, channels: &Channels) -> Vec<String> {
             add("-netdev", &argument);
         }
     }
+    for (option, value) in machine.trace.into_iter().flat_map(translation::arguments) {
+        add(option, &value);
+    }
     // Before the devices that it serves.
     if let Some(iommu) = iommu_device(topology.iommu) {
         add("-device", &iommu);
@@ -186,8 +192,17 @@ mod tests {
     fn line_of(topology: &Topology, exact: bool, memory_file: Option<&Utf8Path>) -> String {
         let (kernel, initrd) = (Utf8Path::new("bz"), Utf8Path::new("a,b"));
         let memory = &topology.memory;
-        let machine =
-            Machine { topology, memory, memory_file, kernel, initrd, append: "APPEND", witnessed: false, exact };
+        let machine = Machine {
+            topology,
+            memory,
+            memory_file,
+            kernel,
+            initrd,
+            append: "APPEND",
+            witnessed: false,
+            trace: None,
+            exact,
+        };
         arguments(&machine, &Channels::below(Utf8Path::new("t"))).join(" ")
     }
 
@@ -279,7 +294,7 @@ devices:
     }
 
     #[test]
-    fn a_witness_has_a_reference() {
+    fn who_watches_is_told() {
         let topology = topology("iommu: none\ndevices: [{ id: dut, model: igb, frames: { rate: 200 } }]");
         let (kernel, initrd) = (Utf8Path::new("bz"), Utf8Path::new("i"));
         let machine = Machine {
@@ -290,6 +305,7 @@ devices:
             initrd,
             append: "APPEND",
             witnessed: true,
+            trace: Some(Utf8Path::new("l")),
             exact: false,
         };
         let line = arguments(&machine, &Channels::below(Utf8Path::new("t"))).join(" ");
@@ -298,6 +314,13 @@ devices:
         -netdev hubport,id=reference-hub,hubid=0,netdev=reference
         -netdev dgram,id=echo,local.type=unix,local.path=t/q-echo,remote.type=unix,remote.path=t/h-echo
         -netdev hubport,id=echo-hub,hubid=0,netdev=echo
+        -trace enable=vtd_dmar_enable
+        -trace enable=vtd_dmar_fault
+        -trace enable=vtd_fault_disabled
+        -trace enable=vtd_reg_dmar_root
+        -trace enable=vtd_ir_enable
+        -msg timestamp=on
+        -D l
         -device pcie-root-port,id=port0,bus=pcie.0,addr=03.0,chassis=1,slot=1
         -netdev dgram,id=dut-net,local.type=unix,local.path=t/q-dut,remote.type=unix,remote.path=t/h-dut
         -device igb,romfile=,id=dut,bus=port0,netdev=dut-net

@@ -69,11 +69,13 @@ pub enum HarnessError {
         /// The directory of the run's logs.
         logs: Utf8PathBuf,
     },
-    /// The host was to act between two kernels and came too late, because it was too busy to see the jump.
+    /// The host was to act between two kernels, or before the end, and came too late, because it was too busy to see it in time.
     #[error(
-        "the host failed to act on the VM (`between`, kernel {hop}): {why}, so nothing could be done between them (see qemu.log and console-{hop}.log in {logs})"
+        "the host failed to act on the VM ({action}, kernel {hop}): {why}, so it came too late (see qemu.log and console-{hop}.log in {logs})"
     )]
     TooLate {
+        /// What it should have done.
+        action: &'static str,
         /// How many kexecs came before.
         hop: usize,
         /// What had happened meanwhile.

@@ -10,7 +10,8 @@
 //! 3. [`vm`] starts QEMU and watches it: its control socket ([`qmp`]) and two serial ports ([`serial`]), one for the
 //!    console, one for the guest's own reports. It always comes back: with an end of its own, after silence, or at the
 //!    wall limit.
-//!    If wanted, the [`witness`] sees what devices write into memory meanwhile.
+//!    If wanted, the [`witness`] sees what devices write into memory meanwhile, and it is recorded whether the IOMMU goes on with
+//!    [`translation`], and what must stay [`unchanged`].
 //! 4. [`verdict`] judges what was [observed](observe), as a pure function.
 //! 5. [`ktap`], [`junit`] and [`report`] tell people and machines.
 //!
@@ -18,6 +19,7 @@
 
 pub mod blackout;
 pub mod case;
+mod clock;
 pub mod cmdline;
 pub mod console;
 pub mod devices;
@@ -48,8 +50,11 @@ pub mod tamper;
 #[cfg(test)]
 mod testing;
 pub mod topology;
+pub mod translation;
+pub mod unchanged;
 pub mod verdict;
 pub mod vm;
+mod vtd;
 pub mod witness;
 
 pub use error::HarnessError;

@@ -10,6 +10,8 @@ use std::time::Duration;
 use plan::Event;
 use serde::Serialize;
 
+use crate::translation;
+use crate::unchanged;
 use crate::witness::Record;
 
 /// A line of a serial port.
@@ -99,6 +101,12 @@ pub struct Observation {
     /// What was seen of DMA, if that was wanted.
     #[serde(skip)]
     pub witness: Option<Record>,
+    /// What was seen of the IOMMU, if that was wanted.
+    #[serde(skip)]
+    pub translation: Option<translation::Record>,
+    /// What became of the memory that must not change, if any was recorded.
+    #[serde(skip)]
+    pub unchanged: Option<unchanged::Record>,
     /// How long it all took.
     pub elapsed: Duration,
 }

@@ -7,6 +7,8 @@ use std::os::unix::fs::FileExt;
 
 use camino::Utf8Path;
 
+use crate::vtd::{PAGE, WORDS, Words};
+
 /// Guest memory as a file. On q35, what does not fit below 4 GiB continues there.
 #[derive(Debug)]
 pub(crate) struct Memory {
@@ -107,9 +109,30 @@ impl Memory {
     }
 }
 
+impl Words for Memory {
+    fn table(&self, address: u64) -> Option<[u64; WORDS]> {
+        let bytes = self.read::<{ PAGE as usize }>(address).ok()?;
+        let mut words = [0; WORDS];
+        for (word, bytes) in words.iter_mut().zip(bytes.chunks_exact(8)) {
+            *word = u64::from_le_bytes(bytes.try_into().ok()?);
+        }
+        Some(words)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tables_are_read_as_words() {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(2 * PAGE).unwrap();
+        let memory = Memory::new(file).unwrap();
+        memory.write(PAGE + 8, 8, 0x1122_3344_5566_7788).unwrap();
+        assert_eq!(memory.table(PAGE).unwrap()[1], 0x1122_3344_5566_7788);
+        assert_eq!((memory.word(PAGE + 8), memory.word(2 * PAGE)), (Some(0x1122_3344_5566_7788), None));
+    }
 
     #[test]
     fn memory_above_4_gib_follows_in_the_file() {

@@ -2,6 +2,8 @@
 
 //! Results, for machines and for [KTAP](crate::ktap) and [JUnit](crate::junit).
 
+use std::collections::BTreeMap;
+
 use camino::Utf8PathBuf;
 use plan::Outcome;
 use serde::{Deserialize, Serialize};
@@ -51,6 +53,12 @@ pub struct CaseResult {
     /// What was witnessed of DMA, device by device: empty if that was not wanted, or if it was interrupted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub witnessed: Vec<Witnessed>,
+    /// What was seen of the IOMMU: nothing if that was not wanted, or if something was wrong with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub translation: Option<Translated>,
+    /// What was seen of the memory that must not change: nothing if there is none such, or if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unchanged: Option<Unchanged>,
     /// Why it was run again, for each run before the one that is reported: the host was too busy.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub again: Vec<String>,
@@ -71,6 +79,26 @@ pub struct Witnessed {
     pub silence_ticks: usize,
     /// What landed from each kernel's line that it starts the next one to that one's first line.
     pub blackouts: Vec<Crossing>,
+}
+
+/// An IOMMU that translated all the time.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Translated {
+    /// For how long, on the host's clock.
+    pub milliseconds: u64,
+    /// How often the host looked at its status register.
+    pub looks: usize,
+    /// How many requests were refused, by device; none of a preserved one's.
+    pub refused: BTreeMap<String, usize>,
+}
+
+/// Memory that stayed as it was.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Unchanged {
+    /// How much.
+    pub bytes: u64,
+    /// How often it was compared.
+    pub comparisons: usize,
 }
 
 /// The time between two kernels.
@@ -264,6 +292,8 @@ impl CaseResult {
             blackout: None,
             spans: vec![],
             witnessed: vec![],
+            translation: None,
+            unchanged: None,
             again: vec![],
         }
     }

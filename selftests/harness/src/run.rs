@@ -31,11 +31,12 @@ use crate::modules;
 use crate::needs::Needs;
 use crate::observe::Observation;
 use crate::programs;
-use crate::report::{Blackout, CaseResult, Observed, Spans, StepResult, Witnessed};
+use crate::report::{Blackout, CaseResult, Observed, Spans, StepResult, Translated, Unchanged, Witnessed};
 use crate::rundir::RunDir;
 use crate::scenario::{Case, Kind, ROLES, Scenario};
 use crate::symbols::Symbols;
 use crate::topology::Topologies;
+use crate::translation;
 use crate::verdict::{Class, Verdict, judge, unmet};
 use crate::vm::{Request, supervise};
 use crate::witness::{self, Finding};
@@ -275,6 +276,7 @@ impl Runner {
         fs::write(&initrd, archive).map_err(io("write", &initrd))?;
         let channels = Channels::below(run_dir.path());
         let memory = job.shares_memory.then(|| MemoryFile::new(&job.memory, run_dir.path())).transpose()?;
+        let watched = job.translation.clone().map(|devices| translation::Task::new(devices, log_dir));
         let machine = Machine {
             topology: job.topology,
             memory: &job.memory,
@@ -283,6 +285,7 @@ impl Runner {
             initrd: &initrd,
             append: &job.append,
             witnessed: job.witness.is_some(),
+            trace: watched.as_ref().map(|task| task.trace.as_path()),
             exact: job.exact,
         };
         let mut maps = vec![outgoing];
@@ -303,6 +306,8 @@ impl Runner {
             memory_file: memory.as_ref().map(|memory| memory.path().to_owned()),
             between: job.plan.stages.iter().map(|stage| stage.between.clone()).collect(),
             witness: job.witness.clone(),
+            rings: job.rings.clone(),
+            translation: watched,
         };
         let seen = supervise(&request)?;
         let suites: &[String] = if let Kind::Kunit(suites) = &scenario.kind { suites } else { &[] };
@@ -351,12 +356,16 @@ fn result(
     let mut reason = outcome.verdict.reason.clone();
     let mut passed = outcome.verdict.class == expect.verdict;
     // A pass has been held to these by the verdict already.
-    if passed
-        && expect.verdict != Class::Pass
-        && let Some((_, what)) = unmet(expect, &outcome.seen)
-    {
+    let held = passed && expect.verdict != Class::Pass;
+    if held && let Some((_, what)) = unmet(expect, &outcome.seen) {
         passed = false;
         reason = format!("{what} (and, as expected: {reason})");
+    } else if held
+        && expect.verdict != Class::TranslationBroken
+        && let Some(broken) = outcome.seen.translation.as_ref().and_then(translation::violation)
+    {
+        passed = false;
+        reason = format!("{} (and, as expected: {reason})", broken.what);
     } else if passed && let Some(wanted) = expect.reason.as_ref().filter(|wanted| !reason.contains(wanted.as_str())) {
         passed = false;
         reason = format!("the reason was to have `{wanted}` in it, and is: {reason}");
@@ -390,6 +399,8 @@ fn result(
         blackout: measured.blackout,
         spans: measured.spans,
         witnessed: witnessed(&outcome.seen),
+        translation: translated(&outcome.seen),
+        unchanged: unchanged(&outcome.seen),
         again: measured.again,
     }
 }
@@ -399,6 +410,16 @@ fn witnessed(seen: &Observation) -> Vec<Witnessed> {
         Some(Finding::Continuous(all)) => all,
         _ => Vec::new(),
     }
+}
+
+fn translated(seen: &Observation) -> Option<Translated> {
+    let record = seen.translation.as_ref().filter(|record| translation::violation(record).is_none())?;
+    translation::summary(record)
+}
+
+fn unchanged(seen: &Observation) -> Option<Unchanged> {
+    let record = seen.unchanged.as_ref().filter(|record| record.changed.is_none())?;
+    Some(Unchanged { bytes: record.bytes, comparisons: record.comparisons })
 }
 
 fn kernels(seen: &Observation) -> Vec<String> {

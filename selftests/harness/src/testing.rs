@@ -36,6 +36,8 @@ pub(crate) fn observation(events: impl IntoIterator<Item = Event>) -> Observatio
         hops: Vec::new(),
         cpus: Vec::new(),
         witness: None,
+        translation: None,
+        unchanged: None,
         elapsed: Duration::ZERO,
     }
 }

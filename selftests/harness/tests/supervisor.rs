@@ -390,6 +390,89 @@ fn tampering_needs_a_hand_over() {
     assert!(error.contains("(tamper, kernel 0)") && error.contains("memory"), "{error}");
 }
 
+/// A run in which the host looks at the IOMMU: `late` comes before the last look, `last` after it.
+fn watched(late: Vec<Value>, last: Vec<Value>) -> Lab {
+    let look = |hop, index| {
+        let asks = say(&Event::Host { hop, action: HostAction::CheckTranslation });
+        // A look waits for nobody, so whatever comes next must.
+        vec![asks, step(hop, index, true), json!({"await": "query-pci"}), json!({"sleep-ms": 100})]
+    };
+    let on = vec![console(A), json!({"translates": true}), json!({"trace": "vtd_dmar_enable enable 1"})];
+    let first = [on, vec![boot(0), step(0, 0, true)], look(0, 1), vec![step(0, 2, true), done(0, true)]].concat();
+    let jump = vec![say(&Event::Kexec { hop: 0, tsc: 3 }), console(JUMPS), console(B), boot(1)];
+    let second = [look(1, 0), vec![step(1, 1, true)], late, look(1, 2), vec![step(1, 3, true), done(1, true)]].concat();
+    Lab::new(&[first, jump, second, last, end("guest-shutdown")].concat())
+}
+
+const WATCHED: &str = "translation: { preserved: [dut] }\n";
+
+#[test]
+fn recording_needs_memory() {
+    let error = Lab::new(&then(first(), vec![json!("hang")])).host_fails("{ record: { tables: [dut] } }");
+    assert!(error.contains("(record, kernel 0)") && error.contains("memory"), "{error}");
+}
+
+#[test]
+fn translation_is_watched() {
+    let fault = |sid: u32| json!({"trace": format!("vtd_dmar_fault sid {sid:#x} fault 2 addr 0x1000 write 1")});
+    let off = || vec![json!({"translates": false}), json!({"trace": "vtd_dmar_enable enable 0"}), fault(0x100)];
+    let (result, ktap) = watched(vec![fault(0x200)], off()).run(WATCHED);
+    assert!(result.passed, "{}", result.reason);
+    assert!(ktap.contains(" s without a break, 3 looks agree; refused requests: 1 of 02:00.0\n"), "{ktap}");
+
+    let lab = watched(vec![fault(0x100)], off());
+    let (result, _) = lab.run(WATCHED);
+    assert_eq!((result.verdict, result.translation), (Class::TranslationBroken, None));
+    assert!(result.reason.starts_with("dut was refused a write to 0x1000 at "), "{}", result.reason);
+    assert!(result.reason.contains("(fault 2); the second kernel had last reported `do "), "{}", result.reason);
+    assert!(lab.log("iommu.log").contains("vtd_dmar_fault"));
+
+    let (result, _) = watched(vec![json!({"translates": false})], Vec::new()).run(WATCHED);
+    assert_eq!(result.verdict, Class::TranslationBroken);
+    assert!(result.reason.contains("status register is 0x00000000"), "{}", result.reason);
+    let (result, _) = watched(off(), Vec::new()).run(WATCHED);
+    assert!(result.reason.contains("switched off for good"), "{}", result.reason);
+}
+
+#[test]
+fn a_panic_must_not_come_too_late_either() {
+    let panic = console("[    0.3] Kernel panic - not syncing: luo_x\n");
+    let on = vec![json!({"trace": "vtd_dmar_enable enable 1"})];
+    let expect = format!("{WATCHED}expect: {{ verdict: restore-panic }}\n");
+    let run = |before: Vec<Value>| {
+        let second = [vec![console(B)], before, vec![panic.clone()]].concat();
+        Lab::new(&[on.clone(), first(), second, end("guest-reset")].concat()).run(&expect).0
+    };
+    let good = run(Vec::new());
+    assert!(good.passed, "{}", good.reason);
+    let bad = run(vec![json!({"trace": "vtd_dmar_enable enable 0"})]);
+    assert_eq!((bad.passed, bad.verdict), (false, Class::RestorePanic));
+    assert!(bad.reason.starts_with("translation was switched off for good at "), "{}", bad.reason);
+    assert!(bad.reason.contains("(and, as expected: the second kernel panicked"), "{}", bad.reason);
+}
+
+#[test]
+fn a_look_that_comes_too_late_is_taken_again() {
+    // Both are said before the host can do anything.
+    let asks = |then: &[Event]| {
+        let asks = Event::Host { hop: 1, action: HostAction::CheckTranslation };
+        let lines: Vec<_> = [asks].iter().chain(then).map(Event::to_line).collect();
+        json!({"result": lines.join("\n")})
+    };
+    let done = |ok| Event::Done { hop: 1, ok };
+    let second = vec![console(B), boot(1), asks(&[done(true)]), json!({"await": "query-pci"})];
+    let error = Lab::new(&[first(), second, end("guest-shutdown")].concat());
+    let error = error.try_run(&format!("{SCENARIO}{WATCHED}")).unwrap_err().to_string();
+    assert!(error.contains("(check-translation, kernel 1): the last stage was over, so it came too late"), "{error}");
+    // If it ended otherwise than it was to, that is what is told.
+    let (what, detail) = ("do 1".into(), "EBUSY".into());
+    let failed = Event::Step { hop: 1, index: 1, what, ok: false, detail, tsc: 2 };
+    let second = vec![console(B), boot(1), asks(&[failed, done(false)]), json!({"await": "query-pci"})];
+    let on = vec![json!({"trace": "vtd_dmar_enable enable 1"})];
+    let (result, _) = Lab::new(&[on, first(), second, end("guest-shutdown")].concat()).run(WATCHED);
+    assert_eq!(result.verdict, Class::Stage2Failure, "{}", result.reason);
+}
+
 #[test]
 fn a_place_must_be_free_before_it_is_used_again() {
     let ask = |action: HostAction| say(&Event::Host { hop: 0, action });

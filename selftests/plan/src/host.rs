@@ -15,11 +15,13 @@
 //!   - unplug: { device: dut }
 //!   - bus-master: { device: dut, on: false }
 //!   - reset: { device: dut }
+//!   - record: { tables: [dut], rings: [dut1] }
 //!   - tamper:
 //!       edits:
 //!         - { at: header, offset: 0, width: 4, set: 3 }
 //!         - { at: { entry: 0 }, offset: 6, width: 2, xor: 0x1 }
 //!         - { at: { block: 0 }, offset: 0, width: 8, set: { address-of: { block: 0 } } }
+//!         - { at: { page-table: { level: 1 } }, offset: 8, width: 8, set: { address-of: { page-table: { level: 0 } }, plus: 3 } }
 //! ```
 
 use serde::{Deserialize, Serialize};
@@ -54,11 +56,24 @@ pub enum HostAction {
         /// Its name in the topology.
         device: String,
     },
-    /// Changes what the PCI core hands over. Only `between` kernels, when it is there and nobody reads it.
+    /// Looks whether the IOMMU translates. For scenarios with `translation`, which puts it where it is needed; the guest goes on meanwhile.
+    CheckTranslation,
+    /// Records memory that must stay as it is from then on. Only `between` kernels: before, they change it.
+    Record {
+        /// Devices of which nothing may change that the IOMMU reads for them.
+        #[serde(default)]
+        tables: Vec<String>,
+        /// Devices that write nothing any more to the memory of their `igb-receive`. Nor may anybody else: it must say `refill: false`.
+        #[serde(default)]
+        rings: Vec<String>,
+    },
+    /// Compares that memory with what was recorded; the guest goes on meanwhile. It is compared before the last stage ends in any case.
+    Compare,
+    /// Changes what is handed over of PCI devices and IOMMUs. Only `between` kernels, when it is there and nobody reads it.
     Tamper(Tamper),
 }
 
-/// Changes to the hand-over of PCI devices in guest memory.
+/// Changes to the hand-over of PCI devices and IOMMUs in guest memory, and to the tables that an IOMMU reads.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Tamper {
@@ -89,7 +104,7 @@ pub enum Change {
     Xor(u64),
 }
 
-/// A structure of the hand-over of PCI devices, see `include/linux/kho/abi/`.
+/// A structure of the hand-over of PCI devices or IOMMUs, see `include/linux/kho/abi/`, or a table that an IOMMU reads.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Place {
@@ -103,6 +118,51 @@ pub enum Place {
     Entry(u64),
     /// What the Nth file of vfio-pci points to, from 0, session after session (`struct vfio_pci_core_device_ser`).
     VfioFile(u64),
+    /// LUO's entry for the FLB `iommu-running` (`struct luo_flb_ser`).
+    IommuFlb,
+    /// What that entry points to (`struct iommu_ser`).
+    IommuHeader,
+    /// The Nth place for a unit behind it, from 0, in use or not (`struct iommu_unit_ser`).
+    IommuUnit(u64),
+    /// The Nth domain, from 0 (`struct iommu_domain_ser`).
+    IommuDomain(u64),
+    /// What the Nth domain says of its page tables (`struct pt_iommu_ser`).
+    IommuTable(u64),
+    /// A place for a device behind a domain, in use or not (`struct iommu_dev_ser`).
+    IommuDevice(Attached),
+    /// The word of the root table that leads to a device.
+    RootEntry(Attached),
+    /// The first two words of the context entry of a device; in legacy mode it has no more.
+    ContextEntry(Attached),
+    /// The word of a device's directory that leads to its PASID; only in scalable mode.
+    PasidDirectoryEntry(Attached),
+    /// The entry of that PASID.
+    PasidEntry(Attached),
+    /// A page table.
+    PageTable(Level),
+    /// Its first entry that is in use.
+    PageTableEntry(Level),
+}
+
+/// A device of a domain, both counted from 0; the first one, if not given.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Attached {
+    /// The domain.
+    pub domain: u64,
+    /// The device.
+    pub device: u64,
+}
+
+/// The first page table of a level.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Level {
+    /// Of which domain, from 0.
+    #[serde(default)]
+    pub domain: u64,
+    /// The lowest has level 0.
+    pub level: u64,
 }
 
 /// What a field is set to.
@@ -115,12 +175,15 @@ pub enum Value {
     AddressOf(AddressOf),
 }
 
-/// `{ address-of: PLACE }`.
+/// `{ address-of: PLACE, plus: NUMBER }`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct AddressOf {
     /// The structure.
     pub address_of: Place,
+    /// What is added to it: the low bits of an entry say what it is.
+    #[serde(default)]
+    pub plus: u64,
 }
 
 /// [`Edit`] as it is written.
@@ -185,14 +248,14 @@ mod tests {
     #[test]
     fn edits_are_written_as_the_scenarios_write_them() {
         let edit = |at, offset, width, change| Edit { at, offset, width, change };
-        let pointer = Value::AddressOf(AddressOf { address_of: Place::Block(1) });
+        let pointer = Value::AddressOf(AddressOf { address_of: Place::Block(1), plus: 0 });
         let all = edits(
             "{ at: header, offset: 0, width: 4, set: 3 }, { at: { entry: 2 }, offset: 6, width: 2, xor: 0x10 },
              { at: { block: 0 }, offset: 0, width: 8, set: { address-of: { block: 1 } } },
-             { at: flb, offset: 48, width: 8, set: { address-of: header } }",
+             { at: flb, offset: 48, width: 8, set: { address-of: header, plus: 3 } }",
         )
         .unwrap();
-        let header = Value::AddressOf(AddressOf { address_of: Place::Header });
+        let header = Value::AddressOf(AddressOf { address_of: Place::Header, plus: 3 });
         assert_eq!(
             all,
             [
@@ -204,6 +267,16 @@ mod tests {
         );
         let json = serde_json::to_string(&all).unwrap();
         assert_eq!(serde_json::from_str::<Vec<Edit>>(&json).unwrap(), all);
+    }
+
+    #[test]
+    fn places_of_an_iommu_are_written_short() {
+        let at = |text: &str| edits(&format!("{{ at: {text}, offset: 0, width: 4, set: 3 }}")).map(|all| all[0].at);
+        assert_eq!(at("iommu-header"), Ok(Place::IommuHeader));
+        assert_eq!(at("{ context-entry: {} }"), Ok(Place::ContextEntry(Attached::default())));
+        assert_eq!(at("{ iommu-device: { domain: 1 } }"), Ok(Place::IommuDevice(Attached { domain: 1, device: 0 })));
+        assert_eq!(at("{ page-table: { level: 2 } }"), Ok(Place::PageTable(Level { domain: 0, level: 2 })));
+        assert!(at("{ page-table: {} }").unwrap_err().contains("level"));
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub use attempt::{Attempt, FailEach, FailNth};
 pub use each::ForEach;
 pub use event::{EVENT_PREFIX, Event, Outcome};
 pub use frame::{Frame, fnv1a};
-pub use host::{AddressOf, Change, Edit, HostAction, Place, Tamper, Value};
+pub use host::{AddressOf, Attached, Change, Edit, HostAction, Level, Place, Tamper, Value};
 pub use igb::{IgbReceive, IgbReceived, Iova, IovaName};
 pub use interrupt::{IrqKind, IrqQuiet, SetIrqs};
 pub use meter::Meter;

@@ -8,7 +8,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Attempt, BarRead, BarWrite, CheckConfig, ConfigRead, ConfigWrite, DmaBuf, Exercise, FailEach, FailNth, ForEach, HostAction, IgbReceive, IgbReceived, InProcess, Iova, IrqQuiet, MapDmaBuf, Process, Program, ResourceRead, ResourceWrite, Seal, SetIrqs,
+    Attempt, BarRead, BarWrite, CheckConfig, ConfigRead, ConfigWrite, DmaBuf, Exercise, FailEach, FailNth, ForEach,
+    HostAction, IgbReceive, IgbReceived, InProcess, Iova, IrqQuiet, MapDmaBuf, Process, Program, ResourceRead,
+    ResourceWrite, Seal, SetIrqs,
 };
 
 /// One action and what it must give.

@@ -76,6 +76,8 @@ pub(crate) fn result(case: &str, verdict: Class) -> CaseResult {
         blackout: None,
         spans: Vec::new(),
         witnessed: Vec::new(),
+        translation: None,
+        unchanged: None,
         again: Vec::new(),
     }
 }

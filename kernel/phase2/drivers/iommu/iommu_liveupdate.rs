@@ -29,7 +29,10 @@ mod outgoing;
 #[path = "iommu_liveupdate/record.rs"]
 mod record;
 
-use core::mem::offset_of;
+use core::{
+    mem::offset_of,
+    ptr::NonNull, //
+};
 
 use kernel::{
     bindings,
@@ -213,7 +216,7 @@ pub unsafe extern "C" fn iommu_liveupdate_preserve(
         outgoing.borrow().add(domain, device)?;
         // Whoever joins the group from now on finds it preserved.
         if !device.is_alone() {
-            outgoing.borrow().remove(domain, device);
+            outgoing.borrow().remove(domain, device.as_ptr());
             return Err(EBUSY);
         }
         Ok(0)
@@ -231,10 +234,10 @@ pub unsafe extern "C" fn iommu_liveupdate_unpreserve(
     dev: *mut bindings::device,
 ) {
     // SAFETY: By the requirements of this function.
-    let (domain, device) = unsafe { (Domain::from_raw(domain), Device::from_raw(dev)) };
+    let domain = unsafe { Domain::from_raw(domain) };
 
-    if let (Some(device), Ok(outgoing)) = (device, TRANSLATION.outgoing()) {
-        outgoing.borrow().remove(domain, device);
+    if let (Some(dev), Ok(outgoing)) = (NonNull::new(dev), TRANSLATION.outgoing()) {
+        outgoing.borrow().remove(domain, dev);
     }
 }
 
@@ -248,9 +251,12 @@ pub unsafe extern "C" fn iommu_liveupdate_unpreserve(
 #[export]
 pub unsafe extern "C" fn iommu_liveupdate_release_device(dev: *mut bindings::device) {
     // SAFETY: By the requirements of this function.
-    let device = unsafe { Device::from_raw(dev) };
+    let Some(device) = (unsafe { Device::from_raw(dev) }) else {
+        return;
+    };
 
-    if let Some(device) = device.filter(|device| device.is_kept()) {
+    with_incoming(|incoming| incoming.release(device));
+    if device.is_kept() {
         if let Ok(outgoing) = TRANSLATION.outgoing() {
             outgoing.borrow().release(device);
         }
@@ -297,7 +303,7 @@ pub unsafe extern "C" fn iommu_liveupdate_find_unit(
     unit: *mut bindings::iommu_unit_ser,
 ) -> c_int {
     from_result(|| {
-        let (_, found) = with_incoming(|incoming| incoming.unit(registers))
+        let (index, found) = with_incoming(|incoming| incoming.unit(registers))
             .flatten()
             .ok_or(ENOENT)?;
         let mode = if found.scalable {
@@ -315,7 +321,8 @@ pub unsafe extern "C" fn iommu_liveupdate_find_unit(
                 reserved: 0,
             };
         }
-        Ok(0)
+        // There are no more than `handover::MAX_UNITS`.
+        Ok(index as c_int)
     })
 }
 
@@ -387,7 +394,12 @@ pub extern "C" fn iommu_liveupdate_adopted(registers: u64) {
 /// Called where they have been, or where they are about to be switched off.
 #[export]
 pub extern "C" fn iommu_liveupdate_assert_none() {
-    if let Some(Some(index)) = with_incoming(Incoming::missing_unit) {
-        lost(fmt!("unit {index} is not taken over"));
+    match with_incoming(Incoming::missing_unit) {
+        Some(Some(index)) => lost(fmt!("unit {index} is not taken over")),
+        // SAFETY: The function has no preconditions.
+        None if unsafe { bindings::pci_liveupdate_translation() } => {
+            lost(fmt!("it is missing, but devices depend on it"))
+        }
+        _ => (),
     }
 }

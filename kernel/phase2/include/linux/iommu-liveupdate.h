@@ -15,9 +15,11 @@ struct liveupdate_file_handler;
  * struct iommu_liveupdate_ops - What a driver of IOMMUs does for live update
  * @preserve_device:   Keep, for the next kernel, the tables of the IOMMU that lead
  *                     to the entry of a device, which is attached to a domain
- *                     whose page tables are preserved. Fills in the unit, and the
- *                     domain id of the device. Returns -EOPNOTSUPP for a device
- *                     whose entry is not all that there is to hand over.
+ *                     with these page tables, which are preserved. Fills in the
+ *                     unit, and the domain id of the device. Returns -EOPNOTSUPP
+ *                     for a device whose entry is not all that there is to hand
+ *                     over, -EBUSY for one that has the entry of something else,
+ *                     for example because it is being reset.
  * @unpreserve_device: Undo @preserve_device.
  * @restore_domain:    Make a domain of page tables that the previous kernel
  *                     preserved, without writing to them. Attaching a device that
@@ -26,7 +28,9 @@ struct liveupdate_file_handler;
  * All are called in process context, one at a time for one device.
  */
 struct iommu_liveupdate_ops {
-	int (*preserve_device)(struct device *dev, struct iommu_dev_ser *ser,
+	int (*preserve_device)(struct device *dev,
+			       const struct pt_iommu_ser *table,
+			       struct iommu_dev_ser *ser,
 			       struct iommu_unit_ser *unit);
 	void (*unpreserve_device)(struct device *dev);
 	struct iommu_domain *(*restore_domain)(struct device *dev,
@@ -64,8 +68,8 @@ int iommu_liveupdate_register_flb(struct liveupdate_file_handler *fh);
  *
  * Return: 0, or a negative errno, with which nothing has changed: -EOPNOTSUPP if
  * the IOMMU, the domain or the device is of a kind that cannot be handed over;
- * -EBUSY if the device is not alone in its group; -ENOSPC if there are too many
- * IOMMUs, or devices in the domain; -ENOENT if iommu_liveupdate_register_flb()
+ * -EBUSY if the device is not alone in its group, is preserved already, or is
+ * being reset; -ENOSPC if there are too many IOMMUs, or devices in the domain; -ENOENT if iommu_liveupdate_register_flb()
  * was not called; -ENOMEM.
  */
 int iommu_liveupdate_preserve(struct iommu_domain *domain, struct device *dev);
@@ -80,7 +84,7 @@ int iommu_liveupdate_preserve(struct iommu_domain *domain, struct device *dev);
 void iommu_liveupdate_unpreserve(struct iommu_domain *domain,
 				 struct device *dev);
 
-/* For the IOMMU core. A device goes away, and be it one that is preserved. */
+/* For the IOMMU core. A device goes away, and be it one that is handed over. */
 void iommu_liveupdate_release_device(struct device *dev);
 
 /*
@@ -91,7 +95,8 @@ struct iommu_domain *iommu_liveupdate_restored_domain(struct device *dev);
 
 /*
  * For drivers of IOMMUs. What the previous kernel said of a unit, by the
- * physical address of its registers: 0, or -ENOENT if it did not list the unit.
+ * physical address of its registers. Returns the index by which devices refer to
+ * it, or -ENOENT if the previous kernel did not list the unit.
  */
 int iommu_liveupdate_find_unit(u64 registers, struct iommu_unit_ser *unit);
 

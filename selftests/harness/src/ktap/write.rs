@@ -5,7 +5,7 @@
 use std::io::{self, Write};
 
 use super::{Status, Test};
-use crate::report::{CaseResult, Crossing, Summary, Witnessed};
+use crate::report::{CaseResult, Crossing, Summary, Translated, Unchanged, Witnessed};
 use crate::verdict::Class;
 
 /// Writes one KTAP document, result by result. Every result is flushed, so that a reader sees it when it is known.
@@ -81,6 +81,12 @@ impl<W: Write> Writer<W> {
         for witnessed in &case.witnessed {
             self.diagnostic(&describe(witnessed))?;
         }
+        if let Some(translated) = &case.translation {
+            self.diagnostic(&describe_translation(translated))?;
+        }
+        if let Some(Unchanged { bytes, comparisons }) = case.unchanged {
+            self.diagnostic(&format!("unchanged: {bytes} bytes that were recorded, compared {comparisons} times"))?;
+        }
         if !case.passed {
             self.diagnostic(&format!("verdict: {}: {}", case.verdict, case.reason))?;
             self.diagnostic(&format!("logs: {}", case.log_dir))?;
@@ -100,6 +106,16 @@ fn describe(witnessed: &Witnessed) -> String {
         *latest_microseconds as f64 / 1000.0,
         *silence_microseconds as f64 / 1000.0,
         blackouts.collect::<Vec<_>>().join(", ")
+    )
+}
+
+fn describe_translation(translated: &Translated) -> String {
+    let Translated { milliseconds, looks, refused } = translated;
+    let refused: Vec<_> = refused.iter().map(|(device, count)| format!("{count} of {device}")).collect();
+    let refused = if refused.is_empty() { "none".to_owned() } else { refused.join(", ") };
+    format!(
+        "translation: on for {:.3} s without a break, {looks} looks agree; refused requests: {refused}",
+        *milliseconds as f64 / 1000.0
     )
 }
 

@@ -8,6 +8,7 @@ use super::{Case, Expect, File, Kind, Limit, ROLES, innermost};
 use crate::blackout::INIT;
 use crate::growth;
 use crate::tamper;
+use crate::translation::Devices;
 use crate::verdict::Class;
 
 /// What is wrong, and the remedy.
@@ -152,6 +153,34 @@ pub(super) fn witness(scenario: &Kind, cases: &[Case]) -> Result<(), Wrong> {
     Ok(())
 }
 
+/// What is said of the IOMMU can be seen and is no contradiction, and it is looked at only where that is judged.
+pub(super) fn translation(scenario: &Kind, cases: &[Case], common: Option<&Devices>) -> Result<(), Wrong> {
+    let Kind::Handover(own) = scenario else {
+        return match common.or(cases.iter().find_map(|case| case.translation.as_ref())) {
+            Some(_) => wrong("`translation` wants kernels that follow each other", "make a hand-over scenario of it"),
+            None => Ok(()),
+        };
+    };
+    for case in cases {
+        let name = &case.name;
+        let looks = |step: &Step| matches!(innermost(step), Step::Host { action: HostAction::CheckTranslation });
+        match case.translation.as_ref().or(common) {
+            Some(devices) => {
+                if let Some(both) = devices.preserved.iter().find(|device| devices.shut_out.contains(device)) {
+                    let what = format!("case `{name}`: `{both}` is both `preserved` and `shut-out`");
+                    return wrong(what, "leave out what it is not");
+                }
+            }
+            None if case.stages.as_ref().unwrap_or(own).iter().flat_map(|stage| &stage.steps).any(looks) => {
+                let what = format!("case `{name}`: a `check-translation`, and nothing to judge it by");
+                return wrong(what, "say what is to become of the devices: `translation`");
+            }
+            None => {}
+        }
+    }
+    Ok(())
+}
+
 /// Every span has one name and is judged once, and nothing is judged that is not there.
 fn timed<'a>(stages: &'a [Stage], limits: &[Limit], of: &str) -> Result<(), Wrong> {
     // Those of the log stand among the marks of a blackout, and are nothing but steps elsewhere.
@@ -232,10 +261,20 @@ pub(super) fn actions(stages: &[Stage], of: &str) -> Result<(), WrongAt> {
             );
             return Err(("between".into(), what, "allow it in a `host` step of the next stage".into()));
         }
+        if stage.between.contains(&HostAction::Compare) {
+            let what = format!("`{of}`: `compare` between stages {index} and {}", index + 1);
+            return Err(("compare".into(), what, "put it into a `host` step of the next stage".into()));
+        }
         for edit in stage.between.iter().flat_map(edits) {
             sensible(edit).map_err(|(what, fix)| {
                 ("tamper".to_owned(), format!("`{of}`: tamper between stages {index} and {}: {what}", index + 1), fix)
             })?;
+        }
+        let records = |stage: &Stage| stage.between.iter().any(|action| matches!(action, HostAction::Record { .. }));
+        let compares = |step: &Step| matches!(innermost(step), Step::Host { action: HostAction::Compare });
+        if stage.steps.iter().any(compares) && !stages[..index].iter().any(records) {
+            let what = format!("`{of}`: `compare` in stage {index}, and nothing was recorded before");
+            return Err(("compare".into(), what, "`record` it `between` earlier kernels".into()));
         }
         for step in &stage.steps {
             let misplaced = misplaced(step);
@@ -280,6 +319,10 @@ fn misplaced(step: &Step) -> Result<(), (String, Wrong)> {
     if let Step::Host { action: HostAction::Tamper(_) } = innermost(step) {
         let fix = "put it into `between`: only then the hand-over is complete, and unread";
         return wrong("`tamper` in a `host` step", fix).map_err(at("tamper"));
+    }
+    if let Step::Host { action: HostAction::Record { .. } } = innermost(step) {
+        let fix = "put it into `between`: before, the kernel may change it";
+        return wrong("`record` in a `host` step", fix).map_err(at("record"));
     }
     if let Step::Fails { step: inner, .. } | Step::Background { step: inner, .. } | Step::Timed { step: inner, .. } =
         step

@@ -31,12 +31,15 @@
 //!     between:                    # optional; what the host does after this kernel's jump, while the VM stands still
 //!       - plug: { device: late }
 //!       - reset: { device: dut }
+//!       - record: { tables: [dut], rings: [dut1] }     # what must not change from here on, see `crate::unchanged`
 //!       - tamper: { edits: [{ at: header, offset: 0, width: 4, set: 3 }] }
 //!   - steps:
 //!       - retrieve-session: { session: s }
 //!       - host: { do: { unplug: { device: late } } }   # what the host does while the guest goes on
 //! witness: { arrivals: 50, late-ms: 250, gap: 20 }   # optional, as is each of the three: see `crate::witness`. The devices that `igb-receive` starts in the
 //!                                 # first stage must write to memory from then on until the last stage is over
+//! translation: { preserved: [dut], shut-out: [dut1] }   # optional; a case may have one of its own. The IOMMU must translate all the time, and
+//!                                 # refuse nothing to the former devices and something to the latter: see `crate::translation`
 //! expect:                         # optional; a case may have one of its own
 //!   verdict: pass                 # any class; the case is good if it ends like that
 //!   reason: "lost frame"          # part of the verdict's reason, if it must not be `pass`
@@ -74,6 +77,7 @@ use stg_core::{Diagnostic, Source};
 use crate::error::HarnessError;
 use crate::growth;
 use crate::topology::{self, Topologies, Topology};
+use crate::translation::Devices;
 use crate::verdict::Class;
 use crate::witness::Limits;
 
@@ -109,6 +113,8 @@ pub struct Scenario {
     expect: Expect,
     /// What DMA is held to, if it is to be witnessed.
     pub witness: Option<Limits>,
+    /// Whether the IOMMU is watched, but for cases that say so themselves; see [`Scenario::translation`].
+    translation: Option<Devices>,
     /// When to give up.
     pub wall: Duration,
     /// How much silence is a hang.
@@ -191,6 +197,9 @@ pub struct Case {
     /// What must hold, instead of the scenario's.
     #[serde(default)]
     pub expect: Option<Expect>,
+    /// How the IOMMU is watched, instead of the scenario's.
+    #[serde(default)]
+    pub translation: Option<Devices>,
 }
 
 /// Names of the kernels, which the caller resolves to files.
@@ -262,6 +271,8 @@ struct File {
     measure: Option<Measure>,
     #[serde(default)]
     witness: Option<Limits>,
+    #[serde(default)]
+    translation: Option<Devices>,
     #[serde(default)]
     expect: Expect,
     #[serde(default = "default_wall")]
@@ -365,6 +376,11 @@ impl Scenario {
         case.expect.as_ref().unwrap_or(&self.expect)
     }
 
+    /// What is to become of which devices in a case, if its IOMMU is watched.
+    pub fn translation<'a>(&'a self, case: &'a Case) -> Option<&'a Devices> {
+        case.translation.as_ref().or(self.translation.as_ref())
+    }
+
     /// `<phase>/<name>/<case>`.
     pub fn case_id(&self, case: &Case) -> String {
         format!("{}/{}", self.id, case.name)
@@ -401,6 +417,7 @@ fn read(source: &dyn Source, id: &str) -> stg_core::Result<Scenario> {
     if file.witness.is_some() {
         check::witness(&kind, &file.cases).map_err(complain)?;
     }
+    check::translation(&kind, &file.cases, file.translation.as_ref()).map_err(complain)?;
     check_names(&kind, &file.cases).map_err(|(key, (name, message, fix))| {
         let (line, column) = locate(&text, key, &name);
         Diagnostic::new(&path, message, fix).at(line).column(column)
@@ -418,6 +435,7 @@ fn read(source: &dyn Source, id: &str) -> stg_core::Result<Scenario> {
         kind,
         expect: file.expect,
         witness: file.witness,
+        translation: file.translation,
         wall: Duration::from_secs(file.wall),
         stall: Duration::from_secs(file.stall),
         repeat: file.repeat,

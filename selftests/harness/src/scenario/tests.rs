@@ -38,7 +38,7 @@ fn a_kunit_scenario_needs_one_kernel() {
 #[test]
 fn mistakes_are_located() {
     insta::assert_snapshot!(error(&format!("{HEAD}{STAGES}wal: 3\n")), @r"
-    selftests/scenarios/phase1/s.yaml:7:1: unknown field `wal`, expected one of `title`, `rows`, `cases`, `kernels`, `cmdline`, `memory`, `stages`, `kunit`, `blackout`, `measure`, `witness`, `expect`, `wall`, `stall`, `repeat`, `slow`
+    selftests/scenarios/phase1/s.yaml:7:1: unknown field `wal`, expected one of `title`, `rows`, `cases`, `kernels`, `cmdline`, `memory`, `stages`, `kunit`, `blackout`, `measure`, `witness`, `translation`, `expect`, `wall`, `stall`, `repeat`, `slow`
       fix: remove the field, or write `wall` if that was meant
     ");
     insta::assert_snapshot!(error(&format!("{HEAD}stages:\n  - steps:\n      - preserve: {{ session: s, fd: f, tokn: 1 }}\n")), @r"
@@ -54,7 +54,7 @@ fn mistakes_are_located() {
       fix: write `kexec-load` if that was meant, else one of the others
     ");
     insta::assert_snapshot!(error(&format!("{HEAD}{STAGES}expect: {{ verdict: panic }}\n")), @r"
-    selftests/scenarios/phase1/s.yaml:7:20: expect.verdict: unknown variant `panic`, expected one of `pass`, `build-failure`, `boot-failure-a`, `stage1-failure`, `kexec-load-failure`, `no-second-kernel`, `boot-failure-b`, `handover-ignored`, `restore-panic`, `stage2-failure`, `oops-despite-pass`, `over-budget`, `dma-interrupted`, `unwitnessed`, `hang`, `qemu-abort`, `host-timeout`
+    selftests/scenarios/phase1/s.yaml:7:20: expect.verdict: unknown variant `panic`, expected one of `pass`, `build-failure`, `boot-failure-a`, `stage1-failure`, `kexec-load-failure`, `no-second-kernel`, `boot-failure-b`, `handover-ignored`, `restore-panic`, `stage2-failure`, `oops-despite-pass`, `over-budget`, `translation-broken`, `memory-changed`, `dma-interrupted`, `unwitnessed`, `hang`, `qemu-abort`, `host-timeout`
       fix: write one of those names
     ");
 }
@@ -363,6 +363,54 @@ fn steps_for_each_device_are_single_steps() {
 }
 
 #[test]
+fn memory_is_recorded_before_it_is_compared() {
+    let head = format!("{HEAD}{STAGES}");
+    let between = |action: &str| head.replace("kexec-reboot]", &format!("kexec-reboot]\n    between: [{action}]"));
+    let good = between("{ record: { tables: [dut] } }");
+    let compares = "steps: [{ host: { do: compare } }]";
+    load(&good.replace("steps: []", compares)).unwrap();
+    insta::assert_snapshot!(error(&head.replace("steps: []", compares)), @r"
+    selftests/scenarios/phase1/s.yaml:6:27: `stages`: `compare` in stage 1, and nothing was recorded before
+      fix: `record` it `between` earlier kernels
+    ");
+    insta::assert_snapshot!(error(&between("compare")), @r"
+    selftests/scenarios/phase1/s.yaml:6:15: `stages`: `compare` between stages 0 and 1
+      fix: put it into a `host` step of the next stage
+    ");
+    insta::assert_snapshot!(second_stage("{ host: { do: { record: { tables: [dut] } } } }").unwrap(), @r"
+    selftests/scenarios/phase1/s.yaml:6:70: `stages`: `record` in a `host` step, in stage 1
+      fix: put it into `between`: before, the kernel may change it
+    ");
+}
+
+#[test]
+fn translation_is_watched_where_it_can_be() {
+    let head = format!("{HEAD}{STAGES}");
+    let devices = |preserved: &[&str], shut_out: &[&str]| {
+        let [preserved, shut_out] =
+            [preserved, shut_out].map(|names| names.iter().map(|name| (*name).to_owned()).collect());
+        Some(Devices { preserved, shut_out })
+    };
+    let good = load(&format!("{head}translation: {{ preserved: [dut] }}\n")).unwrap();
+    assert_eq!(good.translation(&good.cases[0]).cloned(), devices(&["dut"], &[]));
+    let own = head.replace("topology: legacy", "topology: legacy, translation: { shut-out: [dut] }");
+    let good = load(&format!("{own}translation: {{ preserved: [dut] }}\n")).unwrap();
+    assert_eq!(good.translation(&good.cases[0]).cloned(), devices(&[], &["dut"]));
+    insta::assert_snapshot!(error(&format!("{head}translation: {{ preserved: [a, b], shut-out: [b] }}\n")), @r"
+    selftests/scenarios/phase1/s.yaml: case `a`: `b` is both `preserved` and `shut-out`
+      fix: leave out what it is not
+    ");
+    insta::assert_snapshot!(error(&format!("{HEAD}kunit: {{ suites: [a] }}\ntranslation: {{}}\n")), @r"
+    selftests/scenarios/phase1/s.yaml: `translation` wants kernels that follow each other
+      fix: make a hand-over scenario of it
+    ");
+    insta::assert_snapshot!(second_stage("{ host: { do: check-translation } }").unwrap(), @r"
+    selftests/scenarios/phase1/s.yaml: case `a`: a `check-translation`, and nothing to judge it by
+      fix: say what is to become of the devices: `translation`
+    ");
+}
+
+#[test]
 fn what_is_done_between_kernels_must_make_sense() {
     let between = |stage: &str, action: &str| {
         let head = format!("{HEAD}{STAGES}");
@@ -374,7 +422,7 @@ fn what_is_done_between_kernels_must_make_sense() {
       fix: correct the YAML at this place
     ");
     insta::assert_snapshot!(edit("at: heeder, offset: 0, width: 4, set: 3"), @r"
-    selftests/scenarios/phase1/s.yaml:6:41: stages[0].between[0].tamper.edits[0].at: unknown variant `heeder`, expected one of `flb`, `header`, `block`, `entry`, `vfio-file`
+    selftests/scenarios/phase1/s.yaml:6:41: stages[0].between[0].tamper.edits[0].at: unknown variant `heeder`, expected one of `flb`, `header`, `block`, `entry`, `vfio-file`, `iommu-flb`, `iommu-header`, `iommu-unit`, `iommu-domain`, `iommu-table`, `iommu-device`, `root-entry`, `context-entry`, `pasid-directory-entry`, `pasid-entry`, `page-table`, `page-table-entry`
       fix: write one of those names
     ");
     insta::assert_snapshot!(edit("at: { entry: 1 }, offset: 6, width: 4, set: 3"), @r"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Finds the hand-over of PCI devices in guest memory, along the pointers that the next kernel will follow.
+//! Finds the hand-over of PCI devices and IOMMUs in guest memory, along the pointers that the next kernel will follow.
 //!
 //! 1. LUO's root, `struct luo_ser { char compatible[8]; u64 liveupdate_num, sessions_pa, flbs_pa; }`, is searched for by its compatible
 //!    string, which also lies about in kernels and in roots of earlier live updates. Only one whose `flbs_pa` leads
@@ -11,6 +11,8 @@
 //! 4. a chain of `struct kho_block_header_ser { u64 next, count; }`, each followed by
 //! 5. `struct pci_dev_ser { u32 domain; u16 bdf, refcount; }`, free if refcount is 0.
 //!
+//! In the same table, `iommu-running` leads to the IOMMUs, see `iommu`.
+//!
 //! The files are found from `sessions_pa` of the same root: it leads to such a chain of blocks, with
 //! `struct luo_session_ser { char name[64]; u64 files, count; }`; `files` to another, with
 //! `struct luo_file_ser { char compatible[48]; u64 data, token; }`; and `data` of a file of vfio-pci to
@@ -20,6 +22,7 @@
 
 use plan::Place;
 
+use super::iommu;
 use crate::physical::Memory;
 
 pub(super) const PAGE: u64 = 4096;
@@ -31,6 +34,8 @@ const TABLE_HEADER: u64 = 16;
 const NAME_BYTES: usize = 48;
 const ENTRIES: u64 = (PAGE - BLOCK_HEADER) / ENTRY_BYTES;
 const VERSION: u32 = 2;
+/// Says beside the version that an IOMMU goes on translating for the devices.
+const LIVE_TRANSLATION: u32 = 1 << 31;
 const SESSION_BYTES: u64 = 80;
 const SESSION_FILES: u64 = 64;
 const FILE_BYTES: u64 = 64;
@@ -44,6 +49,8 @@ const LUO: &[u8] = b"luo-v";
 const VFIO: &[u8] = b"vfio-pci-";
 /// The name of the PCI core's FLB, with its end.
 const PCI: &[u8] = b"pci\0";
+/// The name of the IOMMU core's, with its end.
+const IOMMU: &[u8] = b"iommu-running\0";
 /// How much of the memory is looked at in one go.
 const CHUNK: usize = 1 << 20;
 
@@ -54,6 +61,8 @@ pub(super) struct Handover {
     flb: u64,
     header: u64,
     block: u64,
+    /// LUO's entry for IOMMUs, if there is one.
+    iommu: Option<u64>,
 }
 
 impl Handover {
@@ -86,16 +95,22 @@ impl Handover {
         if !aligned(table, PAGE) || !(1..=16).contains(&pages) || count > (pages * PAGE - TABLE_HEADER) / FLB_BYTES {
             return Err("no table of FLBs".into());
         }
-        let mut flbs = (0..count).map(|index| table + TABLE_HEADER + index * FLB_BYTES);
-        let is_pci = |flb: &u64| memory.read::<NAME_BYTES>(*flb).is_ok_and(|name| name.starts_with(PCI));
-        let flb = flbs.find(is_pci).ok_or("no FLB of the PCI core")?;
+        let named = |wanted: &[u8]| {
+            let mut flbs = (0..count).map(|index| table + TABLE_HEADER + index * FLB_BYTES);
+            flbs.find(|flb| memory.read::<NAME_BYTES>(*flb).is_ok_and(|name| name.starts_with(wanted)))
+        };
+        let flb = named(PCI).ok_or("no FLB of the PCI core")?;
         let header = memory.u64(flb + NAME_BYTES as u64)?;
         let version = memory.u32(header)?;
         let block = memory.u64(header + 8)?;
-        if !aligned(header, 8) || version != VERSION || !aligned(block, PAGE) || memory.u64(block + 8)? > ENTRIES {
+        if !aligned(header, 8)
+            || version & !LIVE_TRANSLATION != VERSION
+            || !aligned(block, PAGE)
+            || memory.u64(block + 8)? > ENTRIES
+        {
             return Err("not sane".into());
         }
-        Ok(Self { root, flb, header, block })
+        Ok(Self { root, flb, header, block, iommu: named(IOMMU) })
     }
 
     /// The physical address of a structure.
@@ -129,6 +144,13 @@ impl Handover {
                 let files = self.vfio_files(memory)?;
                 let at = usize::try_from(number).ok().and_then(|number| files.get(number));
                 at.copied().ok_or_else(|| format!("there are only {} files of vfio-pci", files.len()))
+            }
+            place => {
+                let flb = self.iommu.ok_or("nothing of an IOMMU was handed over: no FLB `iommu-running`")?;
+                if place == Place::IommuFlb {
+                    return Ok(flb);
+                }
+                iommu::address(memory, memory.u64(flb + NAME_BYTES as u64)?, place)
             }
         }
     }

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Changes the hand-over of PCI devices in guest memory, between two kernels.
+//! Changes the hand-over of PCI devices and IOMMUs in guest memory, between two kernels.
 //!
 //! The guest's memory is a file that QEMU shares. While the VM stands still after the jump, everything that the old kernel hands over is in
 //! it, and the next one has not read any of it. All places are found (see `find`) before the first change, so a changed
 //! pointer does not lead the next change astray.
 
 mod find;
+mod iommu;
 #[cfg(test)]
 mod tests;
 
-use plan::{Change, Edit, Place, Tamper, Value};
+use plan::{Attached, Change, Edit, Level, Place, Tamper, Value};
 
 use crate::physical::Memory;
 use find::Handover;
@@ -22,7 +23,9 @@ pub(crate) fn tamper(memory: &Memory, tamper: &Tamper) -> Result<Vec<String>, St
     let resolve = |edit: &Edit| {
         let address = handover.address(memory, edit.at)?.checked_add(edit.offset).ok_or("the offset is too large")?;
         let change = match edit.change {
-            Change::Set(Value::AddressOf(of)) => Change::Set(Value::Number(handover.address(memory, of.address_of)?)),
+            Change::Set(Value::AddressOf(of)) => {
+                Change::Set(Value::Number(handover.address(memory, of.address_of)?.wrapping_add(of.plus)))
+            }
             ref change => change.clone(),
         };
         memory.offset(address, u64::from(edit.width))?;
@@ -47,11 +50,20 @@ pub(crate) fn tamper(memory: &Memory, tamper: &Tamper) -> Result<Vec<String>, St
 /// How many bytes a place has; an edit must stay inside.
 pub(crate) fn size(place: Place) -> u64 {
     match place {
-        Place::Flb => find::FLB_BYTES,
+        Place::Flb | Place::IommuFlb => find::FLB_BYTES,
         Place::Header => find::HEADER_BYTES,
         Place::Block(_) => find::PAGE,
         Place::Entry(_) => find::ENTRY_BYTES,
         Place::VfioFile(_) => find::PAGE,
+        Place::IommuHeader => iommu::HEADER_BYTES,
+        Place::IommuUnit(_) => iommu::UNIT_BYTES,
+        Place::IommuDomain(_) => iommu::DOMAIN_BYTES,
+        Place::IommuTable(_) => iommu::TABLE_BYTES,
+        Place::IommuDevice(_) => iommu::DEVICE_BYTES,
+        Place::RootEntry(_) | Place::PasidDirectoryEntry(_) | Place::PageTableEntry(_) => 8,
+        Place::ContextEntry(_) => 16,
+        Place::PasidEntry(_) => 64,
+        Place::PageTable(_) => find::PAGE,
     }
 }
 
@@ -63,5 +75,25 @@ pub(crate) fn name(place: Place) -> String {
         Place::Block(number) => format!("block {number}"),
         Place::Entry(number) => format!("entry {number}"),
         Place::VfioFile(number) => format!("vfio-file {number}"),
+        Place::IommuFlb => "iommu-flb".into(),
+        Place::IommuHeader => "iommu-header".into(),
+        Place::IommuUnit(number) => format!("iommu-unit {number}"),
+        Place::IommuDomain(number) => format!("iommu-domain {number}"),
+        Place::IommuTable(number) => format!("iommu-table {number}"),
+        Place::IommuDevice(at) => format!("iommu-device {}", attached(at)),
+        Place::RootEntry(at) => format!("root-entry {}", attached(at)),
+        Place::ContextEntry(at) => format!("context-entry {}", attached(at)),
+        Place::PasidDirectoryEntry(at) => format!("pasid-directory-entry {}", attached(at)),
+        Place::PasidEntry(at) => format!("pasid-entry {}", attached(at)),
+        Place::PageTable(at) => format!("page-table {}", level(at)),
+        Place::PageTableEntry(at) => format!("page-table-entry {}", level(at)),
     }
+}
+
+fn attached(Attached { domain, device }: Attached) -> String {
+    format!("{domain}/{device}")
+}
+
+fn level(Level { domain, level }: Level) -> String {
+    format!("{domain}/level {level}")
 }

@@ -2,7 +2,7 @@
 
 //! Made-up memory.
 
-use plan::AddressOf;
+use plan::{AddressOf, Attached, Level};
 
 use super::*;
 
@@ -113,7 +113,7 @@ fn one(memory: &Memory, at: Place) -> Result<Vec<String>, String> {
 #[test]
 fn every_place_is_found_and_changed() {
     let memory = image();
-    let to_first = Change::Set(Value::AddressOf(AddressOf { address_of: Place::Block(0) }));
+    let to_first = Change::Set(Value::AddressOf(AddressOf { address_of: Place::Block(0), plus: 0 }));
     let edits = [
         edit(Place::Header, 0, 4, set(3)),
         // Found before the first change, so a pointer that leads astray does not matter.
@@ -178,4 +178,97 @@ fn what_is_not_there_stops_everything() {
         assert_eq!(run(&memory, &[first.clone(), edit(place, 0, 4, set(0))]).unwrap_err(), why);
     }
     assert_eq!(memory.u32(HEADER), Ok(2), "nothing was changed");
+}
+
+const IOMMU: u64 = 0x14000;
+const DOMAINS: [u64; 2] = [0x15000, 0x16000];
+
+/// The same with two domains: one in legacy mode, whose page tables have three levels, and one that leads nowhere.
+fn with_iommu() -> Memory {
+    let memory = image();
+    put64(&memory, TABLE, &[1, 3]);
+    put(&memory, FLB + 64, b"iommu-running\0");
+    put64(&memory, FLB + 64 + 48, &[IOMMU]);
+    // The PCI core is told of it.
+    put(&memory, HEADER + 3, &[0x80]);
+    put64(&memory, IOMMU, &[1 | 1 << 32, 2, DOMAINS[0], 0xfed9_0000, 0x17000, 0]);
+    put64(&memory, DOMAINS[0], &[DOMAINS[1], 1, 2 | 39 << 8, 5, 0x19000, 2]);
+    put64(&memory, DOMAINS[0] + 48, &[0x0005_0100 << 32, 0, 0x0005_0208 << 32, 0]);
+    put64(&memory, DOMAINS[1], &[0, 1, 2, 1, u64::MAX << 12, 1, 0x0006_0300 << 32, 7]);
+    put64(&memory, 0x17000 + 16, &[0x18001]);
+    put64(&memory, 0x18000, &[0x19001, 5 << 8 | 1]);
+    put64(&memory, 0x19000, &[0, 0x1a003]);
+    put64(&memory, 0x1a000, &[0, 0, 0x1b003]);
+    put64(&memory, 0x1b000, &[0, 0x40003]);
+    memory
+}
+
+fn attached(domain: u64, device: u64) -> Attached {
+    Attached { domain, device }
+}
+
+fn level(level: u64) -> Level {
+    Level { domain: 0, level }
+}
+
+#[test]
+fn every_place_of_an_iommu_is_found() {
+    let memory = with_iommu();
+    let first = Attached::default();
+    let leaf = Change::Set(Value::AddressOf(AddressOf { address_of: Place::PageTable(level(0)), plus: 3 }));
+    let edits = [
+        edit(Place::IommuFlb, 56, 8, set(7)),
+        edit(Place::IommuHeader, 0, 4, set(9)),
+        edit(Place::IommuUnit(1), 0, 4, set(9)),
+        edit(Place::IommuDomain(1), 40, 4, set(9)),
+        edit(Place::IommuTable(0), 9, 1, set(48)),
+        edit(Place::IommuDevice(attached(0, 1)), 4, 2, set(0x0100)),
+        edit(Place::RootEntry(first), 0, 8, Change::Xor(1)),
+        edit(Place::ContextEntry(first), 8, 8, Change::Xor(1 << 8)),
+        edit(Place::PageTable(level(1)), 0, 8, leaf),
+        edit(Place::PageTableEntry(level(0)), 0, 1, set(0)),
+    ];
+    insta::assert_snapshot!(run(&memory, &edits).unwrap().join("\n"), @r"
+    iommu-flb + 0x38, 8 bytes at 0x70c8: 0x0 -> 0x7
+    iommu-header + 0x0, 4 bytes at 0x14000: 0x1 -> 0x9
+    iommu-unit 1 + 0x0, 4 bytes at 0x14030: 0x0 -> 0x9
+    iommu-domain 1 + 0x28, 4 bytes at 0x16028: 0x1 -> 0x9
+    iommu-table 0 + 0x9, 1 bytes at 0x15011: 0x27 -> 0x30
+    iommu-device 0/1 + 0x4, 2 bytes at 0x15044: 0x208 -> 0x100
+    root-entry 0/0 + 0x0, 8 bytes at 0x17010: 0x18001 -> 0x18000
+    context-entry 0/0 + 0x8, 8 bytes at 0x18008: 0x501 -> 0x401
+    page-table 0/level 1 + 0x0, 8 bytes at 0x1a000: 0x0 -> 0x1b003
+    page-table-entry 0/level 0 + 0x0, 1 bytes at 0x1b008: 0x3 -> 0x0
+    ");
+}
+
+#[test]
+fn places_of_an_iommu_that_are_not_there() {
+    let errors: Vec<_> = [
+        Place::IommuUnit(169),
+        Place::IommuDomain(2),
+        Place::IommuDevice(attached(0, 253)),
+        Place::ContextEntry(attached(0, 1)),
+        Place::PasidEntry(attached(0, 0)),
+        Place::ContextEntry(attached(1, 0)),
+        Place::PageTable(level(3)),
+        Place::PageTable(Level { domain: 1, level: 0 }),
+    ]
+    .into_iter()
+    .map(|place| format!("{}: {}", name(place), one(&with_iommu(), place).unwrap_err()))
+    .collect();
+    insta::assert_snapshot!(errors.join("\n"), @r"
+    iommu-unit 169: there is room for 169 units only
+    iommu-domain 2: there are only 2 domains
+    iommu-device 0/253: there is room for 253 devices only
+    context-entry 0/1: its root entry at 0x17020 is not in use
+    pasid-entry 0/0: the unit is in legacy mode, in which there is no PASID entry
+    context-entry 1/0: its root entry at 0x30 is not in use
+    page-table 0/level 3: domain 0 has no page table of level 3
+    page-table 1/level 0: a page table of level 2 would be at 0xfffffffffffff000, where there is no memory
+    ");
+    assert_eq!(
+        one(&image(), Place::IommuHeader).unwrap_err(),
+        "nothing of an IOMMU was handed over: no FLB `iommu-running`"
+    );
 }

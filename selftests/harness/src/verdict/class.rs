@@ -36,6 +36,11 @@ pub enum Class {
     OopsDespitePass,
     /// All was well but for a measured step, which took longer than it may.
     OverBudget,
+    /// The IOMMU stopped translating, refused a preserved device something, or refused one nothing that was to be shut out; all else may
+    /// have been well.
+    TranslationBroken,
+    /// Memory that must stay as it is did not: tables that the IOMMU reads for a preserved device, or the ring of one that is shut out.
+    MemoryChanged,
     /// A device that was witnessed stopped writing to memory, or wrote something else; all else may have been well.
     DmaInterrupted,
     /// All was well, but too little of a device's writing was seen to be sure of it, and not for a lack of trying.
@@ -50,7 +55,7 @@ pub enum Class {
 
 impl Class {
     /// Every class.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::Pass,
         Self::BuildFailure,
         Self::BootFailureA,
@@ -63,6 +68,8 @@ impl Class {
         Self::Stage2Failure,
         Self::OopsDespitePass,
         Self::OverBudget,
+        Self::TranslationBroken,
+        Self::MemoryChanged,
         Self::DmaInterrupted,
         Self::Unwitnessed,
         Self::Hang,
@@ -85,6 +92,8 @@ impl Class {
             Self::Stage2Failure => "stage2-failure",
             Self::OopsDespitePass => "oops-despite-pass",
             Self::OverBudget => "over-budget",
+            Self::TranslationBroken => "translation-broken",
+            Self::MemoryChanged => "memory-changed",
             Self::DmaInterrupted => "dma-interrupted",
             Self::Unwitnessed => "unwitnessed",
             Self::Hang => "hang",

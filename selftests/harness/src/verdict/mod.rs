@@ -9,10 +9,11 @@
 //!    to run is the boot failure, or the missing second kernel, that it amounts to. Time up while output still came is
 //!    the host's.
 //! 4. The machine reset without a panic.
-//! 5. A device's DMA was interrupted before any step failed: a step that misses it fails only later.
+//! 5. Translation was interrupted, or what a preserved device wanted was refused; else, memory changed that must not; else a device's DMA was
+//!    interrupted before any step failed: a step that misses it fails only later.
 //! 6. A step failed. If the failing kernel says that it took nothing over, then that is why.
 //! 7. Some kernel, or the end of the last stage, was never reported: nothing passes that did not reach its last kernel.
-//! 8. KUnit suites did not run or pass; then, the console lacks what must be there; then, memory became less from kernel to kernel.
+//! 8. KUnit suites did not run or pass; then, a device was not shut out; then, the console lacks what must be there; then, memory became less from kernel to kernel.
 //! 9. Everything passed, and yet a kernel complained.
 //! 10. Everything passed, and yet too little was seen of the DMA that was to be witnessed.
 
@@ -29,12 +30,15 @@ use serde::{Deserialize, Serialize};
 pub use class::Class;
 
 use crate::case::step;
+use crate::clock::seconds;
 use crate::console::JUMP;
 use crate::growth;
 use crate::ktap;
 use crate::observe::{End, Observation};
 use crate::qmp;
 use crate::scenario::{Expect, innermost};
+use crate::translation;
+use crate::unchanged;
 use crate::witness::{self, Finding};
 use symptoms::Death;
 
@@ -60,10 +64,13 @@ pub fn judge(plan: &Plan, suites: &[String], expect: &Expect, seen: &Observation
         .or_else(|| panicked(seen))
         .or_else(|| ended_by_us(seen))
         .or_else(|| reset(seen))
+        .or_else(|| untranslated(seen))
+        .or_else(|| changed(seen))
         .or_else(|| interrupted(seen, witnessed.as_ref()))
         .or_else(|| failed_step(plan, seen))
         .or_else(|| unreached(plan, suites, seen))
         .or_else(|| kunit(suites, seen))
+        .or_else(|| let_through(seen))
         .or_else(|| unmet(expect, seen).map(|(hop, what)| Verdict::new(stage(hop), what)))
         .or_else(|| growth::grown(&expect.growth, seen).map(|what| Verdict::new(stage(seen.last_hop()), what)))
         .or_else(|| complained(expect, seen))
@@ -149,9 +156,32 @@ fn reset(seen: &Observation) -> Option<Verdict> {
     })
 }
 
+fn untranslated(seen: &Observation) -> Option<Verdict> {
+    let translation::Violation { at, what } = translation::violation(seen.translation.as_ref()?)?;
+    Some(Verdict::new(Class::TranslationBroken, what + &when(seen, at)))
+}
+
+fn changed(seen: &Observation) -> Option<Verdict> {
+    let unchanged::Changed { at, what } = seen.unchanged.as_ref()?.changed.as_ref()?;
+    let when = when(seen, *at);
+    Some(Verdict::new(Class::MemoryChanged, format!("{what}, as was seen at {}{when}", seconds(*at))))
+}
+
+fn let_through(seen: &Observation) -> Option<Verdict> {
+    let record = seen.translation.as_ref()?;
+    let last = seen.events.iter().rfind(|timed| matches!(timed.event, Event::Boot { .. }))?;
+    let what = translation::missing(record, last.host_ms * 1_000_000)?;
+    Some(Verdict::new(Class::TranslationBroken, what))
+}
+
 fn interrupted(seen: &Observation, finding: Option<&Finding>) -> Option<Verdict> {
     let Some(Finding::Interrupted { at, what }) = finding else { return None };
-    let mut before = seen.events.iter().filter(|timed| timed.host_ms * 1_000_000 <= *at);
+    Some(Verdict::new(Class::DmaInterrupted, what.clone() + &when(seen, *at)))
+}
+
+/// What the guest had last said at a time, in nanoseconds.
+fn when(seen: &Observation, at: u64) -> String {
+    let mut before = seen.events.iter().filter(|timed| timed.host_ms * 1_000_000 <= at);
     let last =
         before.rfind(|timed| matches!(timed.event, Event::Boot { .. } | Event::Step { .. } | Event::Kexec { .. }));
     let when = last.map(|timed| match &timed.event {
@@ -159,7 +189,7 @@ fn interrupted(seen: &Observation, finding: Option<&Finding>) -> Option<Verdict>
         Event::Kexec { hop, .. } => format!("; {} was about to jump, or had", kernel(*hop as usize)),
         event => format!("; {} had just started its init", kernel(event.hop() as usize)),
     });
-    Some(Verdict::new(Class::DmaInterrupted, what.clone() + &when.unwrap_or_default()))
+    when.unwrap_or_default()
 }
 
 fn unwitnessed(finding: Option<&Finding>) -> Option<Verdict> {

@@ -12,6 +12,7 @@ use crate::console::Console;
 use crate::observe::TimedEvent;
 use crate::scenario::Text;
 use crate::serial::Splitter;
+use crate::translation::{Devices, Fault, Told};
 use crate::witness::{Device, Frame, Landed, Look, Mark, Record, What};
 
 const A: &str = "[    0.0] Linux version 7.3.4 (A)\n";
@@ -66,6 +67,8 @@ fn seen(console: &str, events: Vec<Event>, shutdown: &str) -> Observation {
         hops: sorted.into_hops(),
         cpus: vec![],
         witness: None,
+        translation: None,
+        unchanged: None,
         elapsed: Duration::from_secs(1),
     }
 }
@@ -335,6 +338,71 @@ fn dma_interrupted() {
         witnessed(record(100), seen(&[A, JUMPS, B, panic].concat(), first(), "guest-reset")).class,
         Class::BootFailureB
     );
+}
+
+/// Translation was on from the start, was off at one time for a moment, and the devices are `dut` and `dut1`.
+fn translating(off_at: Option<u64>, refused: Option<(u64, u16)>, seen: Observation) -> Verdict {
+    let told = [(0, Told::Enabled(true))].into_iter();
+    let off = off_at.into_iter().flat_map(|at| [(at, Told::Enabled(false)), (at + 1_000_000, Told::Enabled(true))]);
+    let fault = refused.map(|(at, source)| (at, Told::Fault(Fault { source, reason: 2, address: 0, write: false })));
+    let record = translation::Record {
+        devices: Devices { preserved: vec!["dut".into()], shut_out: vec!["dut1".into()] },
+        told: told.chain(off).chain(fault).collect(),
+        looks: vec![translation::Look {
+            at: 1,
+            status: u32::MAX,
+            addresses: [("dut".to_owned(), 0x100), ("dut1".to_owned(), 0x200)].into(),
+        }],
+        over: Some(2_000_000_000),
+    };
+    let events = seen.events.into_iter().zip((0..).step_by(100));
+    let events = events.map(|(timed, host_ms)| TimedEvent { host_ms, ..timed }).collect();
+    verdict(&Observation { translation: Some(record), events, ..seen })
+}
+
+#[test]
+fn translation_broken() {
+    let refused = Some((1_000_000_000, 0x200));
+    assert_eq!(translating(None, refused, good()), Verdict::new(Class::Pass, ""));
+    let verdict = translating(Some(450_000_000), refused, good());
+    assert_eq!(verdict.class, Class::TranslationBroken);
+    assert_eq!(
+        verdict.reason,
+        "translation was switched off for 1 ms at 0.450 s; the first kernel was about to jump, or had"
+    );
+    let verdict = translating(None, Some((550_000_000, 0x100)), good());
+    assert_eq!(verdict.class, Class::TranslationBroken);
+    assert_eq!(
+        verdict.reason,
+        "dut was refused a read of 0x0 at 0.550 s (fault 2); the second kernel had just started its init"
+    );
+    // A step that failed may be the reason why nobody tried.
+    let failed = || [first(), vec![boot(1), step(1, 0, false), Event::Done { hop: 1, ok: false }]].concat();
+    let late = || seen(&[A, JUMPS, B].concat(), failed(), "guest-shutdown");
+    for (refused, class) in [(None, Class::TranslationBroken), (Some((400_000_000, 0x200)), Class::TranslationBroken)] {
+        let verdict = translating(None, refused, good());
+        assert_eq!((verdict.class, verdict.reason.contains("dut1 was refused after the last kexec")), (class, true));
+        assert_eq!(translating(None, refused, late()).class, Class::Stage2Failure);
+    }
+    assert_eq!(translating(Some(450_000_000), None, late()).class, Class::TranslationBroken);
+}
+
+#[test]
+fn memory_changed() {
+    let changed = unchanged::Changed { at: 650_000_000, what: "word 0 changed".into() };
+    let judged = |changed, seen: Observation| {
+        let events = seen.events.into_iter().zip((0..).step_by(100));
+        let events = events.map(|(timed, host_ms)| TimedEvent { host_ms, ..timed }).collect();
+        let record = unchanged::Record { bytes: 8, comparisons: 1, changed };
+        verdict(&Observation { unchanged: Some(record), events, ..seen })
+    };
+    assert_eq!(judged(None, good()).class, Class::Pass);
+    let verdict = judged(Some(changed.clone()), good());
+    assert_eq!(verdict.class, Class::MemoryChanged);
+    assert_eq!(verdict.reason, "word 0 changed, as was seen at 0.650 s; the second kernel had last reported `step 0`");
+    let panic = "[    0.9] Kernel panic - not syncing: VFS: Unable to mount root fs\n";
+    let died = seen(&[A, JUMPS, B, panic].concat(), first(), "guest-reset");
+    assert_eq!(judged(Some(changed), died).class, Class::BootFailureB);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //!
 //! The VM is stopped for it, so what an action consists of happens at once for the guest: a bridge that is plugged is there
 //! together with what sits behind it. Only to let a device master the bus again it is not: QEMU empties the queues of a VM that stops into
-//! its devices, whether they can take anything or not.
+//! its devices, whether they can take anything or not. For the same reason it goes on when the host merely looks.
 //!
 //! Between two kernels, the sign to stop is the old kernel's line that it starts the new one. After that it only shuts devices down and
 //! jumps, and then the new one is unpacked, which takes a second under emulation; so the stop comes before the next kernel
@@ -12,8 +12,10 @@
 //! the line never came, the run fails, as nothing that it shows is what was meant.
 
 mod config;
+mod unchanged;
+mod unit;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use camino::Utf8Path;
@@ -26,6 +28,8 @@ use crate::frames::Stream;
 use crate::physical::Memory;
 use crate::tamper;
 use crate::topology::{Frames, Place, PlaceKind, Topology};
+use crate::translation::Look;
+use crate::unchanged::{Record, Recorded};
 use crate::vm::Request;
 use crate::vm::watch::{Due, Watch};
 
@@ -43,6 +47,14 @@ pub(crate) struct Host<'a> {
     done: BTreeSet<usize>,
     /// Devices whose netdev QEMU has; it outlives them.
     netdevs: BTreeSet<&'a str>,
+    /// Devices of which it is of interest where they are, and what was seen of the IOMMU.
+    watched: Vec<&'a str>,
+    looks: Vec<Look>,
+    /// Devices by the names of the fds that their rings are reported with.
+    rings: &'a BTreeMap<String, String>,
+    /// What must not change, and what became of it.
+    recorded: Recorded,
+    unchanged: Option<Record>,
 }
 
 impl<'a> Host<'a> {
@@ -56,6 +68,11 @@ impl<'a> Host<'a> {
             log_dir: request.log_dir,
             done: BTreeSet::new(),
             netdevs: frames.filter(|place| place.present).map(|place| place.name.as_str()).collect(),
+            watched: request.translation.iter().flat_map(|task| task.devices.names()).collect(),
+            looks: Vec::new(),
+            rings: &request.rings,
+            recorded: Recorded::default(),
+            unchanged: None,
         }
     }
 
@@ -67,7 +84,7 @@ impl<'a> Host<'a> {
                     if let HostAction::Plug { device } = &action {
                         self.room(watch, hop, device)?;
                     }
-                    if let HostAction::BusMaster { on: true, .. } = action {
+                    if goes_on(&action) {
                         self.execute(watch, hop, &action)?;
                     } else {
                         self.stopped(watch, hop, |host, watch| host.execute(watch, hop, &action))?;
@@ -102,8 +119,18 @@ impl<'a> Host<'a> {
         hops.filter(|hop| self.between.get(*hop).is_some_and(|actions| !actions.is_empty()) && !self.done.contains(hop))
     }
 
+    /// What was seen of the IOMMU.
+    pub(crate) fn looks(&self) -> Vec<Look> {
+        self.looks.clone()
+    }
+
+    /// What became of the memory that must not change, if any was recorded.
+    pub(crate) fn unchanged(&self) -> Option<Record> {
+        self.unchanged.clone()
+    }
+
     fn late(&self, hop: usize, why: &'static str) -> HarnessError {
-        HarnessError::TooLate { hop, why, logs: self.log_dir.to_owned() }
+        HarnessError::TooLate { action: "`between`", hop, why, logs: self.log_dir.to_owned() }
     }
 
     fn failed(&self, action: impl Into<String>, hop: usize, why: impl Into<String>) -> HarnessError {
@@ -116,6 +143,12 @@ impl<'a> Host<'a> {
         }
         self.done.insert(hop);
         let actions = &self.between[hop];
+        if actions.iter().all(goes_on) {
+            actions.iter().try_for_each(|action| self.execute(watch, hop, action))?;
+            // What was said before QEMU answered has arrived.
+            watch.drain()?;
+            return if watch.hop() == hop { Ok(()) } else { Err(self.late(hop, "the next kernel spoke meanwhile")) };
+        }
         self.stopped(watch, hop, |host, watch| {
             if watch.hop() != hop {
                 return Err(host.late(hop, "the next kernel spoke before the VM stood still"));
@@ -157,6 +190,9 @@ impl<'a> Host<'a> {
                 let place = self.place(hop, &format!("reset {device}"), device)?;
                 self.reset(watch, hop, place)
             }
+            HostAction::CheckTranslation => self.look(watch, hop),
+            HostAction::Record { tables, rings } => self.record(watch, hop, tables, rings),
+            HostAction::Compare => self.compare(watch, hop),
             HostAction::Tamper(edits) => {
                 let changed = Memory::open(self.memory_file).and_then(|memory| tamper::tamper(&memory, edits));
                 let changed = changed.map_err(|why| self.failed("tamper", hop, why))?;
@@ -213,6 +249,13 @@ impl<'a> Host<'a> {
             None => Err(self.failed(what, hop, format!("QEMU did not answer `{command}`"))),
         }
     }
+}
+
+/// Whether the VM need not, or may not, stand still for it.
+fn goes_on(action: &HostAction) -> bool {
+    use HostAction::{BusMaster, CheckTranslation, Compare, Record};
+
+    matches!(action, BusMaster { on: true, .. } | CheckTranslation | Record { .. } | Compare)
 }
 
 /// The frames for every network card that wants some.

@@ -22,10 +22,11 @@ mod logs;
 mod process;
 mod watch;
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::unix::net::UnixListener;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use plan::HostAction;
@@ -37,6 +38,7 @@ use crate::frames::Senders;
 use crate::observe::{End, Observation};
 use crate::symbols::Symbols;
 use crate::topology::Topology;
+use crate::translation;
 use crate::witness::{Observer, Task};
 use host::Host;
 use logs::Logs;
@@ -77,6 +79,10 @@ pub struct Request<'a> {
     pub between: Vec<Vec<HostAction>>,
     /// Whose DMA is to be witnessed; the arguments have the reference for it.
     pub witness: Option<Task>,
+    /// Devices by the names of the fds that their rings are reported with.
+    pub rings: BTreeMap<String, String>,
+    /// Whether the IOMMU is watched; the arguments have the trace for it.
+    pub translation: Option<translation::Task>,
 }
 
 /// Runs a VM to its end.
@@ -87,7 +93,7 @@ pub fn supervise(request: &Request<'_>) -> Result<Observation, HarnessError> {
     ];
     let listener = channels::listen(&request.channels.qmp)?;
     let (logs, output) = Logs::create(request.log_dir, request.qemu, &request.args)?;
-    let started = Instant::now();
+    let (started, clock) = (Instant::now(), SystemTime::now());
     let streams = host::streams(request.topology, &request.channels.frames);
     let (senders, observer) = match &request.witness {
         None => (Some(Senders::start(&streams, started, request.log_dir)?), None),
@@ -118,8 +124,12 @@ pub fn supervise(request: &Request<'_>) -> Result<Observation, HarnessError> {
     senders.map_or(Ok(()), Senders::finish)?;
     let witness = observer.map(Observer::finish).transpose()?;
     host.finish(&watch)?;
+    let over = watch.over().map(|over| over.after.saturating_duration_since(started));
+    let looked = |task| translation::Record::new(task, host.looks(), clock, over);
+    let translation = request.translation.as_ref().map(looked).transpose()?;
+    let unchanged = host.unchanged();
     let seen = watch.finish(end, started.elapsed(), request.log_dir)?;
-    Ok(Observation { witness, ..seen })
+    Ok(Observation { witness, translation, unchanged, ..seen })
 }
 
 fn wait(request: &Request<'_>, qemu: &mut Qemu, watch: &mut Watch, host: &mut Host<'_>) -> Result<End, HarnessError> {

@@ -46,6 +46,15 @@ pub(crate) enum Due {
     },
 }
 
+/// The end of what the guest does.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Over {
+    /// Whether it did all of it.
+    pub(crate) good: bool,
+    /// It had not said so when we looked then.
+    pub(crate) after: Instant,
+}
+
 /// What was seen so far.
 #[derive(Debug)]
 pub(crate) struct Watch {
@@ -68,6 +77,7 @@ pub(crate) struct Watch {
     /// Whom to tell what the VM says, and after how many jumps the last stage is.
     notebook: Option<Notebook>,
     jumps: usize,
+    over: Option<Over>,
     /// When we last looked, and the time before: what is read now had not come then.
     looked: [Instant; 2],
 }
@@ -98,6 +108,7 @@ impl Watch {
             leaving: BTreeSet::new(),
             notebook,
             jumps,
+            over: None,
             looked: [started; 2],
         }
     }
@@ -272,6 +283,8 @@ impl Watch {
             hops: self.console.into_hops(),
             cpus: self.cpus,
             witness: None,
+            translation: None,
+            unchanged: None,
             elapsed,
         })
     }
@@ -317,8 +330,22 @@ impl Watch {
         logs.console(hop, line)
     }
 
+    /// Whether the last stage is over, or one ended before its end.
+    pub(crate) fn over(&self) -> Option<Over> {
+        self.over
+    }
+
     /// What a report means to the witness.
-    fn tell_of(&self, event: &Event) {
+    fn tell_of(&mut self, event: &Event) {
+        let over = match event {
+            Event::Step { ok: false, .. } | Event::Done { ok: false, .. } => Some(false),
+            Event::Done { hop, .. } if *hop as usize >= self.jumps => Some(true),
+            _ => None,
+        };
+        if let Some(good) = over {
+            self.over.get_or_insert(Over { good, after: self.looked[1] });
+            tell(self.notebook.as_ref(), What::Ends, self.looked[1]);
+        }
         let tell = |what| tell(self.notebook.as_ref(), what, self.looked[1]);
         match event {
             Event::Ring { fd, header, .. } => {
@@ -327,8 +354,6 @@ impl Watch {
                 }
             }
             Event::Kexec { hop, .. } => tell(What::Leaves(*hop as usize)),
-            Event::Step { ok: false, .. } | Event::Done { ok: false, .. } => tell(What::Ends),
-            Event::Done { hop, .. } if *hop as usize >= self.jumps => tell(What::Ends),
             _ => {}
         }
     }

@@ -3,6 +3,7 @@
 //! Judges what the witness saw; a pure function. The reasons for the rules are in the [module above](super).
 
 use super::{Device, Frame, Landed, Look, Record, What};
+use crate::clock::seconds;
 use crate::report::{Crossing, Witnessed};
 
 /// How long QEMU may run while nobody sends frames, in nanoseconds.
@@ -232,9 +233,4 @@ impl<'a> View<'a> {
             blackouts,
         })
     }
-}
-
-fn seconds(time: u64) -> String {
-    // Times of a run are far below the point where this is not exact.
-    format!("{:.3} s", time as f64 / 1e9)
 }

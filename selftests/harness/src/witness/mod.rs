@@ -62,6 +62,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use judge::{Finding, judge};
 pub(crate) use observer::{Notebook, Observer};
 pub(crate) use record::{Device, Frame, Landed, Look, Mark, Record, What};
+pub(crate) use ring::pages as ring_pages;
 
 /// What DMA is held to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]

@@ -22,6 +22,7 @@ use super::pace::{self, Room};
 use super::ring::{Found, Ring};
 use super::usage::cpu_time;
 use super::{Device, Frame, Landed, Look, Mark, Record, Task, What, log};
+use crate::clock::nanoseconds;
 use crate::devices::Reference;
 use crate::error::{HarnessError, io};
 use crate::frames::Stream;
@@ -354,8 +355,4 @@ impl Work {
         }
         Ok(())
     }
-}
-
-fn nanoseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -5,6 +5,7 @@
 //! A frame has landed when the descriptor whose turn it is says so (`DD`) and its buffer holds a frame that is newer than the last. The guest
 //! takes the sign away when it has seen it, perhaps before us; then its count of frames tells.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -57,10 +58,14 @@ pub(super) enum Found {
     Damaged(String),
 }
 
-impl Ring {
-    /// Finds it, and where in it the guest is. For so long, the header may make no sense: a CPU of the guest may be kept from running in the
-    /// middle of a change.
-    pub(super) fn load(memory: Arc<Memory>, header: u64, patience: Duration) -> Result<Self, String> {
+/// Where its parts are, by physical addresses.
+struct Parts {
+    descriptors: Vec<u64>,
+    buffers: Vec<u64>,
+}
+
+impl Parts {
+    fn load(memory: &Memory, header: u64) -> Result<Self, String> {
         let get = |index: usize| memory.u64(header + index as u64 * 8);
         let broken = |what: &str| format!("the ring at {header:#x} is not laid out as it should be: {what}");
         let count = get(word::DESCRIPTORS)?;
@@ -90,6 +95,21 @@ impl Ring {
         if buffers.pop() != Some(buffers[0]) {
             return Err(broken("the last buffer does not lead to the first"));
         }
+        Ok(Self { descriptors, buffers })
+    }
+}
+
+/// All pages of the ring with this header, by physical address.
+pub(crate) fn pages(memory: &Memory, header: u64) -> Result<BTreeSet<u64>, String> {
+    let Parts { descriptors, buffers } = Parts::load(memory, header)?;
+    Ok([header].into_iter().chain(descriptors).chain(buffers).map(|address| address & !(PAGE - 1)).collect())
+}
+
+impl Ring {
+    /// Finds it, and where in it the guest is. For so long, the header may make no sense: a CPU of the guest may be kept from running in the
+    /// middle of a change.
+    pub(super) fn load(memory: Arc<Memory>, header: u64, patience: Duration) -> Result<Self, String> {
+        let Parts { descriptors, buffers } = Parts::load(&memory, header)?;
         let last = vec![None; descriptors.len()];
         let mut ring = Self { memory, header, descriptors, buffers, next: 0, due: 0, counted: 0, seen: 0, last };
         ring.start(patience)?;

@@ -7,12 +7,14 @@
 //!
 //! `fake-qemu --supervise QEMU DIR` is the other side: it runs the real supervisor, so that a test can kill it.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use std::{env, fs, process, thread};
 
 use camino::Utf8Path;
@@ -38,6 +40,12 @@ enum Op {
     Shutdown(String),
     /// Sends a QMP event DEVICE_DELETED for this device.
     Deleted(String),
+    /// Logs a trace event at this time.
+    Trace(String),
+    /// From now on the IOMMU's status register says that it translates, or that it does not.
+    Translates(bool),
+    /// Waits so many milliseconds.
+    SleepMs(u64),
     /// Waits until a QMP command of this name has come.
     Await(String),
     /// Prints to standard error.
@@ -73,7 +81,8 @@ fn main() {
     }
     let qmp = UnixStream::connect(chardev(&args, "socket,id=qmp,path=")).expect("the supervisor listens");
     let qmp = Arc::new(Mutex::new(qmp));
-    let commands = serve(&qmp);
+    let status = Arc::new(AtomicU32::new(0));
+    let commands = serve(&qmp, &status);
     for op in script {
         match op {
             Op::Console(text) => console.write_all(text.as_bytes()).expect("somebody listens"),
@@ -81,6 +90,9 @@ fn main() {
             Op::Result(text) => result.write_all(format!("{text}\n").as_bytes()).expect("somebody listens"),
             Op::Shutdown(reason) => send(&qmp, &json!({"event": "SHUTDOWN", "data": {"reason": reason}})),
             Op::Deleted(device) => send(&qmp, &json!({"event": "DEVICE_DELETED", "data": {"device": device}})),
+            Op::Trace(event) => trace(&args, &event),
+            Op::Translates(on) => status.store(u32::from(on) << 31, Ordering::SeqCst),
+            Op::SleepMs(ms) => thread::sleep(Duration::from_millis(ms)),
             Op::Await(name) => while commands.recv().expect("we answer for ever") != name {},
             Op::Stderr(text) => eprintln!("{text}"),
             Op::PidFile(path) => fs::write(path, process::id().to_string()).expect("the test's directory is writable"),
@@ -122,16 +134,29 @@ fn send(qmp: &Mutex<UnixStream>, message: &Value) {
     qmp.lock().expect("no thread panics with it").write_all(line.as_bytes()).expect("somebody listens");
 }
 
+/// Appends to the log, as QEMU does.
+fn trace(args: &[String], event: &str) {
+    let path = args.iter().skip_while(|arg| *arg != "-D").nth(1).expect("there is to be a trace");
+    let mut log = OpenOptions::new().create(true).append(true).open(path).expect("the log can be written");
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("it is after 1970");
+    let (seconds, micros, process) = (now.as_secs(), now.subsec_micros(), process::id());
+    writeln!(log, "{process}@{seconds}.{micros:06}:{event}").expect("the log can be written");
+}
+
 /// Greets, answers in the background, and tells the commands that came.
-fn serve(qmp: &Arc<Mutex<UnixStream>>) -> Receiver<String> {
+fn serve(qmp: &Arc<Mutex<UnixStream>>, status: &Arc<AtomicU32>) -> Receiver<String> {
     send(qmp, &json!({"QMP": {"version": {}, "capabilities": []}}));
     let reader = qmp.lock().expect("nobody has it yet").try_clone().expect("a socket can be cloned");
-    let qmp = Arc::clone(qmp);
+    let (qmp, status) = (Arc::clone(qmp), Arc::clone(status));
     let (sender, commands) = channel();
     thread::spawn(move || {
         for line in BufReader::new(reader).lines().map_while(Result::ok) {
             let command: Value = serde_json::from_str(&line).expect("commands are JSON");
             let answer = match command["execute"].as_str() {
+                Some("human-monitor-command") if command["arguments"]["command-line"] == "xp /1xw 0xfed9001c" => {
+                    json!(format!("00000000fed9001c: {:#010x}\r\n", status.load(Ordering::SeqCst)))
+                }
+                Some("query-pci") => json!([{"devices": [{"qdev_id": "dut", "bus": 1, "slot": 0, "function": 0}]}]),
                 Some("human-monitor-command") => {
                     json!("\r\nCPU#0\r\nRIP=ffffffff81000010 RFL=00000246 [---Z-P-] CPL=0 II=0 A20=1 SMM=0 HLT=0\r\n")
                 }
@@ -165,6 +190,8 @@ fn run_supervisor(qemu: &Utf8Path, directory: &Utf8Path) {
         memory_file: None,
         between: Vec::new(),
         witness: None,
+        rings: BTreeMap::new(),
+        translation: None,
     };
     supervise(&request).expect("the supervisor works");
 }

@@ -37,15 +37,29 @@ use crate::{
 /// Prefix of log messages.
 const __LOG_PREFIX: &[u8] = b"DMAR\0";
 
+impl entries::Translation {
+    /// Whether it is by these page tables.
+    fn is_by(&self, table: &bindings::pt_iommu_ser) -> bool {
+        let format = if self.first_stage {
+            bindings::pt_iommu_ser_format_PT_IOMMU_SER_X86_64
+        } else {
+            bindings::pt_iommu_ser_format_PT_IOMMU_SER_VTDSS
+        };
+
+        (format, self.top, self.top_level) == (table.format, table.top, table.top_level)
+    }
+}
+
 /// Preserves what leads to the entry of a device; see `struct iommu_liveupdate_ops`.
 ///
 /// # Safety
 ///
-/// `dev` must be a PCI device that this driver has probed, and that is attached to a domain. `ser`
-/// and `unit` must be valid for writes. Calls must be serialised.
+/// `dev` must be a PCI device that this driver has probed, and that is attached to a domain.
+/// `table` must be valid for reads, `ser` and `unit` for writes. Calls must be serialised.
 #[export]
 pub unsafe extern "C" fn intel_liveupdate_preserve_device(
     dev: *mut bindings::device,
+    table: *const bindings::pt_iommu_ser,
     ser: *mut bindings::iommu_dev_ser,
     unit: *mut bindings::iommu_unit_ser,
 ) -> c_int {
@@ -54,6 +68,10 @@ pub unsafe extern "C" fn intel_liveupdate_preserve_device(
         let entry = unsafe { Entry::of(dev) }?;
         let translation = entry.translation()?;
 
+        // SAFETY: By the requirements of this function.
+        if !translation.is_by(unsafe { &*table }) {
+            return Err(EBUSY);
+        }
         Kept::add(entry)?;
         // SAFETY: By the requirements of this function.
         unsafe {

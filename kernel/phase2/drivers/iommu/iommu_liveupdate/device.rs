@@ -16,6 +16,7 @@ use kernel::{
 
 use crate::handover::{
     self,
+    Table,
     Unit, //
 };
 
@@ -116,7 +117,9 @@ impl<'a> Device<'a> {
     }
 
     /// Preserves what leads to its entry, and returns what the next kernel has to know of it.
-    pub(crate) fn preserve(self) -> Result<(handover::Device, Unit)> {
+    ///
+    /// The entry must be one for these page tables.
+    pub(crate) fn preserve(self, table: &Table) -> Result<(handover::Device, Unit)> {
         let preserve = self
             .ops()
             .and_then(|ops| ops.preserve_device)
@@ -125,7 +128,15 @@ impl<'a> Device<'a> {
         let mut unit = bindings::iommu_unit_ser::default();
 
         // SAFETY: By the type invariants the device is valid; the structs are there to be written.
-        to_result(unsafe { preserve(self.0.as_ptr(), &raw mut ser, &raw mut unit) })?;
+        // The bytes are those of the struct, which is packed.
+        to_result(unsafe {
+            preserve(
+                self.0.as_ptr(),
+                core::ptr::from_ref(table).cast(),
+                &raw mut ser,
+                &raw mut unit,
+            )
+        })?;
 
         let (segment, bdf) = self.address();
 

@@ -396,11 +396,9 @@ pub(crate) fn check(nr_units: usize, devices: &mut [(u32, Device)]) -> Result<()
     Ok(())
 }
 
-/// Looks a device up among those that were checked.
-pub(crate) fn find(devices: &[(u32, Device)], segment: u32, bdf: u16) -> Option<&(u32, Device)> {
-    let index = devices
+/// Looks a device up among those that were checked, and returns its index.
+pub(crate) fn find(devices: &[(u32, Device)], segment: u32, bdf: u16) -> Option<usize> {
+    devices
         .binary_search_by_key(&(segment, bdf), |(_, device)| device.address())
-        .ok()?;
-
-    devices.get(index)
+        .ok()
 }

@@ -60,6 +60,14 @@ pub(crate) struct Incoming {
 struct State {
     domains: KVec<Restoring>,
     adopted: KVec<bool>,
+    /// Which devices are no longer what was handed over, by index.
+    gone: KVVec<bool>,
+}
+
+impl State {
+    fn is_gone(&self, device: usize) -> bool {
+        self.gone.get(device) != Some(&false)
+    }
 }
 
 /// A domain, and the object that stands for it once there is one.
@@ -125,7 +133,12 @@ impl Incoming {
             devices,
         } = reading;
         let adopted = KVec::from_elem(false, units.len(), GFP_KERNEL)?;
-        let state = State { domains, adopted };
+        let gone = KVVec::from_elem(false, devices.len(), GFP_KERNEL)?;
+        let state = State {
+            domains,
+            adopted,
+            gone,
+        };
 
         KBox::pin_init(
             pin_init!(Self {
@@ -180,9 +193,13 @@ impl Incoming {
 
     /// The device at an address, and the page tables of its domain.
     pub(crate) fn device(&self, segment: u32, bdf: u16) -> Option<(handover::Device, Table)> {
-        let &(domain, device) = handover::find(&self.devices, segment, bdf)?;
+        let index = handover::find(&self.devices, segment, bdf)?;
+        let &(domain, device) = self.devices.get(index)?;
         let state = self.state.lock();
 
+        if state.is_gone(index) {
+            return None;
+        }
         state
             .domains
             .get(domain as usize)
@@ -195,16 +212,33 @@ impl Incoming {
         device: Device<'_>,
     ) -> Result<Option<NonNull<bindings::iommu_domain>>> {
         let (segment, bdf) = device.address();
-        let Some(&(number, _)) = handover::find(&self.devices, segment, bdf) else {
+        let Some(index) = handover::find(&self.devices, segment, bdf) else {
             return Ok(None);
         };
+        let &(number, _) = self.devices.get(index).ok_or(EINVAL)?;
         let mut state = self.state.lock();
+
+        if state.is_gone(index) {
+            return Ok(None);
+        }
         let restoring = state.domains.get_mut(number as usize).ok_or(EINVAL)?;
 
         if restoring.domain.is_none() {
             restoring.domain = Some(device.restore_domain(&restoring.table)?);
         }
         Ok(restoring.domain)
+    }
+
+    /// Notes that a device goes away. What comes in its place later on is another one.
+    pub(crate) fn release(&self, device: Device<'_>) {
+        let (segment, bdf) = device.address();
+        let mut state = self.state.lock();
+
+        if let Some(index) = handover::find(&self.devices, segment, bdf) {
+            if let Some(gone) = state.gone.get_mut(index) {
+                *gone = true;
+            }
+        }
     }
 }
 

@@ -104,11 +104,13 @@ impl Outgoing {
     }
 
     /// Takes out a device that was added, and the domain if it was the last one.
-    pub(crate) fn remove(&self, domain: Domain, device: Device<'_>) {
+    ///
+    /// Nothing happens if the device was taken out before. It may have gone away since.
+    pub(crate) fn remove(&self, domain: Domain, dev: NonNull<bindings::device>) {
         let mut inner = self.inner.lock();
 
         if let Some(index) = inner.position(domain) {
-            inner.remove_device(index, device);
+            inner.remove_device(index, dev);
         }
         inner.tidy();
     }
@@ -118,7 +120,7 @@ impl Outgoing {
         let mut inner = self.inner.lock();
 
         for index in 0..inner.domains.len() {
-            inner.remove_device(index, device);
+            inner.remove_device(index, device.as_ptr());
         }
         inner.tidy();
     }
@@ -157,6 +159,7 @@ impl Inner {
     /// Adds a device to the domain with an index.
     fn add_device(&mut self, index: usize, device: Device<'_>) -> Result {
         let domain = self.domains.get_mut(index).ok_or(EINVAL)?;
+        let table = handover::domain::table(&domain.page);
         let slot = domain.devices.len();
 
         if slot == handover::MAX_DEVICES {
@@ -165,7 +168,7 @@ impl Inner {
         domain.devices.reserve(1, GFP_KERNEL)?;
         self.units.reserve(1, GFP_KERNEL)?;
 
-        let (mut entry, unit) = device.preserve()?;
+        let (mut entry, unit) = device.preserve(&table)?;
         let known = self
             .units
             .iter()
@@ -199,15 +202,16 @@ impl Inner {
     }
 
     /// Takes a device out of the domain with an index.
-    fn remove_device(&mut self, index: usize, device: Device<'_>) {
+    fn remove_device(&mut self, index: usize, dev: NonNull<bindings::device>) {
         let Some(domain) = self.domains.get_mut(index) else {
             return;
         };
-        let Some(slot) = domain
-            .devices
-            .iter()
-            .position(|&one| one == device.as_ptr())
-        else {
+        let Some(slot) = domain.devices.iter().position(|&one| one == dev) else {
+            return;
+        };
+        // SAFETY: Whatever is in the list has been taken out, under the lock, before the IOMMU
+        // driver lets go of it.
+        let Some(device) = (unsafe { Device::from_raw(dev.as_ptr()) }) else {
             return;
         };
         let unit = handover::domain::device(&domain.page, slot).unit as usize;

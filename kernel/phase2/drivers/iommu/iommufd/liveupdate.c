@@ -20,6 +20,8 @@ struct iommufd_preserved {
 	struct list_head item;
 	struct iommufd_hw_pagetable *hwpt;
 	struct device *dev;
+	/* It was detached since, and so is not handed over */
+	bool detached;
 };
 
 /* Taken around everything that changes an iommufd, which can be refused. */
@@ -32,10 +34,20 @@ int iommufd_liveupdate_begin(struct iommufd_ctx *ictx)
 	return -EBUSY;
 }
 
-/* The same for what cannot be refused: a device goes away. */
+/*
+ * The same for what cannot be refused: a device is detached, or goes away, and
+ * the last reference to the iommufd may go with it.
+ */
 void iommufd_liveupdate_hold(struct iommufd_ctx *ictx)
 {
+	iommufd_ctx_get(ictx);
 	down_read(&ictx->liveupdate_rwsem);
+}
+
+void iommufd_liveupdate_release(struct iommufd_ctx *ictx)
+{
+	up_read(&ictx->liveupdate_rwsem);
+	iommufd_ctx_put(ictx);
 }
 
 void iommufd_liveupdate_end(struct iommufd_ctx *ictx)
@@ -137,8 +149,9 @@ static void __iommufd_unpreserve(struct iommufd_ctx *ictx)
 
 	list_for_each_entry_safe_reverse(preserved, next, &ictx->preserved,
 					 item) {
-		iommu_liveupdate_unpreserve(preserved->hwpt->domain,
-					    preserved->dev);
+		if (!preserved->detached)
+			iommu_liveupdate_unpreserve(preserved->hwpt->domain,
+						    preserved->dev);
 		list_del(&preserved->item);
 		put_device(preserved->dev);
 		iommufd_hw_pagetable_put(ictx, preserved->hwpt);
@@ -146,12 +159,38 @@ static void __iommufd_unpreserve(struct iommufd_ctx *ictx)
 	}
 }
 
+/*
+ * The next device from @index on, or NULL. Devices cannot go away meanwhile, as
+ * that takes the lock; other objects can.
+ */
+static struct iommufd_object *iommufd_next_object(struct iommufd_ctx *ictx,
+						  unsigned long *index)
+{
+	struct iommufd_object *obj, *found = NULL;
+
+	xa_lock(&ictx->objects);
+	for (; (obj = xa_find(&ictx->objects, index, ULONG_MAX, XA_PRESENT));
+	     (*index)++) {
+		if (obj->type == IOMMUFD_OBJ_DEVICE) {
+			found = obj;
+			(*index)++;
+			break;
+		}
+		if (obj->type != IOMMUFD_OBJ_IOAS &&
+		    obj->type != IOMMUFD_OBJ_HWPT_PAGING) {
+			found = ERR_PTR(-EOPNOTSUPP);
+			break;
+		}
+	}
+	xa_unlock(&ictx->objects);
+	return found;
+}
+
 /* Preserves all page tables that devices are attached to. */
 int iommufd_liveupdate_preserve(struct iommufd_ctx *ictx, u32 *nr_devices)
 {
-	struct iommufd_device *idev;
 	struct iommufd_object *obj;
-	unsigned long index;
+	unsigned long index = 0;
 	int ret = 0;
 
 	/* What is under way may be waiting for userspace. */
@@ -159,21 +198,18 @@ int iommufd_liveupdate_preserve(struct iommufd_ctx *ictx, u32 *nr_devices)
 		return -EBUSY;
 
 	*nr_devices = 0;
-	xa_for_each(&ictx->objects, index, obj) {
-		switch (obj->type) {
-		case IOMMUFD_OBJ_DEVICE:
-			idev = container_of(obj, struct iommufd_device, obj);
-			ret = iommufd_preserve_device(ictx, idev);
-			(*nr_devices)++;
-			break;
-		case IOMMUFD_OBJ_IOAS:
-		case IOMMUFD_OBJ_HWPT_PAGING:
-			break;
-		default:
-			ret = -EOPNOTSUPP;
+	while ((obj = iommufd_next_object(ictx, &index))) {
+		struct iommufd_device *idev;
+
+		if (IS_ERR(obj)) {
+			ret = PTR_ERR(obj);
+			goto err_unpreserve;
 		}
+		idev = container_of(obj, struct iommufd_device, obj);
+		ret = iommufd_preserve_device(ictx, idev);
 		if (ret)
 			goto err_unpreserve;
+		(*nr_devices)++;
 	}
 
 	/* There is nothing to preserve */
@@ -186,6 +222,27 @@ err_unpreserve:
 	__iommufd_unpreserve(ictx);
 	up_write(&ictx->liveupdate_rwsem);
 	return ret;
+}
+
+/*
+ * A device is about to be detached, which cannot be refused any more. If it is
+ * preserved, its DMA ends with this kernel. Freezing fails from now on; it may
+ * have succeeded already.
+ */
+void iommufd_liveupdate_detach(struct iommufd_device *idev)
+{
+	struct iommufd_ctx *ictx = idev->ictx;
+	struct iommufd_preserved *preserved;
+
+	guard(mutex)(&ictx->preserved_lock);
+
+	list_for_each_entry(preserved, &ictx->preserved, item) {
+		if (preserved->dev != idev->dev || preserved->detached)
+			continue;
+		iommu_liveupdate_unpreserve(preserved->hwpt->domain,
+					    preserved->dev);
+		preserved->detached = true;
+	}
 }
 
 void iommufd_liveupdate_unpreserve(struct iommufd_ctx *ictx)
@@ -266,8 +323,11 @@ int iommufd_liveupdate_freeze(struct iommufd_ctx *ictx,
 	int ret;
 
 	guard(rwsem_read)(&ictx->liveupdate_rwsem);
+	guard(mutex)(&ictx->preserved_lock);
 
 	list_for_each_entry(preserved, &ictx->preserved, item) {
+		if (preserved->detached)
+			return -ENXIO;
 		if (!pci_liveupdate_outgoing(to_pci_dev(preserved->dev)))
 			return -ENODEV;
 		if (iommu_get_domain_for_dev(preserved->dev) !=

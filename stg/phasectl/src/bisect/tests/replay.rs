@@ -92,6 +92,8 @@ fn seen(run: &Utf8Path) -> Observation {
         hops: vec![hop("console-0.log"), hop("console-1.log")],
         cpus: Vec::new(),
         witness: None,
+        translation: None,
+        unchanged: None,
         elapsed: std::time::Duration::from_secs(6),
     }
 }

@@ -37,11 +37,11 @@ pub(crate) fn adopt(unit: Unit, enabled: bool, rtaddr: u64) -> Result<bool, Reas
 
     let mut ser = bindings::iommu_unit_ser::default();
     let registers = unit.registers();
-
     // SAFETY: The struct is there to be written.
-    if unsafe { bindings::iommu_liveupdate_find_unit(registers, &raw mut ser) } != 0 {
+    let index = unsafe { bindings::iommu_liveupdate_find_unit(registers, &raw mut ser) };
+    let Ok(index) = usize::try_from(index) else {
         return Ok(false);
-    }
+    };
     let mode = unit.mode();
     let handed_over = Mode {
         scalable: ser.mode == bindings::IOMMU_UNIT_SER_SCALABLE,
@@ -60,6 +60,7 @@ pub(crate) fn adopt(unit: Unit, enabled: bool, rtaddr: u64) -> Result<bool, Reas
     let root = restore(ser.root).ok_or(c"its root table was not preserved")?;
     let mut adoption = Adoption {
         unit,
+        index,
         mode,
         found: 0,
         ids: KVec::new(),
@@ -99,6 +100,8 @@ fn restore(phys: u64) -> Option<Table> {
 /// The tables of a unit, as far as they were gone through.
 struct Adoption {
     unit: Unit,
+    /// Its index in the hand-over.
+    index: usize,
     mode: Mode,
     /// How many devices have an entry.
     found: u32,
@@ -150,23 +153,14 @@ impl Adoption {
         if error != 0 {
             return Err(c"a device has an entry that was not preserved");
         }
-        let format = if translation.first_stage {
-            bindings::pt_iommu_ser_format_PT_IOMMU_SER_X86_64
-        } else {
-            bindings::pt_iommu_ser_format_PT_IOMMU_SER_VTDSS
-        };
+        let did = device.did;
 
-        if (device.did, table.format, table.top, table.top_level)
-            != (
-                translation.did,
-                format,
-                translation.top,
-                translation.top_level,
-            )
-        {
+        if device.unit as usize != self.index {
+            return Err(c"a device has an entry that is another unit's");
+        }
+        if did != translation.did || !translation.is_by(&table) {
             return Err(c"an entry is not that of the device's domain");
         }
-        let did = device.did;
 
         if !self.ids.contains(&did) {
             // SAFETY: The unit is being initialised.

@@ -218,7 +218,7 @@ pub(crate) unsafe fn shutdown(unit: Unit) -> bool {
         }
     }
     unit.flush_table(kept.root);
-    unit.flush_all();
+    unit.quiesce();
     true
 }
 

@@ -182,10 +182,10 @@ impl Unit {
         };
     }
 
-    /// Has the hardware forget what it has read so far.
-    pub(crate) fn flush_all(self) {
+    /// Has the hardware forget what it has read so far, and no longer tell this kernel of faults.
+    pub(crate) fn quiesce(self) {
         // SAFETY: By the type invariants.
-        unsafe { bindings::intel_liveupdate_flush_all(self.as_raw()) };
+        unsafe { bindings::intel_liveupdate_quiesce(self.as_raw()) };
     }
 }
 
@@ -223,8 +223,11 @@ impl Entry {
             // Nor is a directory of PASIDs that is longer than a page.
             let has_pasids = bindings::device_domain_info::pasid_supported_raw(info) != 0;
             let is_subdevice = bindings::pci_real_dma_dev(pci) != pci;
+            // The next kernel knows devices by the numbers that they have on the bus.
+            let is_renamed = u16::from_be_bytes([(*info).bus, (*info).devfn])
+                != bindings::pci_dev_id(pci);
 
-            if has_tlb || has_pasids || is_subdevice || !is_its_own_alias(pci) {
+            if has_tlb || has_pasids || is_subdevice || is_renamed || !is_its_own_alias(pci) {
                 return Err(EOPNOTSUPP);
             }
             Ok(Self {

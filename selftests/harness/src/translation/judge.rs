@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Judges what was seen; pure functions.
+
+use std::collections::BTreeMap;
+
+use super::{Fault, Look, Record, Told};
+use crate::clock::seconds;
+use crate::report::Translated;
+
+/// What must not have been.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Violation {
+    /// When it began.
+    pub(crate) at: u64,
+    /// What it was.
+    pub(crate) what: String,
+}
+
+/// The first thing that must not have been, if there is one.
+pub(crate) fn violation(record: &Record) -> Option<Violation> {
+    let Some(first) = record.first_enabled() else {
+        let what = "no kernel ever switched translation on".to_owned();
+        return Some(Violation { at: record.over.unwrap_or(0), what });
+    };
+    [record.off(first), record.refused(first), record.looks_off(first)]
+        .into_iter()
+        .flatten()
+        .min_by_key(|violation| violation.at)
+}
+
+/// What should have been, and was not: a device that nobody refused anything, after a kernel had started at `from`.
+pub(crate) fn missing(record: &Record, from: u64) -> Option<String> {
+    let shut_out = |name: &&String| !record.faults(from).any(|(_, source, _)| source == name.as_str());
+    let name = record.devices.shut_out.iter().find(shut_out)?;
+    Some(format!("no request of {name} was refused after the last kexec: it tried nothing, or was let through"))
+}
+
+/// What there is to say when nothing was wrong up to the end; nothing if there was none.
+pub(crate) fn summary(record: &Record) -> Option<Translated> {
+    let (first, over) = (record.first_enabled()?, record.over?);
+    let mut refused = BTreeMap::new();
+    for (_, source, _) in record.faults(first) {
+        *refused.entry(source).or_default() += 1;
+    }
+    Some(Translated { milliseconds: over.saturating_sub(first) / 1_000_000, looks: record.looks.len(), refused })
+}
+
+impl Record {
+    /// What was told up to the end. What is told later is of a machine that is being switched off.
+    fn told(&self) -> impl Iterator<Item = (u64, Told)> {
+        let over = self.over.unwrap_or(u64::MAX);
+        self.told.iter().copied().filter(move |(at, _)| *at <= over)
+    }
+
+    fn first_enabled(&self) -> Option<u64> {
+        self.told.iter().find(|(_, told)| *told == Told::Enabled(true)).map(|(at, _)| *at)
+    }
+
+    fn off(&self, first: u64) -> Option<Violation> {
+        let switched = |on: bool, from: u64| {
+            self.told().find(|(at, told)| *at >= from && *told == Told::Enabled(on)).map(|(at, _)| at)
+        };
+        let at = switched(false, first)?;
+        let what = match switched(true, at) {
+            Some(again) => format!("translation was switched off for {} ms", again.saturating_sub(at) / 1_000_000),
+            None => "translation was switched off for good".to_owned(),
+        };
+        Some(Violation { at, what: format!("{what} at {}", seconds(at)) })
+    }
+
+    /// The first request of a preserved device that was refused.
+    fn refused(&self, first: u64) -> Option<Violation> {
+        let preserved = |source: &str| self.devices.preserved.iter().any(|name| name == source);
+        let mut faults = self.faults(first).filter(|(_, source, _)| preserved(source));
+        let (at, source, fault) = faults.next()?;
+        let Fault { reason, address, write, .. } = fault;
+        let access = if write { "write to" } else { "read of" };
+        let more = match faults.filter(|(_, other, _)| *other == source).count() {
+            0 => String::new(),
+            more => format!(", and {more} more requests"),
+        };
+        let at_time = seconds(at);
+        Some(Violation {
+            at,
+            what: format!("{source} was refused a {access} {address:#x} at {at_time} (fault {reason}){more}"),
+        })
+    }
+
+    fn looks_off(&self, first: u64) -> Option<Violation> {
+        let look = self.looks.iter().find(|look| look.at >= first && !look.translates())?;
+        let (at, status) = (look.at, look.status);
+        Some(Violation {
+            at,
+            what: format!("at {} the IOMMU's status register is {status:#010x}: it does not translate", seconds(at)),
+        })
+    }
+
+    /// Whose requests were refused from then on; without a name, the device's address.
+    fn faults(&self, from: u64) -> impl Iterator<Item = (u64, String, Fault)> {
+        self.told().filter_map(move |(at, told)| match told {
+            Told::Fault(fault) if at >= from => Some((at, self.name(at, fault.source), fault)),
+            _ => None,
+        })
+    }
+
+    /// Who was at an address: by the last look before, as a kernel may number buses anew.
+    fn name(&self, at: u64, source: u16) -> String {
+        let look = self.looks.iter().rfind(|look| look.at <= at).or(self.looks.first());
+        let found = look.and_then(|Look { addresses, .. }| addresses.iter().find(|(_, address)| **address == source));
+        found.map_or_else(|| address(source), |(name, _)| name.clone())
+    }
+}
+
+fn address(source: u16) -> String {
+    let [bus, devfn] = source.to_be_bytes();
+    format!("{bus:02x}:{:02x}.{:x}", devfn >> 3, devfn & 7)
+}

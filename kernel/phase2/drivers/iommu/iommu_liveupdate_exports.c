@@ -7,6 +7,8 @@
 #include <linux/export.h>
 #include <linux/iommu-liveupdate.h>
 
-EXPORT_SYMBOL_FOR_MODULES(iommu_liveupdate_register_flb, "iommufd");
-EXPORT_SYMBOL_FOR_MODULES(iommu_liveupdate_preserve, "iommufd");
-EXPORT_SYMBOL_FOR_MODULES(iommu_liveupdate_unpreserve, "iommufd");
+#define EXPORT_RUST_FUNCTION(name) EXPORT_SYMBOL_FOR_MODULES(name, "iommufd")
+
+EXPORT_RUST_FUNCTION(iommu_liveupdate_register_flb);
+EXPORT_RUST_FUNCTION(iommu_liveupdate_preserve);
+EXPORT_RUST_FUNCTION(iommu_liveupdate_unpreserve);

@@ -69,8 +69,8 @@ int iommu_liveupdate_register_flb(struct liveupdate_file_handler *fh);
  * Return: 0, or a negative errno, with which nothing has changed: -EOPNOTSUPP if
  * the IOMMU, the domain or the device is of a kind that cannot be handed over;
  * -EBUSY if the device is not alone in its group, is preserved already, or is
- * being reset; -ENOSPC if there are too many IOMMUs, or devices in the domain; -ENOENT if iommu_liveupdate_register_flb()
- * was not called; -ENOMEM.
+ * being reset; -ENOSPC if there are too many IOMMUs, or devices in the domain;
+ * -ENOENT if iommu_liveupdate_register_flb() was not called; -ENOMEM.
  */
 int iommu_liveupdate_preserve(struct iommu_domain *domain, struct device *dev);
 

@@ -358,6 +358,15 @@ pub(crate) fn read(
 
 /// Checks the devices of all domains, each with its number, and sorts them by address.
 pub(crate) fn check(nr_units: usize, devices: &mut [(u32, Device)]) -> Result<(), Fault> {
+    devices.sort_unstable_by_key(|(_, device)| device.address());
+    for pair in devices.windows(2) {
+        if let [(_, a), (_, b)] = pair {
+            if a.address() == b.address() {
+                return Err(Fault::Device(b.segment, b.bdf));
+            }
+        }
+    }
+
     // By unit: each must have a device, and on each, domains and their ids must go together.
     devices.sort_unstable_by_key(|(domain, device)| (device.unit, device.did, *domain));
     let is_used = |unit| {
@@ -386,13 +395,6 @@ pub(crate) fn check(nr_units: usize, devices: &mut [(u32, Device)]) -> Result<()
     }
 
     devices.sort_unstable_by_key(|(_, device)| device.address());
-    for pair in devices.windows(2) {
-        if let [(_, a), (_, b)] = pair {
-            if a.address() == b.address() {
-                return Err(Fault::Device(b.segment, b.bdf));
-            }
-        }
-    }
     Ok(())
 }
 

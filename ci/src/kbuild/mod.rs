@@ -89,11 +89,7 @@ pub struct BuildRequest<'a> {
 /// [`BuildError::Config`] and [`BuildError::Compile`] if the tree is to blame, the others if the surroundings are:
 /// [`BuildError::Interrupted`] says nothing about the tree, however far the build came.
 pub fn build(request: &BuildRequest<'_>) -> Result<KernelImage, BuildError> {
-    let repo = Repo::open(request.repo)?;
-    let commit = Repo::oid(request.commit)?;
-    let tree = repo.tree_of(commit)?.to_string();
-    let wanted = config::merge(request.fragments);
-    let key = build_key(&tree, &wanted, request.tools);
+    let key = key(request)?;
     let kernels = request.cache.kernels()?;
     if let Some(image) = store::find(&kernels, &key) {
         return Ok(image);
@@ -103,7 +99,28 @@ pub fn build(request: &BuildRequest<'_>) -> Result<KernelImage, BuildError> {
     if let Some(image) = store::find(&kernels, &key) {
         return Ok(image);
     }
-    store::sweep(&kernels)?;
+    build_into(request, key, &kernels)
+}
+
+/// Builds the kernel whether it is known or not, and keeps it in a directory of the caller's, `kernels`: what the store has under its key is
+/// neither used nor touched. It is built where all others are, so make compiles what differs from the kernel that was built there last.
+///
+/// # Errors
+///
+/// As [`build`].
+pub fn build_again(request: &BuildRequest<'_>, kernels: &Utf8Path) -> Result<KernelImage, BuildError> {
+    let _lock = request.cache.lock("kernel-build")?;
+    std::fs::create_dir_all(kernels).map_err(BuildError::io("create", kernels))?;
+    build_into(request, key(request)?, kernels)
+}
+
+/// Builds into a store of kernels. The caller holds the lock.
+fn build_into(request: &BuildRequest<'_>, key: String, kernels: &Utf8Path) -> Result<KernelImage, BuildError> {
+    let repo = Repo::open(request.repo)?;
+    let commit = Repo::oid(request.commit)?;
+    let tree = repo.tree_of(commit)?.to_string();
+    let wanted = config::merge(request.fragments);
+    store::sweep(kernels)?;
     let work = Work {
         request,
         wanted: &wanted,
@@ -124,7 +141,7 @@ pub fn build(request: &BuildRequest<'_>) -> Result<KernelImage, BuildError> {
         modules: made.modules.iter().map(|module| module.name.clone()).collect(),
         seconds: started.elapsed().as_secs(),
     };
-    store::keep(&kernels, &work.out, &made, meta)
+    store::keep(kernels, &work.out, &made, meta)
 }
 
 /// The key that [`build`] would use, for callers that only ask whether something changed.

@@ -187,6 +187,24 @@ fn a_second_call_builds_nothing() {
 }
 
 #[test]
+fn built_again_it_is_made_whatever_the_store_has() {
+    let lab = Lab::new();
+    let base = lab.base();
+    let known = lab.build(&base, &[]).unwrap();
+    // What somebody put there is what a build finds.
+    std::fs::write(&known.bzimage, "forged\n").unwrap();
+    assert_eq!(read(&lab.build(&base, &[]).unwrap().bzimage), "forged\n");
+    let elsewhere = lab.root.join("elsewhere");
+    let again = lab.request(&base, &[], |request| build_again(request, &elsewhere)).unwrap();
+    assert!(again.built && again.dir.starts_with(&elsewhere) && again.key == known.key);
+    assert_eq!((read(&again.bzimage), read(&known.bzimage)), ("one\n".into(), "forged\n".into()));
+    assert_eq!(lab.runs(), 2);
+    // Once more, over what lies there.
+    assert!(lab.request(&base, &[], |request| build_again(request, &elsewhere)).unwrap().built);
+    assert_eq!(lab.runs(), 3);
+}
+
+#[test]
 fn keys_cover_what_shapes_a_kernel_and_nothing_else() {
     let mut lab = Lab::new();
     let base = lab.base();

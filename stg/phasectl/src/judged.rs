@@ -90,6 +90,9 @@ impl Answer {
     }
 }
 
+/// What runs cases, or knows how they end: [`Lab::judge`].
+pub(crate) type Judge<'a> = dyn Fn(&Question<'_>, Known, &mut dyn Write) -> anyhow::Result<Vec<Judged>> + 'a;
+
 /// Runs the cases of a filter, and hands over each result as soon as there is one.
 type Run<'a> = dyn FnMut(&Filter, &mut dyn FnMut(&CaseResult)) -> anyhow::Result<()> + 'a;
 

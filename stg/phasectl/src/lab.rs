@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use ci::kbuild::{self, BuildError, BuildRequest, GitBlame, KernelImage, SelftestsRequest, Tools};
 use harness::HarnessError;
 use harness::guest::build_init;
@@ -193,8 +193,14 @@ impl Lab {
     /// The files of a kernel as the harness wants them, built if need be.
     pub(crate) fn files(&self, which: &Which, extra: Option<&Extra>) -> anyhow::Result<KernelFiles> {
         let needs = self.needs(which)?;
-        let image = self.kernel_with(which, extra)?;
-        Ok(KernelFiles { bzimage: image.bzimage, system_map: Some(image.system_map), modules: image.modules, needs })
+        Ok(files(self.kernel_with(which, extra)?, needs))
+    }
+
+    /// The same, built whether it is known or not, into a directory of the caller's.
+    pub(crate) fn files_again(&self, which: &Which, kernels: &Utf8Path) -> anyhow::Result<KernelFiles> {
+        let needs = self.needs(which)?;
+        let image = self.request(which, None, |request| kbuild::build_again(request, kernels))?;
+        Ok(files(image, needs))
     }
 
     /// What runs scenarios. The guest's init is built; the kernels and programs are given.
@@ -234,6 +240,10 @@ impl Lab {
             }
         }
     }
+}
+
+fn files(image: KernelImage, needs: Needs) -> KernelFiles {
+    KernelFiles { bzimage: image.bzimage, system_map: Some(image.system_map), modules: image.modules, needs }
 }
 
 #[cfg(test)]

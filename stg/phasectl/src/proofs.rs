@@ -92,6 +92,11 @@ pub(crate) fn kernel_names(scenarios: &[Scenario]) -> impl Iterator<Item = &str>
 
 const CURRENT: &str = "current";
 
+/// What a record calls the modules of a kernel.
+pub(crate) fn modules(kernel: &str) -> String {
+    format!("{kernel} modules")
+}
+
 fn configs(
     disk: &Disk,
     stack: &Stack,

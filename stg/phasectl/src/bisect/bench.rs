@@ -6,7 +6,6 @@
 //! again, never are. That a kernel does not build is kept too, under the key of the kernel.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write;
 
 use anyhow::Context as _;
 use camino::Utf8PathBuf;
@@ -22,15 +21,12 @@ use harness::verdict::Class;
 use super::hunt::Tested;
 use super::span::Span;
 use super::walk::{Pair, Side, sides};
-use crate::judged::{Judged, Known, Question};
+use crate::judged::{Judge, Judged, Known, Question};
 use crate::kernels::Which;
 use crate::lab::{Extra, Lab};
 
 /// How often a scenario is run until it ends in a way that the host has no part in.
 const ATTEMPTS: usize = 3;
-
-/// What runs cases, or knows how they end: [`Lab::judge`].
-pub(crate) type Judge<'a> = dyn Fn(&Question<'_>, Known, &mut dyn Write) -> anyhow::Result<Vec<Judged>> + 'a;
 
 /// What a test needs.
 pub(crate) struct Bench<'a> {

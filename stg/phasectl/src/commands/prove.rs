@@ -90,7 +90,7 @@ fn prove(
     logs: &Utf8Path,
     out: &mut dyn Write,
 ) -> anyhow::Result<Result<Hashes, Vec<String>>> {
-    let (kernels, images) = build(lab, plan, &plan.scenarios, out)?;
+    let (kernels, images) = build(lab, plan, &plan.scenarios, &|which| lab.files(which, None), out)?;
     let question = Question {
         scenarios: &plan.scenarios,
         filter: &Filter::all(),
@@ -103,11 +103,12 @@ fn prove(
     Ok(if failed.is_empty() { Ok(images) } else { Err(failed) })
 }
 
-/// The kernels of a patch that some scenarios want, and the hashes of their images.
+/// The kernels of a patch that some scenarios want, which are built by `files`, and the hashes of their images.
 pub(crate) fn build(
     lab: &Lab,
     plan: &Planned,
     scenarios: &[Scenario],
+    files: &dyn Fn(&Which) -> anyhow::Result<KernelFiles>,
     out: &mut dyn Write,
 ) -> anyhow::Result<(BTreeMap<String, KernelFiles>, Hashes)> {
     let (mut kernels, mut images) = (BTreeMap::new(), Hashes::new());
@@ -116,12 +117,12 @@ pub(crate) fn build(
             continue;
         }
         let (which, began) = (Which::named(name, &plan.target, &lab.stack, None)?, Instant::now());
-        let files = lab.files(&which, None)?;
+        let files = files(&which)?;
         let image = inputs::file(&files.bzimage)?;
         writeln!(out, "# kernel {}: {}, {} s", which.label(), &image[..12], began.elapsed().as_secs())?;
         out.flush()?;
         if let Some(modules) = &files.modules {
-            images.insert(format!("{name} modules"), inputs::directory(modules)?);
+            images.insert(proofs::modules(name), inputs::directory(modules)?);
         }
         images.insert(name.to_owned(), image);
         kernels.insert(name.to_owned(), files);

@@ -12,7 +12,9 @@ use serde::Serialize;
 use stg_core::{Diagnostic, Phase, Source as _, Stack, Target, assemble};
 use stg_env::exit;
 
+use self::sample::Cases;
 use crate::app::{App, base_or_fetch};
+use crate::judged::Judge;
 use crate::lab::{Lab, TEST};
 use crate::proofs::{self, Planned};
 use crate::{output, text};
@@ -23,20 +25,23 @@ use crate::{output, text};
 /// machines that they are about. A changed byte is named with its line. Nothing is built for that. Tools, or a base, other than those that a record
 /// was made with are noted, and make no record wrong. Exits with 102 if a record is missing, changed or stale.
 ///
-/// With --sample, if the records are good, some patches are then built, booted and live-updated again, whatever is known; that exits with 100
-/// if a case fails. Which ones is left to chance, and can be said again with --seed.
+/// With --sample, if the records are good, the kernels of some patches are then built again, and some of the cases that their records are
+/// about run again, whatever is known. No kernel comes out of the store; make compiles what differs from what its build directory was left
+/// with. That exits with 100 if a case fails, or if of the same tree, configuration and toolchain another image comes out than is on record;
+/// of another toolchain that is noted. Which patches and cases is left to chance, and can be said again with --seed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The phase, or PHASE/PATCH: this patch and all before it (default: all phases).
     target: Option<String>,
 
-    /// Prove N patches again.
+    /// Build N patches again and run some of their cases.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     sample: Option<u32>,
 
-    /// With --sample: so many cases of each.
-    #[arg(long, value_name = "K", default_value_t = 4, requires = "sample", value_parser = clap::value_parser!(u32).range(1..))]
-    cases: u32,
+    /// With --sample: run so many cases of each patch, or `all`. Unless it is `all`, those on kernels of a variant are left out where there
+    /// are others: each variant is a whole build more.
+    #[arg(long, value_name = "K", default_value_t = Cases::Some(4), requires = "sample")]
+    cases: Cases,
 
     /// With --sample: choose the same ones as the run that printed this seed.
     #[arg(long, value_name = "S", requires = "sample")]
@@ -102,8 +107,10 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
             let seed = args.seed.unwrap_or_else(sample::any_seed);
             writeln!(shown, "# every record is good; chosen with --seed {seed}")?;
             let lab = Lab::open(app, stack, TEST)?;
-            let samples = sample::choose(&planned, patches as usize, args.cases as usize, seed);
-            view.sample = sample::run(&lab, &samples, &report, shown)?;
+            let samples = sample::choose(&planned, patches as usize, args.cases, seed);
+            let tools = proofs::tools(&lab.disk, &lab.cache)?;
+            let judge: &Judge<'_> = &|question, known, out| lab.judge(question, known, out);
+            view.sample = sample::run(&lab, &tools, &samples, &report, judge, shown)?;
         }
     }
     let failed = view.sample.iter().any(|one| !one.good);

@@ -1,59 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 //! The same with everything but the VM: a project of this project's own patches without their edits of Linux, a base of two files,
-//! and a make that is a shell script.
+//! and a make that is a shell script ([`lab`]).
 //!
 //! Each patch gets a file `marks/<name>` of its own, where something can be planted, and the image is all of those together.
 
 use std::cell::RefCell;
-use std::os::unix::fs::PermissionsExt as _;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use ci::bisect::{Bisect, CONFIRMATIONS, Conclusion, Refusal};
-use ci::kbuild::Tools;
 use harness::verdict::Class;
-use stg_core::git::{NewCommit, Repo, Update};
 use stg_core::patchfile::PatchFile;
-use stg_core::{Base, Disk, Origin, Source, Stack, Target};
-use stg_env::{Cache, Project};
+use stg_core::{Disk, Source, Stack, Target};
 
 use super::replay::{SCENARIO, judged};
-use crate::bisect::bench::{Bench, Judge, Tally};
+use crate::bisect::bench::{Bench, Tally};
 use crate::bisect::hunt::Hunted;
 use crate::bisect::report::Crossed;
 use crate::bisect::scenario;
 use crate::bisect::span::Span;
 use crate::bisect::walk::{Side, Walk};
 use crate::commands::bisect::search_with;
-use crate::judged::{Judged, Known};
+use crate::judged::{Judge, Judged, Known};
 use crate::lab::Lab;
-
-/// Fails at a mark BROKEN; else the image is all marks. Counts its kernels.
-const MAKE: &str = r#"#!/bin/sh
-for arg in "$@"; do
-    case $arg in
-    O=*) out=${arg#O=} ;;
-    KCONFIG_CONFIG=*) config=${arg#KCONFIG_CONFIG=} ;;
-    tinyconfig|olddefconfig|bzImage) goal=$arg ;;
-    esac
-done
-src=$2
-cd "$out" || exit 9
-case $goal in
-tinyconfig) : >"$config" ;;
-bzImage)
-    echo run >>"$out/../../runs"
-    broken=$(grep -l BROKEN "$src"/marks/* 2>/dev/null)
-    if [ "$broken" ]; then
-        for file in $broken; do echo "$file:1:1: error: broken"; done
-        exit 2
-    fi
-    mkdir -p arch/x86/boot
-    cat "$src/Makefile" "$src"/marks/* >arch/x86/boot/bzImage 2>/dev/null
-    : >System.map ;;
-esac
-exit 0
-"#;
+use crate::testing::lab;
 
 struct World {
     _guard: tempfile::TempDir,
@@ -65,8 +35,6 @@ impl World {
         let guard = tempfile::tempdir().unwrap();
         let root = Utf8PathBuf::from_path_buf(guard.path().canonicalize().unwrap()).unwrap();
         let world = Self { _guard: guard, root };
-        world.put("make", MAKE);
-        std::fs::set_permissions(world.root.join("make"), std::fs::Permissions::from_mode(0o755)).unwrap();
         let disk = Disk::new(Utf8Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")));
         let stack = Stack::load(&disk).unwrap();
         world.put("project/Cargo.toml", "[workspace]\n");
@@ -122,34 +90,7 @@ impl World {
     }
 
     fn lab(&self) -> Lab {
-        let cache = Cache::at(&self.root.join("cache")).unwrap();
-        let repo = Repo::open_or_create(&cache.base_repo()).unwrap();
-        let put = |path: &str, text: &str| {
-            (Utf8PathBuf::from(path), Update::Put(repo.blob(text.as_bytes()).unwrap(), 0o100_644))
-        };
-        let files = [
-            put("Makefile", "VERSION = 7\nPATCHLEVEL = 3\nSUBLEVEL = 4\nEXTRAVERSION =\n"),
-            put(".gitignore", "*.o\n"),
-        ];
-        let tree = repo.update_tree(repo.empty_tree().unwrap(), &files).unwrap();
-        let project = Project::discover_from(&self.root.join("project")).unwrap();
-        let who = Stack::load(&Disk::new(project.root())).unwrap().base.author;
-        let new = NewCommit { tree, parent: None, who: &who, date: 1_790_000_000, message: "Linux 7.3.4\n" };
-        let base = Base {
-            repo: cache.base_repo(),
-            commit: repo.commit(&new).unwrap().to_string(),
-            tree: tree.to_string(),
-            release: "7.3.4".to_owned(),
-            origin: Origin::Package { name: "l".into(), version: "7.3.4".into(), sha256: "00".into(), files: 2 },
-        };
-        let tools = Tools {
-            make: self.root.join("make"),
-            args: Vec::new(),
-            env: Vec::new(),
-            cache_args: Vec::new(),
-            id: "tools".into(),
-        };
-        Lab::fake(cache, project, base, tools)
+        lab(&self.root.join("project"), &self.root.join("cache"))
     }
 
     /// How many kernels were compiled.

@@ -31,8 +31,9 @@ use crate::{output, text};
 /// of another toolchain that is noted. Which patches and cases is left to chance, and can be said again with --seed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The phase, or PHASE/PATCH: this patch and all before it (default: all phases).
-    target: Option<String>,
+    /// The phases, or PHASE/PATCH: this patch and all before it (default: all phases).
+    #[arg(value_name = "TARGET")]
+    targets: Vec<String>,
 
     /// Build N patches again and run some of their cases.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -85,10 +86,19 @@ struct FindingView<'a> {
 pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result<i32> {
     let disk = app.disk()?;
     let stack = Stack::load(&disk)?;
-    let target = args.target.as_deref().map_or(Ok(Target::All), |target| stack.target(target))?;
+    let mut targets = args.targets.iter().map(|name| stack.target(name)).collect::<Result<Vec<_>, _>>()?;
+    if targets.is_empty() {
+        targets.push(Target::All);
+    }
     let cache = app.cache()?;
     let base = base_or_fetch(&cache, &stack)?;
-    let planned = proofs::planned(&disk, &stack, &assemble(&base, &disk, &stack, &target)?)?;
+    let mut planned: Vec<Planned> = Vec::new();
+    for target in &targets {
+        let more = proofs::planned(&disk, &stack, &assemble(&base, &disk, &stack, target)?)?;
+        let new = |one: &Planned| planned.iter().all(|known| known.subject.patch != one.subject.patch);
+        let more: Vec<Planned> = more.into_iter().filter(new).collect();
+        planned.extend(more);
+    }
     let subjects: Vec<_> = planned.iter().map(|plan| plan.subject.clone()).collect();
     // Without tools there is nothing to note, and everything to check.
     let tools = proofs::tools(&disk, &cache).ok();

@@ -58,6 +58,8 @@ fn what_is_not_proved_is_named() {
     #   fix: run `phasectl prove phase2/domain`
     ");
     assert!(world.run(&["verify", "phase1/kho"]).contains("\n# proofs/phase1/kho.json: there is no proof of"));
+    let both = world.run(&["verify", "phase1", "phase2", "phase1/kho"]);
+    assert_eq!(both, world.run(&["verify"]), "several are verified together, and each patch once");
     world.put("proofs/phase1/kho.json", &other());
     let said = world.run(&["verify", "phase1"]);
     assert!(said.contains("\n1..2\n") && said.contains("there is no proof of phase1/track\n"), "{said}");

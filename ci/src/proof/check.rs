@@ -60,13 +60,17 @@ impl Report {
     }
 }
 
-/// Checks the records of a line of patches. `texts` are the files by patch; `here` are the tools of this machine, if it has them.
+/// Checks the records of some phases, of each a line of patches. `texts` are the files by patch; `here` are the tools of this machine, if it has them.
 pub fn check(subjects: &[Subject], texts: &BTreeMap<String, Vec<u8>>, here: Option<&Tools>) -> Report {
     let mut report = Report::default();
     let mut notes: BTreeMap<String, usize> = BTreeMap::new();
     // The hash that the next record must continue; `None` behind a patch without a record, where nothing can be said.
     let mut parent = Some(None);
+    let mut phase = "";
     for subject in subjects {
+        if phase != subject.phase() {
+            (phase, parent) = (subject.phase(), Some(None));
+        }
         let text = texts.get(&subject.patch).map(Vec::as_slice);
         let found = one(subject, text, parent);
         if let Ok(proved) = &found {
@@ -114,7 +118,7 @@ fn one(subject: &Subject, text: Option<&[u8]>, parent: Option<Option<&str>>) -> 
                 Some(hash) => {
                     format!("it does not continue the record of the patch before it, {}", short(hash))
                 }
-                None => "it continues another record, and this is the first patch".to_owned(),
+                None => "it continues another record, and this is the first patch of its phase".to_owned(),
             };
             Err(wrong(Kind::Unchained, line_of(text, "parent"), message))
         }

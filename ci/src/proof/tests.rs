@@ -248,9 +248,31 @@ fn a_chain_has_no_gap() {
     let (mut subjects, texts) = chain();
     subjects.remove(0);
     insta::assert_snapshot!(found(&subjects, &texts), @r"
-    Unchained proofs/phase1/two.json:23: it continues another record, and this is the first patch
+    Unchained proofs/phase1/two.json:23: it continues another record, and this is the first patch of its phase
       fix: run `phasectl prove phase1/two`
     ");
+}
+
+#[test]
+fn each_phase_has_a_chain_of_its_own() {
+    let (mut subjects, mut texts) = chain();
+    let mut parent = None;
+    for name in ["four", "five"] {
+        let subject = Subject { patch: format!("phase2/{name}"), ..subject(name) };
+        let (text, hash) = Record { subject: subject.clone(), parent, made: made() }.write();
+        texts.insert(subject.patch.clone(), text.into_bytes());
+        subjects.push(subject);
+        parent = Some(hash);
+    }
+    assert_eq!(found(&subjects, &texts), "");
+    // The second phase neither needs the records of the first one, nor does it cover for them.
+    texts.retain(|patch, _| patch.starts_with("phase2"));
+    assert_eq!(found(&subjects[3..], &texts), "");
+    assert_eq!(found(&subjects, &texts).matches("Missing").count(), 3);
+    // One that continues a record of another phase.
+    let record = Record { subject: subjects[3].clone(), parent: Some("0".repeat(64)), made: made() };
+    texts.insert("phase2/four".into(), record.write().0.into_bytes());
+    assert!(found(&subjects[3..], &texts).starts_with("Unchained proofs/phase2/four.json:23: it continues another"));
 }
 
 #[test]

@@ -28,7 +28,7 @@ use crate::{output, text};
 ///
 /// At each patch those scenarios run that pass there and are not slow; where none of them goes through a kexec, a memfd does. The record of a
 /// patch is written when all of that passed. It says which tree, configuration, scenarios, machines and tools that was, with their hashes, and
-/// continues the record of the patch before it. `phasectl verify` checks records, and `export` shows them in the cover letter.
+/// continues the record of the patch before it in its phase. `phasectl verify` checks records, and `export` shows them in the cover letter.
 ///
 /// What is known is not done again: neither a patch whose record still is about this repository, nor a case that passed with a kernel of the same
 /// bytes. So it can be interrupted, and goes on with the case that it was at. A case that fails is told of and the others go on; run it
@@ -65,7 +65,7 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
     let stack = Stack::load(&app.disk()?)?;
     let target = stack.target(&args.target)?;
     let lab = Lab::open(app, stack, TEST)?;
-    let planned = proofs::planned(&lab.disk, &lab.stack, &lab.assemble(&target)?)?;
+    let planned = proofs::planned(&lab.base, &lab.disk, &lab.stack, &[target])?;
     let (logs, _lock) = lab.results("prove", None)?;
     let work = Work {
         tools: proofs::tools(&lab.disk, &lab.cache)?,
@@ -153,6 +153,9 @@ impl Work<'_> {
         // The hash of the last record; `None` behind a patch that has none, where no record can be written.
         let mut parent = Some(None);
         for (index, plan) in planned.iter().enumerate() {
+            if index > 0 && planned[index - 1].subject.phase() != plan.subject.phase() {
+                parent = Some(None);
+            }
             let (outcome, hash) = self.one(plan, mine.contains(&index), parent, prover, out)?;
             let result = if outcome.proved == Some(false) { "not ok" } else { "ok" };
             let skipped = if outcome.proved.is_none() { " # SKIP" } else { ":" };

@@ -9,7 +9,7 @@ use std::io::Write;
 use camino::{Utf8Path, Utf8PathBuf};
 use ci::proof::{DIRECTORY, Finding, Kind, Proved, Report, check, strays};
 use serde::Serialize;
-use stg_core::{Diagnostic, Phase, Source as _, Stack, Target, assemble};
+use stg_core::{Diagnostic, Phase, Source as _, Stack, Target};
 use stg_env::exit;
 
 use self::sample::Cases;
@@ -22,7 +22,7 @@ use crate::{output, text};
 /// Check the records in proofs/ against the repository: each patch has one, none was changed, and none is stale.
 ///
 /// Every hash that can be derived is derived again: of the records themselves and their chain, and of the trees, configurations, scenarios and
-/// machines that they are about. A changed byte is named with its line. Nothing is built for that. Tools, or a base, other than those that a record
+/// machines that they are about, of each phase on top of those that it requires and no others. A changed byte is named with its line. Nothing is built for that. Tools, or a base, other than those that a record
 /// was made with are noted, and make no record wrong. Exits with 102 if a record is missing, changed or stale.
 ///
 /// With --sample, if the records are good, the kernels of some patches are then built again, and some of the cases that their records are
@@ -92,13 +92,7 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
     }
     let cache = app.cache()?;
     let base = base_or_fetch(&cache, &stack)?;
-    let mut planned: Vec<Planned> = Vec::new();
-    for target in &targets {
-        let more = proofs::planned(&disk, &stack, &assemble(&base, &disk, &stack, target)?)?;
-        let new = |one: &Planned| planned.iter().all(|known| known.subject.patch != one.subject.patch);
-        let more: Vec<Planned> = more.into_iter().filter(new).collect();
-        planned.extend(more);
-    }
+    let planned = proofs::planned(&base, &disk, &stack, &targets)?;
     let subjects: Vec<_> = planned.iter().map(|plan| plan.subject.clone()).collect();
     // Without tools there is nothing to note, and everything to check.
     let tools = proofs::tools(&disk, &cache).ok();
@@ -172,20 +166,15 @@ fn lines(stack: &Stack, planned: &[Planned], report: &Report) -> anyhow::Result<
     let all: Vec<_> = planned.iter().zip(&report.patches).collect();
     let missing = |found: &Result<Proved, Finding>| matches!(found, Err(Finding { kind: Kind::Missing, .. }));
     let mut lines = Vec::new();
-    for patches in all.chunk_by(|(one, _), (other, _)| phase(&one.subject.patch) == phase(&other.subject.patch)) {
+    for patches in all.chunk_by(|(one, _), (other, _)| one.subject.phase() == other.subject.phase()) {
         match patches {
             [_, .., (last, _)] if patches.iter().all(|(_, found)| missing(found)) => {
-                lines.push(unproved(stack.phase(phase(&last.subject.patch))?, &last.subject.patch));
+                lines.push(unproved(stack.phase(last.subject.phase())?, &last.subject.patch));
             }
             _ => lines.extend(patches.iter().map(|(plan, found)| line(plan, found))),
         }
     }
     Ok(lines)
-}
-
-/// The phase of a patch.
-fn phase(patch: &str) -> &str {
-    patch.split('/').next().unwrap_or(patch)
 }
 
 /// That no patch of a phase has a record, as far as the last one that was asked for.

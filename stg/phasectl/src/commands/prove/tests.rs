@@ -4,6 +4,7 @@ use stg_core::Target;
 use stg_env::Cache;
 
 use super::*;
+use crate::testing::Small;
 
 /// A line of patches, a cache, and a place for records.
 struct Bench {
@@ -194,4 +195,51 @@ fn shards_merge_into_what_one_run_gives() {
     bench.prove("1/1", "cache", &["one", "two", "three", "four"]);
     assert!(bench.ran.is_empty());
     assert_eq!(bench.texts(), one.texts());
+}
+
+#[test]
+fn phases_are_proved_by_themselves_whatever_is_beside_them() {
+    // 1 -> 2, 1 -> 3, 2 and 3 -> 4.
+    let small = Small::new().with_scenarios();
+    for (name, requires, file) in [("phase3", "phase1", "e"), ("phase4", "phase2, phase3", "f")] {
+        small.put(
+            &format!("phases/{name}/phase.yaml"),
+            &format!(
+                "phase: {name}\nslug: {name}\ntitle: T\nrequires: [{requires}]\nseries:\n  \
+                 - {{ name: all, title: all, cover: cover.md, patches: [{{ name: {file} }}] }}\n"
+            ),
+        );
+        small.put(&format!("phases/{name}/cover.md"), "T.\n");
+        small.put(&format!("phases/{name}/{file}.patch"), &format!("Subject: {file}\nAdds: {file}.c\n\nIt.\n"));
+        small.put(&format!("kernel/{name}/{file}.c"), "x\n");
+    }
+    let lab = small.lab();
+    let planned = |targets: &[Target]| proofs::planned(&lab.base, &lab.disk, &lab.stack, targets).unwrap();
+    let phase = |number: usize| Target::Phase(format!("phase{number}"));
+    let ids = |all: &[Planned]| all.iter().map(|plan| plan.subject.patch.clone()).collect::<Vec<_>>().join(" ");
+    let mut bench = Bench::new();
+    // In the order in which people come to it.
+    for (number, ran) in [(3, "a b c phase3/e"), (2, "phase2/d"), (4, "phase4/f")] {
+        bench.planned = planned(&[phase(number)]);
+        bench.prove("1/1", "cache", &[]);
+        assert_eq!(bench.ran.join(" "), ran);
+        assert!(bench.verified(), "{number}");
+    }
+    bench.planned = planned(&[Target::All]);
+    assert_eq!(ids(&bench.planned), "phase1/a phase1/b phase1/c phase2/d phase3/e phase4/f");
+    assert!(bench.verified(), "what holds of each phase holds of all of them");
+    let of = |patch: &str, target: Target| lab.assemble(&target).unwrap().patch(patch).unwrap().tree.to_string();
+    assert_eq!(bench.planned[4].subject.tree, of("phase3/e", phase(3)));
+    assert_ne!(bench.planned[4].subject.tree, of("phase3/e", Target::All), "there it is on top of phase 2");
+    let first = |patch: &str| String::from_utf8(bench.texts()[patch].clone()).unwrap().contains("\"parent\": null");
+    assert_eq!(
+        ["phase1/a", "phase1/b", "phase2/d", "phase3/e", "phase4/f"].map(first),
+        [true, false, true, true, true]
+    );
+    // As far as somebody asks, and each patch once.
+    assert_eq!(
+        ids(&planned(&[Target::Patch("phase1/b".into()), phase(3), phase(3)])),
+        "phase1/a phase1/b phase1/c phase3/e"
+    );
+    assert_eq!(ids(&planned(&[Target::Patch("phase1/b".into())])), "phase1/a phase1/b");
 }

@@ -76,8 +76,8 @@ impl Bench {
     fn new() -> Self {
         let small = Small::new().with_scenarios();
         let lab = small.lab();
-        let assembled = lab.assemble(&Target::Phase("phase1".into())).unwrap();
-        let planned = proofs::planned(&lab.disk, &lab.stack, &assembled).unwrap();
+        let phase1 = Target::Phase("phase1".into());
+        let planned = proofs::planned(&lab.base, &lab.disk, &lab.stack, &[phase1]).unwrap();
         let mut bench = Self { _small: small, lab, planned, records: Vec::new() };
         bench.records = bench.planned.iter().map(|plan| bench.prove(plan)).collect();
         bench

@@ -135,6 +135,9 @@ fn configs(
             let tree = assemble(&assembled.base, disk, stack, other)?.tip_tree()?;
             text.push_str(&format!("tree {tree}\n"));
         }
+        if let Some(variant) = &which.variant {
+            text.push_str(&format!("needs {}\n", inputs::variant(disk, variant)?));
+        }
         configs.insert(name.to_owned(), sha256(text));
     }
     Ok(configs)

@@ -61,11 +61,11 @@ fn inputs(subject: &Subject, check: &Check, bench: &Bench<'_>) -> Result<Inputs,
         .with("mail", hash(&subject.mail))
         .with("place", format!("{}:{}", origin.file, origin.body_line))
         .with("series", hash(format!("{:?}", subject.series)))
-        .with("gates", bench.gates.join(" "))
-        .with("tools", &bench.programs.id);
+        .with("gates", bench.gates.join(" "));
     match (check.cost, bench.kernels) {
+        // The toolchain is a part of it, and the programs of the others have no say.
         (Cost::Build, Some(kernels)) => Ok(inputs.with("kernels", kernels.id(subject, check.name)?)),
-        _ => Ok(inputs),
+        _ => Ok(inputs.with("tools", &bench.programs.id)),
     }
 }
 

@@ -25,9 +25,7 @@ use super::walk::{Pair, Side, Walk};
 use crate::judged::{Judged, Known, Question};
 use crate::kernels::Which;
 use crate::lab::{Extra, Lab};
-
-/// How often a scenario is run until it ends in a way that the host has no part in.
-const ATTEMPTS: usize = 3;
+use crate::question::{ATTEMPTS, lasts};
 
 /// What runs cases, or knows how they end: [`Lab::judge`].
 pub(crate) type Judge<'a> = dyn Fn(&Question<'_>, Known, &mut dyn Write) -> anyhow::Result<Vec<Judged>> + 'a;
@@ -120,7 +118,7 @@ impl Bench<'_> {
         let mut known = if trial == 0 && !self.again { Known::Used } else { Known::Ignored };
         let mut tested = self.run(&question, known)?;
         for _ in 1..ATTEMPTS {
-            let host = tested.class.is_some_and(of_the_host) && tested.answer == Answer::Untestable;
+            let host = tested.class.is_some_and(|class| !lasts(class)) && tested.answer == Answer::Untestable;
             if !host {
                 break;
             }
@@ -226,16 +224,11 @@ fn untestable(reason: String, known: bool) -> Tested {
     Tested { answer: Answer::Untestable, class: None, reason, known }
 }
 
-/// Whether such an end may be the host's fault.
-fn of_the_host(class: Class) -> bool {
-    matches!(class, Class::HostTimeout | Class::QemuAbort | Class::Unwitnessed)
-}
-
 /// What the cases of a scenario say together.
 fn tested(all: &[Judged], only: Option<Class>, logs: &camino::Utf8Path) -> Tested {
     let known = all.iter().all(|case| case.cached);
     let failed = || all.iter().filter(|case| !case.passed);
-    let counts = |case: &&Judged| only.map_or(!of_the_host(case.class), |only| case.class == only);
+    let counts = |case: &&Judged| only.map_or(lasts(case.class), |only| case.class == only);
     let (answer, shown) = match (failed().find(counts), failed().next()) {
         (Some(case), _) => (Answer::Bad, Some(case)),
         (None, Some(case)) => (Answer::Untestable, Some(case)),

@@ -103,6 +103,13 @@ impl Small {
         std::fs::write(path, text).unwrap();
     }
 
+    /// Replaces a text in a file; it must be there.
+    pub(crate) fn replace(&self, path: &str, from: &str, to: &str) {
+        let text = std::fs::read_to_string(self.root().join(path)).unwrap();
+        assert!(text.contains(from), "{path} has no {from:?}");
+        self.put(path, &text.replace(from, to));
+    }
+
     /// Writes the scenarios that phase1 lists.
     pub(crate) fn with_scenarios(self) -> Self {
         let head = |cases: &str| format!("title: t\nrows: [\"1.1\"]\ncases: [{cases}]\n{STAGES}");

@@ -168,7 +168,19 @@ impl Outline {
                 faults: faults.iter().filter(|fault| fault.phase == phase.name()).map(Fault::id).collect(),
             });
         }
-        Ok(Self { phases, unproved: UNPROVED.iter().map(|&name| name.to_owned()).collect() })
+        let unproved = unproved(UNPROVED, &phases)?;
+        Ok(Self { phases, unproved })
+    }
+}
+
+/// The phases that are listed as not proved yet. A name that is no phase's would go on saying so of whoever gets it next.
+fn unproved(names: &[&str], phases: &[PhaseOutline]) -> anyhow::Result<Vec<String>> {
+    let stray = names.iter().find(|&&name| phases.iter().all(|phase| phase.name != name));
+    match stray {
+        Some(name) => anyhow::bail!(
+            "{PLAN}: UNPROVED lists {name}, and there is no such phase\n  fix: take it out, or correct its name"
+        ),
+        None => Ok(names.iter().map(|&name| name.to_owned()).collect()),
     }
 }
 

@@ -124,6 +124,14 @@ fn a_phase_is_unproved_only_as_long_as_it_never_had_a_record() {
 }
 
 #[test]
+fn only_a_phase_can_be_unproved() {
+    let phases = outline().phases;
+    assert_eq!(unproved(&["phase2"], &phases).unwrap(), ["phase2"]);
+    let wrong = unproved(&["phase2", "phase9"], &phases).unwrap_err().to_string();
+    assert!(wrong.contains("UNPROVED lists phase9, and there is no such phase"), "{wrong}");
+}
+
+#[test]
 fn without_records_a_phase_fails() {
     // Whether there are any makes no difference to the plan: that is for `phasectl verify` to say.
     let all_proved = Outline { unproved: Vec::new(), ..outline() };

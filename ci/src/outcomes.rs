@@ -133,6 +133,19 @@ impl Outcomes {
         write(&path, &text).map_err(io)
     }
 
+    /// Forgets an answer that turned out to be wrong. It is no error if there is none.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be removed.
+    pub fn forget(&self, inputs: &Inputs) -> Result<(), EnvError> {
+        let path = self.path(inputs);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(EnvError::io("remove", &path)(error)),
+            _ => Ok(()),
+        }
+    }
+
     /// Takes over what another cache knows, given by its root directory.
     ///
     /// # Errors
@@ -219,6 +232,10 @@ mod tests {
         assert_eq!(outcomes.get::<Vec<String>>(&inputs("a")), Some(vec!["x".to_owned()]));
         assert_eq!(outcomes.get::<Vec<String>>(&inputs("b")), None);
         assert_eq!(outcomes.get::<Vec<String>>(&inputs("a").with("more", "")), None);
+        for _ in 0..2 {
+            outcomes.forget(&inputs("a")).unwrap();
+            assert_eq!(outcomes.get::<Vec<String>>(&inputs("a")), None);
+        }
         assert_eq!(inputs("a").differing(&inputs("b").with("more", "")), ["more", "tree"]);
     }
 

@@ -215,3 +215,13 @@ pub(crate) fn write(root: &Utf8Path, patch: &str, text: &str) -> anyhow::Result<
     std::fs::write(&fresh, text).with_context(what)?;
     std::fs::rename(&fresh, &path).with_context(what)
 }
+
+/// Removes a record.
+///
+/// # Errors
+///
+/// If that does not work.
+pub(crate) fn remove(root: &Utf8Path, patch: &str) -> anyhow::Result<()> {
+    let path = root.join(file(patch));
+    std::fs::remove_file(&path).with_context(|| format!("cannot remove {path}"))
+}

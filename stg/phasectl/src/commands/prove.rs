@@ -7,8 +7,8 @@ use std::io::Write;
 use std::time::Instant;
 
 use camino::Utf8Path;
-use ci::outcomes::Outcomes;
-use ci::proof::{Hashes, Made, Record, Tools, current};
+use ci::outcomes::{Inputs, Outcomes};
+use ci::proof::{Hashes, Made, Record, Subject, Tools, current};
 use ci::shard::Shard;
 use harness::filter::Filter;
 use harness::run::KernelFiles;
@@ -18,10 +18,11 @@ use stg_core::Stack;
 use stg_env::exit;
 
 use crate::app::App;
-use crate::judged::{Known, Question, inputs};
+use crate::judged::{Judge, Known, Question, inputs};
 use crate::kernels::Which;
 use crate::lab::{Lab, TEST};
 use crate::proofs::{self, Planned};
+use crate::question::lasts;
 use crate::{output, text};
 
 /// Build, boot and live-update every patch, and keep a record of each in proofs/.
@@ -34,6 +35,10 @@ use crate::{output, text};
 /// bytes. So it can be interrupted, and goes on with the case that it was at. A case that fails is told of and the others go on; run it
 /// again to try what failed. With --shard results are kept in the cache and no record is written: merge the caches (`phasectl merge`), then
 /// run it without --shard. Exits with 100 if a case failed.
+///
+/// A record stays good when only the tools or the harness are others than it was made with; `phasectl verify` notes that. --again does not rely
+/// on what is known: every case runs, with kernels out of the store if they are there, and the records are written anew. A patch that fails then
+/// loses its record, unless nothing but the host was at fault; those behind it keep theirs.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The phase, or PHASE/PATCH: this patch and all before it.
@@ -42,6 +47,10 @@ pub(crate) struct Args {
     /// Prove only part I of N of the patches.
     #[arg(long, value_name = "I/N", default_value_t = Shard::ALL)]
     shard: Shard,
+
+    /// Run every case again, although it is known how it ends. It begins anew when it was interrupted.
+    #[arg(long, conflicts_with = "shard")]
+    again: bool,
 
     /// Report as JSON instead of KTAP.
     #[arg(long)]
@@ -73,23 +82,37 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
         texts: proofs::read(&lab.disk, &planned)?,
         root: lab.disk.root(),
         shard: args.shard,
+        again: args.again,
     };
+    let known = if args.again { Known::Ignored } else { Known::IfPassed };
+    let judge: &Judge<'_> = &|question, known, out| lab.judge(question, known, out);
     let mut sink = std::io::sink();
     let shown: &mut dyn Write = if args.json { &mut sink } else { &mut *out };
-    let all = work.go(&planned, &mut |plan, out| prove(&lab, plan, &logs, out), shown)?;
+    let all = work.go(&planned, &mut |plan, out| prove(&lab, plan, &logs, known, judge, out), shown)?;
     if args.json {
         output::json(out, &all)?;
     }
     Ok(if all.iter().any(|one| one.proved == Some(false)) { exit::TEST_FAILED } else { exit::OK })
 }
 
-/// Builds the kernels of a patch and runs its cases; gives the images' hashes, or which cases failed.
+/// Why a patch is not proved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Failed {
+    /// The cases.
+    cases: Vec<String>,
+    /// Whether nothing but the host was at fault.
+    host: bool,
+}
+
+/// Builds the kernels of a patch and runs its cases, or relies on what is `known`; gives the images' hashes.
 fn prove(
     lab: &Lab,
     plan: &Planned,
     logs: &Utf8Path,
+    known: Known,
+    judge: &Judge<'_>,
     out: &mut dyn Write,
-) -> anyhow::Result<Result<Hashes, Vec<String>>> {
+) -> anyhow::Result<Result<Hashes, Failed>> {
     let (kernels, images) = build(lab, plan, &plan.scenarios, &|which| lab.files(which, None), out)?;
     let question = Question {
         scenarios: &plan.scenarios,
@@ -98,9 +121,13 @@ fn prove(
         programs: lab.programs(&plan.scenarios, &plan.target)?,
         logs: logs.join(&plan.subject.patch),
     };
-    let judged = lab.judge(&question, Known::IfPassed, out)?;
-    let failed: Vec<String> = judged.into_iter().filter(|one| !one.passed).map(|one| one.case).collect();
-    Ok(if failed.is_empty() { Ok(images) } else { Err(failed) })
+    let judged = judge(&question, known, out)?;
+    let failed: Vec<_> = judged.into_iter().filter(|one| !one.passed).collect();
+    if failed.is_empty() {
+        return Ok(Ok(images));
+    }
+    let host = failed.iter().all(|one| !lasts(one.class));
+    Ok(Err(Failed { cases: failed.into_iter().map(|one| one.case).collect(), host }))
 }
 
 /// The kernels of a patch that some scenarios want, which are built by `files`, and the hashes of their images.
@@ -131,7 +158,7 @@ pub(crate) fn build(
 }
 
 /// Finds out whether a patch can be proved: the hashes of its kernels' images, or the cases that failed.
-type Prover<'a> = dyn FnMut(&Planned, &mut dyn Write) -> anyhow::Result<Result<Hashes, Vec<String>>> + 'a;
+type Prover<'a> = dyn FnMut(&Planned, &mut dyn Write) -> anyhow::Result<Result<Hashes, Failed>> + 'a;
 
 /// What all patches share.
 struct Work<'a> {
@@ -141,6 +168,8 @@ struct Work<'a> {
     texts: BTreeMap<String, Vec<u8>>,
     root: &'a Utf8Path,
     shard: Shard,
+    /// Whether nothing is relied on that is known.
+    again: bool,
 }
 
 impl Work<'_> {
@@ -184,43 +213,62 @@ impl Work<'_> {
         };
         let text = self.texts.get(&subject.patch).map(Vec::as_slice);
         let inputs = subject.inputs(&self.tools);
-        let known = current(subject, text).map(|proved| (proved.record.subject, proved.record.made));
-        let (subject, made, how) = match known {
-            Some((subject, made)) => (subject, made, "on record"),
-            None => {
-                let (images, how) = match self.outcomes.get::<Hashes>(&inputs) {
-                    Some(images) => (images, "known"),
-                    None if !mine => return Ok(outcome(None, None, "for another shard".to_owned())),
-                    None => {
-                        writeln!(out, "# {}", subject.patch)?;
-                        out.flush()?;
-                        let began = Instant::now();
-                        match prover(plan, out)? {
-                            Ok(images) => {
-                                self.outcomes.put(&inputs, &images, began.elapsed().as_secs_f64())?;
-                                (images, "proved")
+        let recorded = current(subject, text).map(|proved| (proved.record.subject, proved.record.made));
+        let anew = |images| (subject.clone(), Made { tools: self.tools.clone(), images });
+        let ((subject, made), proved, how) = if let Some(record) = recorded.clone().filter(|_| !self.again) {
+            (record, true, "on record".to_owned())
+        } else if let Some(images) = self.outcomes.get::<Hashes>(&inputs).filter(|_| !self.again) {
+            (anew(images), true, "known".to_owned())
+        } else if !mine {
+            return Ok(outcome(None, None, "for another shard".to_owned()));
+        } else {
+            writeln!(out, "# {}", subject.patch)?;
+            out.flush()?;
+            let began = Instant::now();
+            match prover(plan, out)? {
+                Ok(images) => {
+                    self.outcomes.put(&inputs, &images, began.elapsed().as_secs_f64())?;
+                    (anew(images), true, "proved".to_owned())
+                }
+                Err(Failed { cases, host }) => {
+                    let failed = format!("failed: {}", text::listing(&cases));
+                    match recorded {
+                        // Nothing was found out about the patch.
+                        Some(record) if host => {
+                            (record, false, format!("{failed}; its record stays, as the host was at fault"))
+                        }
+                        recorded => {
+                            let what = if recorded.is_some() { "; its record is removed" } else { "" };
+                            if !host {
+                                self.take_back(&inputs, recorded.map(|_| subject))?;
                             }
-                            Err(failed) => {
-                                let what = format!("failed: {}", text::listing(&failed));
-                                return Ok(outcome(Some(false), None, what));
-                            }
+                            return Ok(outcome(Some(false), None, format!("{failed}{what}")));
                         }
                     }
-                };
-                (subject.clone(), Made { tools: self.tools.clone(), images }, how)
+                }
             }
         };
-        let what = format!("{how}, {}", text::ran(subject.boots, subject.kexecs));
+        let what = if proved { format!("{how}, {}", text::ran(subject.boots, subject.kexecs)) } else { how };
         let Some(parent) = parent.filter(|_| self.shard == Shard::ALL) else {
-            let why = if self.shard == Shard::ALL { "; no record, as a patch before it has none" } else { "" };
-            return Ok(outcome(Some(true), None, format!("{what}{why}")));
+            let why = match text {
+                _ if self.shard != Shard::ALL => "",
+                Some(_) => "; its record stays as it is, as a patch before it has none",
+                None => "; no record, as a patch before it has none",
+            };
+            return Ok(outcome(Some(proved), None, format!("{what}{why}")));
         };
         let patch = subject.patch.clone();
         let (fresh, hash) = Record { subject, parent, made }.write();
         if text != Some(fresh.as_bytes()) {
             proofs::write(self.root, &patch, &fresh)?;
         }
-        Ok(outcome(Some(true), Some(hash), what))
+        Ok(outcome(Some(proved), Some(hash), what))
+    }
+
+    /// Forgets that a patch was proved, on record or not.
+    fn take_back(&self, inputs: &Inputs, recorded: Option<&Subject>) -> anyhow::Result<()> {
+        self.outcomes.forget(inputs)?;
+        recorded.map_or(Ok(()), |subject| proofs::remove(self.root, &subject.patch))
     }
 }
 

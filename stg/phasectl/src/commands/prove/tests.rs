@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
+use harness::verdict::Class;
 use stg_core::Target;
 use stg_env::Cache;
 
 use super::*;
+use crate::judged::Judged;
+use crate::scenarios;
 use crate::testing::Small;
 
 /// A line of patches, a cache, and a place for records.
@@ -43,12 +46,22 @@ impl Bench {
 
     /// Proves a shard with a cache, `bad` failing; gives what was printed.
     fn prove(&mut self, shard: &str, cache: &str, bad: &[&str]) -> String {
+        self.work(shard, cache, false, bad, false)
+    }
+
+    /// Runs everything again, `bad` failing, which is the host's fault or not.
+    fn again(&mut self, bad: &[&str], host: bool) -> String {
+        self.work("1/1", "cache", true, bad, host)
+    }
+
+    fn work(&mut self, shard: &str, cache: &str, again: bool, bad: &[&str], host: bool) -> String {
         let work = Work {
             tools: Tools { toolchain: "t".into(), qemu: "q".into(), harness: "h".into() },
             outcomes: self.outcomes(cache),
             texts: self.texts(),
             root: Utf8Path::from_path(self.temp.path()).unwrap(),
             shard: shard.parse().unwrap(),
+            again,
         };
         let (mut ran, mut out) = (Vec::new(), Vec::new());
         let prover: &mut Prover<'_> = &mut |plan, _| {
@@ -56,7 +69,8 @@ impl Bench {
             ran.push(patch.trim_start_matches("phase1/").to_owned());
             let failed = bad.iter().any(|bad| patch.ends_with(bad));
             let images = Hashes::from([("current".to_owned(), format!("image of {patch}"))]);
-            Ok(if failed { Err(vec!["phase1/s/x".to_owned()]) } else { Ok(images) })
+            let cases = vec!["phase1/s/x".to_owned()];
+            Ok(if failed { Err(Failed { cases, host }) } else { Ok(images) })
         };
         work.go(&self.planned, prover, &mut out).unwrap();
         self.ran = ran;
@@ -167,6 +181,72 @@ fn what_is_stale_or_changed_is_proved_again_and_the_rest_chained_anew() {
     bench.prove("1/1", "empty", &[]);
     assert_eq!(bench.ran, ["new"]);
     assert!(bench.verified());
+}
+
+#[test]
+fn again_runs_what_is_known_and_a_record_that_does_not_hold_goes() {
+    let mut bench = Bench::new();
+    bench.prove("1/1", "cache", &[]);
+    let before = bench.texts();
+    bench.again(&[], false);
+    assert_eq!(bench.ran, ["one", "two", "three", "four"]);
+    assert_eq!(bench.texts(), before);
+    insta::assert_snapshot!(bench.again(&["two"], false), @r"
+    KTAP version 1
+    1..4
+    # phase1/one
+    ok 1 - phase1/one: proved, 1 boot, 2 kexecs
+    # phase1/two
+    not ok 2 - phase1/two: failed: phase1/s/x; its record is removed
+    # phase1/three
+    ok 3 - phase1/three: proved, 1 boot, 2 kexecs; its record stays as it is, as a patch before it has none
+    # phase1/four
+    ok 4 - phase1/four: proved, 1 boot, 2 kexecs; its record stays as it is, as a patch before it has none
+    ");
+    assert!(!bench.verified() && bench.texts().len() == 3);
+    // That it was proved once does not bring the record back.
+    let said = bench.prove("1/1", "cache", &["two"]);
+    assert!(bench.ran == ["two"] && said.contains("not ok 2 - phase1/two: failed: phase1/s/x\n"), "{said}");
+    bench.prove("1/1", "cache", &[]);
+    assert!(bench.ran == ["two"] && bench.verified() && bench.texts() == before);
+}
+
+#[test]
+fn a_busy_host_takes_no_record_away() {
+    let mut bench = Bench::new();
+    bench.prove("1/1", "cache", &[]);
+    let before = bench.texts();
+    let said = bench.again(&["two"], true);
+    let line = "not ok 2 - phase1/two: failed: phase1/s/x; its record stays, as the host was at fault\n";
+    assert!(said.contains(line) && said.matches("\nok").count() == 3, "{said}");
+    assert_eq!(bench.texts(), before);
+    bench.prove("1/1", "cache", &[]);
+    assert!(bench.ran.is_empty() && bench.verified());
+}
+
+#[test]
+fn whose_fault_it_is_that_cases_fail() {
+    use Class::{Hang, HostTimeout, Pass};
+    let small = Small::new().with_scenarios();
+    let lab = small.lab();
+    let planned = proofs::planned(&lab.base, &lab.disk, &lab.stack, &[Target::Patch("phase1/c".into())]).unwrap();
+    let prove = |known: Known, ends: [Class; 2]| {
+        let judge: &Judge<'_> = &|question, asked, _| {
+            assert_eq!(asked, known);
+            let cases = scenarios::cases(question.scenarios).into_iter().zip(ends);
+            let judged =
+                |(case, class)| Judged { case, passed: class == Pass, class, reason: String::new(), cached: false };
+            Ok(cases.map(judged).collect())
+        };
+        prove(&lab, &planned[2], small.root(), known, judge, &mut Vec::new()).unwrap().map(drop)
+    };
+    let failed =
+        |cases: &[&str], host| Err(Failed { cases: cases.iter().map(|&case| case.to_owned()).collect(), host });
+    let (one, two) = ("phase1/second/y", "phase1/first/x");
+    assert_eq!(prove(Known::IfPassed, [Pass, Pass]), Ok(()));
+    assert_eq!(prove(Known::Ignored, [HostTimeout, Pass]), failed(&[one], true));
+    assert_eq!(prove(Known::Ignored, [HostTimeout, HostTimeout]), failed(&[one, two], true));
+    assert_eq!(prove(Known::Ignored, [HostTimeout, Hang]), failed(&[one, two], false));
 }
 
 #[test]

@@ -15,8 +15,9 @@ use std::io::Write as _;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 use stg_env::{Cache, EnvError};
+
+use crate::hash::hash_all;
 
 /// Where they are in a cache.
 pub const DIRECTORY: &str = "outcomes";
@@ -35,7 +36,7 @@ impl Inputs {
         Self { kind: kind.to_owned(), values: BTreeMap::new() }
     }
 
-    /// With one more. Long ones, the text of a file, are better given as their [`hash`].
+    /// With one more. Long ones, the text of a file, are better given as their [`hash`](crate::hash::hash).
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
         self.values.insert(name.to_owned(), value.into());
@@ -61,21 +62,6 @@ impl Inputs {
         differing.dedup();
         differing
     }
-}
-
-/// SHA-256 of some bytes, in hexadecimal.
-pub fn hash(bytes: impl AsRef<[u8]>) -> String {
-    hash_all([bytes.as_ref()])
-}
-
-/// SHA-256 over several parts, each with its length, so that no two lists run together to the same bytes.
-fn hash_all<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
-    let mut hasher = Sha256::new();
-    for part in parts {
-        hasher.update((part.len() as u64).to_le_bytes());
-        hasher.update(part);
-    }
-    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// An answer as it is kept.

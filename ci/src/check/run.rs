@@ -5,8 +5,9 @@
 use std::time::Instant;
 
 use super::{Bench, Check, Cost, Finding, Subject};
+use crate::hash::hash;
 use crate::kbuild::BuildError;
-use crate::outcomes::{Inputs, Outcomes, hash};
+use crate::outcomes::{Inputs, Outcomes};
 
 /// What a check found.
 #[derive(Debug, Clone, PartialEq, Eq)]

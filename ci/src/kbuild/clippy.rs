@@ -16,7 +16,7 @@ use super::ledger::{Ledger, Warnings};
 use super::make::Make;
 use super::progress::Progress;
 use super::worktree;
-use super::{BuildRequest, Work, directory_key, interrupted};
+use super::{BuildRequest, Work, interrupted};
 
 /// What clippy says of some crates of a commit, given by their root files; `rust` stands for those that every kernel has.
 /// Crates that are not there, or not configured, have nothing to say.
@@ -29,12 +29,7 @@ pub fn clippy(request: &BuildRequest<'_>, crates: &[Utf8PathBuf]) -> Result<Warn
     let commit = Repo::oid(request.commit)?;
     let wanted = config::merge(request.fragments);
     let _lock = request.cache.lock("kernel-build")?;
-    let work = Work {
-        request,
-        wanted: &wanted,
-        source: request.cache.worktrees()?.join("kernel-build"),
-        out: request.cache.build(&format!("clippy-{}", directory_key(&wanted, request.tools)))?,
-    };
+    let work = Work::new(request, &wanted, "clippy")?;
     let progress = Progress::start(&format!("clippy of {}", request.label));
     let started = Instant::now();
     progress.say("checkout");

@@ -96,6 +96,16 @@ impl BuildError {
         }
     }
 
+    /// What is said of the tree or its configuration, if that is to blame and not the surroundings: it would be said again. The place of the
+    /// log, which is this machine's, is left out.
+    pub fn of_tree(&self) -> Option<String> {
+        match self {
+            Self::Compile { errors, .. } => Some(listed(errors).trim_end().to_owned()),
+            Self::Config(_) => Some(self.to_string()),
+            _ => None,
+        }
+    }
+
     /// For `map_err`: a [`BuildError::Io`] about `path`.
     pub(crate) fn io(doing: &'static str, path: &Utf8Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
@@ -197,6 +207,10 @@ mod tests {
           log: /c/build.log
         ");
         assert_eq!(build.exit_code(), 101);
+        let said = build.of_tree().unwrap();
+        assert_eq!(format!("{said}\n  log: /c/build.log"), build.to_string(), "nothing but the log is left out");
+        let interrupted = BuildError::Interrupted { what: "make".into(), log: "/c/build.log".into() };
+        assert_eq!(interrupted.of_tree(), None);
     }
 
     #[test]

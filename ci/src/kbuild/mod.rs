@@ -39,7 +39,6 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use sha2::{Digest as _, Sha256};
 use stg_core::git::{Oid, Repo};
 use stg_env::Cache;
 
@@ -58,6 +57,7 @@ use self::ledger::Ledger;
 use self::make::Make;
 use self::modules::Module;
 use self::progress::Progress;
+use crate::hash::hash_all;
 
 /// Changes whenever this module makes another kernel from the same inputs.
 const RECIPE: &str = "phasectl kernel 1";
@@ -121,12 +121,7 @@ fn build_into(request: &BuildRequest<'_>, key: String, kernels: &Utf8Path) -> Re
     let tree = repo.tree_of(commit)?.to_string();
     let wanted = config::merge(request.fragments);
     store::sweep(kernels)?;
-    let work = Work {
-        request,
-        wanted: &wanted,
-        source: request.cache.worktrees()?.join("kernel-build"),
-        out: request.cache.build(&format!("kernel-{}", directory_key(&wanted, request.tools)))?,
-    };
+    let work = Work::new(request, &wanted, "kernel")?;
     let progress = Progress::start(request.label);
     let started = Instant::now();
     let made = work.make(&repo, commit, &progress);
@@ -170,12 +165,7 @@ pub fn compile<T>(
     let commit = Repo::oid(request.commit)?;
     let wanted = config::merge(request.fragments);
     let _lock = request.cache.lock("kernel-build")?;
-    let work = Work {
-        request,
-        wanted: &wanted,
-        source: request.cache.worktrees()?.join("kernel-build"),
-        out: request.cache.build(&format!("gate-{}", directory_key(&wanted, request.tools)))?,
-    };
+    let work = Work::new(request, &wanted, "gate")?;
     let progress = Progress::start(request.label);
     let started = Instant::now();
     let compiled = work.compile(&repo, commit, &[goal], &progress);
@@ -207,7 +197,7 @@ fn attribute(error: &mut CompileError, blame: &dyn Blame) {
 fn build_key(tree: &str, wanted: &[Wanted], tools: &Tools) -> String {
     let fixed = make::FIXED.iter().map(|(name, value)| format!("{name}={value}"));
     let options = wanted.iter().map(|one| format!("{:?} {one}", one.scope));
-    hash(
+    hash_all(
         [RECIPE.to_owned(), tree.to_owned(), tools.id.clone()]
             .into_iter()
             .chain(tools.args.clone())
@@ -220,17 +210,7 @@ fn build_key(tree: &str, wanted: &[Wanted], tools: &Tools) -> String {
 fn directory_key(wanted: &[Wanted], tools: &Tools) -> String {
     let options = wanted.iter().filter(|one| one.scope == Scope::Always).map(ToString::to_string);
     let all = [RECIPE.to_owned(), tools.id.clone()].into_iter().chain(tools.args.clone()).chain(options);
-    hash(all)[..16].to_owned()
-}
-
-fn hash(parts: impl Iterator<Item = String>) -> String {
-    let mut hasher = Sha256::new();
-    for part in parts {
-        // With its length, so that two lists never run together to the same text.
-        hasher.update((part.len() as u64).to_le_bytes());
-        hasher.update(part);
-    }
-    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hash_all(all)[..16].to_owned()
 }
 
 /// A build under way; the lock is held.
@@ -250,7 +230,14 @@ struct Made {
     log: Utf8PathBuf,
 }
 
-impl Work<'_> {
+impl<'a> Work<'a> {
+    /// `kind` is what the build directory is for.
+    fn new(request: &'a BuildRequest<'a>, wanted: &'a [Wanted], kind: &str) -> Result<Self, BuildError> {
+        let source = request.cache.worktrees()?.join("kernel-build");
+        let out = request.cache.build(&format!("{kind}-{}", directory_key(wanted, request.tools)))?;
+        Ok(Self { request, wanted, source, out })
+    }
+
     fn make(&self, repo: &Repo, commit: Oid, progress: &Progress) -> Result<Made, BuildError> {
         let mut goals = vec!["bzImage"];
         goals.extend(modules::wanted(self.wanted).then_some("modules"));

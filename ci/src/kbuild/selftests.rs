@@ -20,17 +20,17 @@ use std::process::Command;
 use std::time::Instant;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use sha2::{Digest as _, Sha256};
 use stg_core::git::{Oid, Repo};
 use stg_env::Cache;
 
+use super::attribute;
 use super::blame::Blame;
 use super::diagnose::{self, Dirs};
 use super::error::BuildError;
 use super::interrupted;
 use super::make::{self, Make, Tools};
 use super::progress::Progress;
-use super::{attribute, hash};
+use crate::hash::{hash_all, sha256};
 
 /// Changes whenever this module makes other programs from the same inputs.
 const RECIPE: &str = "phasectl selftests 1";
@@ -120,7 +120,7 @@ fn key(inputs: Oid, tools: &Tools) -> Result<String, BuildError> {
     for library in LIBRARIES {
         parts.push(format!("{library} {}", digest(library)?));
     }
-    Ok(hash(parts.into_iter()))
+    Ok(hash_all(parts))
 }
 
 /// Digest of a library that the linker will find. One that is missing has none: the build says so better than we could.
@@ -133,7 +133,7 @@ fn digest(library: &str) -> Result<String, BuildError> {
         return Ok("missing".to_owned());
     }
     let bytes = std::fs::read(path).map_err(BuildError::io("read", path))?;
-    Ok(Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(sha256(bytes))
 }
 
 /// A build under way; the lock is held.

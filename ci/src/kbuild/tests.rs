@@ -79,6 +79,14 @@ exit 0
 
 const KCONFIG: &str = "config A\n\tbool\nconfig B\n\tbool\nconfig HARD\n\tbool\n\tdepends on NEVER\n";
 
+/// Tools whose make is a script.
+pub(crate) fn tools(dir: &Utf8Path, script: &str) -> Tools {
+    let make = dir.join("make");
+    std::fs::write(&make, script).unwrap();
+    std::fs::set_permissions(&make, std::fs::Permissions::from_mode(0o755)).unwrap();
+    Tools { make, args: vec!["LLVM=-19".into()], env: Vec::new(), cache_args: Vec::new(), id: "tools 1".into() }
+}
+
 pub(crate) struct Lab {
     _guard: tempfile::TempDir,
     root: Utf8PathBuf,
@@ -90,17 +98,8 @@ impl Lab {
     pub(crate) fn new() -> Self {
         let guard = tempfile::tempdir().unwrap();
         let root = Utf8Path::from_path(&guard.path().canonicalize().unwrap()).unwrap().to_owned();
-        let make = root.join("make");
-        std::fs::write(&make, MAKE).unwrap();
-        std::fs::set_permissions(&make, std::fs::Permissions::from_mode(0o755)).unwrap();
         let cache = Cache::at(&root.join("cache")).unwrap();
-        let tools = Tools {
-            make,
-            args: vec!["LLVM=-19".into()],
-            env: Vec::new(),
-            cache_args: Vec::new(),
-            id: "tools 1".into(),
-        };
+        let tools = tools(&root, MAKE);
         Self { _guard: guard, root, cache, tools }
     }
 

@@ -24,7 +24,6 @@ use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use self::check::{Finding, Kind, Proved, Report, check, current, strays};
-pub use self::record::sha256;
 
 use crate::outcomes::Inputs;
 

@@ -12,6 +12,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::{Made, Record, Subject, Tools};
+use crate::hash::sha256;
 
 /// How the line with the hash begins.
 const HASH: &str = "  \"hash\": \"";
@@ -19,15 +20,6 @@ const HASH: &str = "  \"hash\": \"";
 const END: &str = "\"\n}\n";
 /// The first line of what cannot be derived.
 const MADE: &str = "  \"toolchain\": ";
-
-/// SHA-256 in hexadecimal, as `sha256sum` prints it.
-pub fn sha256(bytes: impl AsRef<[u8]>) -> String {
-    hex(Sha256::new_with_prefix(bytes))
-}
-
-fn hex(hasher: Sha256) -> String {
-    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
-}
 
 /// The bytes of a hash.
 fn bytes(hash: &str) -> Option<Vec<u8>> {

@@ -6,8 +6,8 @@ mod mail;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use ci::check::{Finding, Kernels, LIMIT, Member, Origin, Subject};
-use ci::kbuild::{Blame as _, BuildError, BuildRequest, Culprit, GitBlame, Warnings, clippy};
-use ci::outcomes::hash;
+use ci::hash::hash;
+use ci::kbuild::{Blame as _, BuildError, Culprit, GitBlame, Warnings, clippy};
 use stg_core::git::Repo;
 use stg_core::stack::Patch;
 use stg_core::{Assembled, Diagnostic, Stack, Target};
@@ -97,7 +97,7 @@ impl Kernels for Builder<'_> {
         if check == "gate" {
             return Ok(hash(self.lab.gate_inputs(&subject.origin.id).map_err(known)?));
         }
-        let mut text = self.lab.tools().id.clone();
+        let mut text = self.lab.tools.id.clone();
         for parent in [true, false] {
             let which = self.which(&subject.origin.id, parent)?;
             for fragment in which.fragments(self.lab.project.root(), &self.lab.stack)? {
@@ -116,21 +116,7 @@ impl Kernels for Builder<'_> {
 
     fn clippy(&self, subject: &Subject, parent: bool, crates: &[Utf8PathBuf]) -> Result<Warnings, BuildError> {
         let which = self.which(&subject.origin.id, parent)?;
-        let (commit, patches) = self.lab.commit(&which, None).map_err(known)?;
-        let (base, root) = (&self.lab.base, self.lab.project.root());
-        let blame = GitBlame::new(&base.repo, &base.commit, &commit, &patches, Some(root))?;
-        let fragments = which.fragments(root, &self.lab.stack)?;
-        let request = BuildRequest {
-            repo: &base.repo,
-            commit: &commit,
-            label: &which.label(),
-            fragments: &fragments,
-            tools: self.lab.tools(),
-            cache: &self.lab.cache,
-            jobs: stg_env::jobs(),
-            blame: Some(&blame),
-        };
-        clippy(&request, crates)
+        self.lab.request(&which, None, |request| clippy(request, crates)).map_err(known)
     }
 
     fn inert(&self, subject: &Subject) -> Result<Vec<Finding>, BuildError> {

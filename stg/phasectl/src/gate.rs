@@ -4,7 +4,7 @@
 //! exactly is said in [`ci::gate`].
 
 use ci::gate::{self, Comparison};
-use ci::kbuild::{self, BuildError, BuildRequest, GitBlame, PhaseGates, inert_fragments};
+use ci::kbuild::{self, BuildError, BuildRequest, PhaseGates, inert_fragments};
 use ci::outcomes::Outcomes;
 use stg_core::stack::Patch;
 use stg_core::{Assembled, Diagnostic, Phase, Target};
@@ -82,23 +82,12 @@ impl Lab {
         let line = &assembled.patches[..end.unwrap_or(assembled.patches.len())];
         let commit = line.last().map_or_else(|| assembled.base.commit.clone(), |last| last.commit.to_string());
         let patches: Vec<_> = line.iter().map(|one| (one.commit.to_string(), one.id())).collect();
-        let root = self.project.root();
-        let blame = GitBlame::new(&self.base.repo, &self.base.commit, &commit, &patches, Some(root))?;
         let chain = self.stack.chain(&Target::Phase(phase.name().to_owned()))?;
         let gates = |(phase, _): &(&'_ Phase, usize)| (phase.name().to_owned(), phase.manifest.gates.clone());
         let gates: Vec<_> = chain.iter().map(gates).collect();
         let gates: Vec<_> = gates.iter().map(|(phase, gates)| PhaseGates { phase, gates, on: true }).collect();
         let at = patch.map_or_else(|| format!("what {} stands on", phase.name()), Patch::id);
-        let request = BuildRequest {
-            repo: &self.base.repo,
-            commit: &commit,
-            label: &format!("the objects of {at}, gates off"),
-            fragments: &inert_fragments(root, &gates)?,
-            tools: &self.tools,
-            cache: &self.cache,
-            jobs: stg_env::jobs(),
-            blame: Some(&blame),
-        };
-        Ok(ask(&request)?)
+        let fragments = inert_fragments(self.project.root(), &gates)?;
+        self.ask((&commit, &patches), &format!("the objects of {at}, gates off"), &fragments, ask)
     }
 }

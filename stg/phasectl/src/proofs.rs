@@ -9,9 +9,10 @@ use std::collections::BTreeMap;
 
 use anyhow::Context as _;
 use camino::Utf8Path;
+use ci::hash::sha256;
 use ci::kbuild::Fragment;
 use ci::kbuild::config::merge;
-use ci::proof::{DIRECTORY, Hashes, Proved, Subject, Tools, check, file, sha256};
+use ci::proof::{DIRECTORY, Hashes, Proved, Subject, Tools, check, file};
 use harness::scenario::{Kind, Scenario};
 use harness::verdict::Class;
 use stg_core::git::Repo;

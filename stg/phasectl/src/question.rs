@@ -9,11 +9,11 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use ci::outcomes::{Inputs, Outcomes, hash};
+use ci::hash::hash;
+use ci::outcomes::{Inputs, Outcomes};
 use harness::filter::Filter;
 use harness::needs::Needs;
 use harness::scenario::Scenario;
-use harness::verdict::Class;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use stg_core::Source;
@@ -85,15 +85,6 @@ pub(crate) fn answer<T: Serialize + DeserializeOwned>(
         outcomes.put(inputs, &answer, started.elapsed().as_secs_f64())?;
     }
     Ok((answer, false))
-}
-
-/// How often a case is run until it ends in a way that [lasts].
-pub(crate) const ATTEMPTS: usize = 3;
-
-/// Whether a run ended so because of the kernels. These classes tell of a host that was too busy, or of somebody who ended QEMU; to
-/// ask again may give another answer.
-pub(crate) fn lasts(class: Class) -> bool {
-    !matches!(class, Class::HostTimeout | Class::Unwitnessed | Class::QemuAbort)
 }
 
 #[cfg(test)]

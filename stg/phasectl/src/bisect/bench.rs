@@ -21,10 +21,9 @@ use harness::verdict::Class;
 use super::hunt::Tested;
 use super::span::Span;
 use super::walk::{Pair, Side, Walk};
-use crate::judged::{Judge, Judged, Known, Question};
+use crate::judged::{ATTEMPTS, Judge, Judged, Known, Question, lasts};
 use crate::kernels::Which;
 use crate::lab::{Extra, Lab};
-use crate::question::{ATTEMPTS, lasts};
 
 /// What a test needs.
 pub(crate) struct Bench<'a> {
@@ -190,17 +189,14 @@ impl Bench<'_> {
         self.tally.built += usize::from(!there);
         match self.lab.files(&which, extra) {
             Ok(files) => Ok(Made::Kernel(files)),
-            Err(error) => match error.downcast_ref::<BuildError>() {
-                Some(BuildError::Compile { .. } | BuildError::Config(_)) => {
-                    let text = error.to_string();
-                    // Without the path of the log, which is that of the next build too.
-                    let lines = text.lines().filter(|line| !line.trim_start().starts_with("log: "));
+            Err(error) => match error.downcast_ref().and_then(BuildError::of_tree) {
+                Some(said) => {
                     let what = extra.map_or_else(|| which.label(), |extra| extra.commit.to_string());
-                    let reason = format!("{what} does not build\n{}", lines.collect::<Vec<_>>().join("\n"));
+                    let reason = format!("{what} does not build\n{said}");
                     outcomes.put(&inputs, &reason, 0.0)?;
                     Ok(Made::Unbuildable(untestable(reason, false)))
                 }
-                _ => Err(error),
+                None => Err(error),
             },
         }
     }

@@ -18,11 +18,10 @@ use stg_core::Stack;
 use stg_env::exit;
 
 use crate::app::App;
-use crate::judged::{Judge, Known, Question, inputs};
+use crate::judged::{Judge, Known, Question, inputs, lasts};
 use crate::kernels::Which;
 use crate::lab::{Lab, TEST};
 use crate::proofs::{self, Planned};
-use crate::question::lasts;
 use crate::{output, text};
 
 /// Build, boot and live-update every patch, and keep a record of each in proofs/.

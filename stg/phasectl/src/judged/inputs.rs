@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use anyhow::Context as _;
 use camino::Utf8Path;
+use ci::hash::sha256 as hash;
 use ci::outcomes::Inputs;
-use ci::proof::sha256 as hash;
 use harness::run::{KernelFiles, Runner};
 use harness::scenario::{Case, Kind, ROLES, Scenario};
 use harness::topology;

@@ -24,7 +24,7 @@ use stg_core::{Assembled, Error, Target};
 use super::report::Outcome;
 use crate::check::gates;
 use crate::fault::{Fault, Witness};
-use crate::judged::{Judged, Known, Question};
+use crate::judged::{Judged, Known, Question, lasts};
 use crate::kernels::{Which, target_label};
 use crate::lab::{Extra, Lab};
 use crate::question::{self, Common};
@@ -57,7 +57,7 @@ impl Answer {
     fn lasts(&self) -> bool {
         match self {
             Self::DoesNotBuild(_) | Self::Checked(_) => true,
-            Self::Ran(cases) => cases.iter().all(|case| question::lasts(case.class)),
+            Self::Ran(cases) => cases.iter().all(|case| lasts(case.class)),
         }
     }
 }
@@ -145,10 +145,8 @@ impl<'a> Bench<'a> {
             let faulty = is_current(name);
             match self.lab.files(&which, faulty.then_some(extra)) {
                 Ok(files) => drop(kernels.insert(name.to_owned(), files)),
-                Err(error) => match error.downcast_ref() {
-                    Some(error @ (BuildError::Compile { .. } | BuildError::Config(_))) if faulty => {
-                        return Ok(Answer::DoesNotBuild(without_log(&error.to_string())));
-                    }
+                Err(error) => match error.downcast_ref().and_then(BuildError::of_tree) {
+                    Some(said) if faulty => return Ok(Answer::DoesNotBuild(said)),
                     _ => return Err(error.context(format!("{name} of {} is not built", scenario.id))),
                 },
             }
@@ -178,12 +176,6 @@ fn is_current(name: &str) -> bool {
     variant_of(name).0 == "current"
 }
 
-/// An error of a build without the place of its log, which is this machine's.
-fn without_log(text: &str) -> String {
-    let lines = text.lines().filter(|line| !line.trim_start().starts_with("log: "));
-    lines.collect::<Vec<_>>().join("\n")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -194,12 +186,6 @@ mod tests {
         assert!(Answer::Ran(vec![ran(Class::Pass), ran(Class::Hang)]).lasts());
         assert!(!Answer::Ran(vec![ran(Class::Pass), ran(Class::HostTimeout)]).lasts());
         assert!(Answer::DoesNotBuild(String::new()).lasts());
-    }
-
-    #[test]
-    fn an_answer_names_no_place_on_this_machine() {
-        let error = BuildError::Compile { errors: Vec::new(), log: "/cache/build.log".into() };
-        assert!(!without_log(&error.to_string()).contains("/cache"));
     }
 
     #[test]

@@ -15,9 +15,10 @@ use plan::Outcome;
 use stg_core::Source;
 
 use super::pairs::{Cell, Kernel, Observed, Pair};
+use crate::judged::{ATTEMPTS, lasts};
 use crate::kernels::Which;
 use crate::lab::Lab;
-use crate::question::{self, ATTEMPTS, Asked, Common};
+use crate::question::{Asked, Common};
 
 /// What each pair runs. Its observations have names that `ci::handover` knows.
 const SCENARIO: &str = "matrix/handover";
@@ -118,7 +119,7 @@ fn settle(
                 anyhow::bail!("{SCENARIO}/{} was run and has no result", cell.mode.name());
             };
             let logs = |why: &str| format!("{why}\nlogs: {}", result.log_dir);
-            if !question::lasts(result.verdict) {
+            if !lasts(result.verdict) {
                 cell.host = Some(logs(&result.reason));
                 continue;
             }

@@ -84,9 +84,9 @@ impl Bench {
     }
 }
 
-pub(in crate::commands) fn subject(patch: &str) -> ci::proof::Subject {
+pub(in crate::commands) fn subject(patch: &str) -> Subject {
     let hashes = |name: &str| Hashes::from([(name.to_owned(), "0".to_owned())]);
-    ci::proof::Subject {
+    Subject {
         patch: format!("phase1/{patch}"),
         base: "base".into(),
         tree: format!("tree-{patch}-00000"),

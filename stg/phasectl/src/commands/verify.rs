@@ -23,7 +23,8 @@ use crate::{output, text};
 ///
 /// Every hash that can be derived is derived again: of the records themselves and their chain, and of the trees, configurations, scenarios and
 /// machines that they are about, of each phase on top of those that it requires and no others. A changed byte is named with its line. Nothing is built for that. Tools, or a base, other than those that a record
-/// was made with are noted, and make no record wrong. Exits with 102 if a record is missing, changed or stale.
+/// was made with are noted, and make no record wrong; nor does another source of the harness, and a
+/// sample runs with today's. Exits with 102 if a record is missing, changed or stale.
 ///
 /// With --sample, if the records are good, the kernels of some patches are then built again, and some of the cases that their records are
 /// about run again, whatever is known. No kernel comes out of the store; make compiles what differs from what its build directory was left
@@ -58,6 +59,9 @@ struct View<'a> {
     patches: Vec<PatchView<'a>>,
     notes: &'a [String],
     strays: Vec<String>,
+    /// What the sample was chosen with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seed: Option<u64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     sample: Vec<sample::Outcome>,
 }
@@ -110,6 +114,7 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
         Some(patches) => {
             let seed = args.seed.unwrap_or_else(sample::any_seed);
             writeln!(shown, "# every record is good; chosen with --seed {seed}")?;
+            view.seed = Some(seed);
             let lab = Lab::open(app, stack, TEST)?;
             let samples = sample::choose(&planned, patches as usize, args.cases, seed);
             let tools = proofs::tools(&lab.disk, &lab.cache)?;
@@ -149,6 +154,11 @@ fn print(
             }
         }
     }
+    notes(report, out)
+}
+
+/// What is other than when records were made, but makes none wrong.
+fn notes(report: &Report, out: &mut dyn Write) -> anyhow::Result<()> {
     for note in &report.notes {
         writeln!(out, "# note: {note}")?;
     }
@@ -220,6 +230,7 @@ fn view<'a>(planned: &'a [Planned], report: &'a Report, strays: &[Diagnostic]) -
         patches: patches.collect(),
         notes: &report.notes,
         strays: strays.iter().map(ToString::to_string).collect(),
+        seed: None,
         sample: Vec::new(),
     }
 }

@@ -126,6 +126,7 @@ pub(super) fn run(
     if fresh.exists() {
         std::fs::remove_dir_all(&fresh).with_context(|| format!("cannot remove {fresh}"))?;
     }
+    super::notes(report, out)?;
     writeln!(out, "KTAP version 1\n1..{}", samples.len())?;
     let mut all = Vec::new();
     for (number, Sample { plan, scenarios }) in (1..).zip(samples) {

@@ -99,7 +99,7 @@ impl Bench {
             parent = Some(hash);
         }
         let subjects: Vec<_> = self.planned.iter().map(|plan| plan.subject.clone()).collect();
-        let report = check(&subjects, &texts, None);
+        let report = check(&subjects, &texts, Some(&tools(toolchain)));
         assert_eq!(report.findings().count(), 0);
         let judge: &Judge<'_> = &|question, known, _| {
             assert_eq!(known, Known::Ignored);
@@ -157,7 +157,19 @@ fn a_record_of_another_image_than_its_patch_gives_is_found() {
     // Another toolchain may give another one.
     let said = bench.sample("u", "");
     let note = "# note: the image of kernel current is another one than on record; the toolchain is another one too\n";
-    assert!(said.contains(&format!("{note}ok 2 - ")) && said.matches("note").count() == 1, "{said}");
+    assert!(said.contains(&format!("{note}ok 2 - ")) && said.matches("the image of").count() == 1, "{said}");
+    // What `verify` notes of all records is noted here as well.
+    let note = "# note: 3 records: proved with toolchain `t`, here it is `u`\nKTAP version 1\n";
+    assert!(said.starts_with(note) && said.matches("note").count() == 2, "{said}");
+}
+
+#[test]
+fn what_is_noted_is_in_the_json_of_a_sample_too() {
+    let report = Report { notes: vec!["1 record: proved with QEMU `9`".to_owned()], ..Report::default() };
+    let mut view = super::super::view(&[], &report, &[]);
+    view.seed = Some(7);
+    let json = serde_json::to_value(&view).unwrap();
+    assert_eq!((&json["notes"][0], &json["seed"]), (&"1 record: proved with QEMU `9`".into(), &7.into()));
 }
 
 #[test]

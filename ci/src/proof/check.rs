@@ -4,11 +4,12 @@
 
 use std::collections::BTreeMap;
 
+use camino::Utf8PathBuf;
 use serde::Serialize;
 use stg_core::Diagnostic;
 
 use super::record::{self, Read, read};
-use super::{Record, Subject, Tools, file};
+use super::{FRESH, Record, Subject, Tools, file};
 
 /// What is wrong with a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -208,13 +209,19 @@ fn short(id: &str) -> &str {
 }
 
 /// Files below the directory of proofs that belong to no patch: the paths of all files, and the patches that there are.
-pub fn strays<'a>(files: &'a [camino::Utf8PathBuf], patches: &[String]) -> Vec<Diagnostic> {
-    let known: Vec<camino::Utf8PathBuf> = patches.iter().map(|patch| file(patch)).collect();
-    let stray = |path: &&'a camino::Utf8PathBuf| !known.contains(path);
-    let fix = "delete it, or put the patch back into phase.yaml";
-    files
-        .iter()
-        .filter(stray)
-        .map(|path| Diagnostic::new(path, "a proof of a patch that does not exist", fix))
-        .collect()
+pub fn strays(files: &[Utf8PathBuf], patches: &[String]) -> Vec<Diagnostic> {
+    let known: Vec<Utf8PathBuf> = patches.iter().map(|patch| file(patch)).collect();
+    let stray = |path: &Utf8PathBuf| {
+        let (message, fix) = if known.contains(path) {
+            return None;
+        } else if known.contains(&path.with_extension("")) && path.extension() == Some(FRESH) {
+            ("a record that was not written to its end", "delete it")
+        } else if path.extension() == Some("json") && path.components().count() == 3 {
+            ("a proof of a patch that does not exist", "delete it, or put the patch back into phase.yaml")
+        } else {
+            ("this is no record, and nothing else belongs here", "delete it, or move it elsewhere")
+        };
+        Some(Diagnostic::new(path, message, fix))
+    };
+    files.iter().filter_map(stray).collect()
 }

@@ -30,6 +30,9 @@ use crate::outcomes::Inputs;
 /// Where records are, relative to the project root.
 pub const DIRECTORY: &str = "proofs";
 
+/// What the name of a record ends with until it is written as a whole.
+pub const FRESH: &str = "new";
+
 /// Names and hashes.
 pub type Hashes = BTreeMap<String, String>;
 

@@ -296,12 +296,22 @@ fn other_tools_and_another_base_are_noted() {
 
 #[test]
 fn a_proof_without_its_patch_is_a_stray() {
-    let files = [file("phase1/one"), file("phase1/gone")];
+    let others = ["README", "phase1/one.json.new", "phase1/two.json.new", "phase1/one.json/one.json"];
+    let others = others.map(|path| format!("{DIRECTORY}/{path}").into());
+    let files = [&[file("phase1/one"), file("phase1/gone")], &others[..]].concat();
     let strays = strays(&files, &["phase1/one".to_owned()]);
     let text: Vec<String> = strays.iter().map(ToString::to_string).collect();
     insta::assert_snapshot!(text.join("\n"), @r"
     proofs/phase1/gone.json: a proof of a patch that does not exist
       fix: delete it, or put the patch back into phase.yaml
+    proofs/README: this is no record, and nothing else belongs here
+      fix: delete it, or move it elsewhere
+    proofs/phase1/one.json.new: a record that was not written to its end
+      fix: delete it
+    proofs/phase1/two.json.new: this is no record, and nothing else belongs here
+      fix: delete it, or move it elsewhere
+    proofs/phase1/one.json/one.json: this is no record, and nothing else belongs here
+      fix: delete it, or move it elsewhere
     ");
 }
 

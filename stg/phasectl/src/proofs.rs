@@ -12,7 +12,7 @@ use camino::Utf8Path;
 use ci::hash::sha256;
 use ci::kbuild::Fragment;
 use ci::kbuild::config::merge;
-use ci::proof::{DIRECTORY, Hashes, Proved, Subject, Tools, check, file};
+use ci::proof::{DIRECTORY, FRESH, Hashes, Proved, Subject, Tools, check, file};
 use harness::scenario::{Kind, Scenario};
 use harness::verdict::Class;
 use stg_core::git::Repo;
@@ -212,7 +212,7 @@ pub(crate) fn write(root: &Utf8Path, patch: &str, text: &str) -> anyhow::Result<
     let path = root.join(file(patch));
     let what = || format!("cannot write {path}");
     std::fs::create_dir_all(path.parent().unwrap_or(root)).with_context(what)?;
-    let fresh = path.with_extension("json.new");
+    let fresh = path.with_extension(format!("json.{FRESH}"));
     std::fs::write(&fresh, text).with_context(what)?;
     std::fs::rename(&fresh, &path).with_context(what)
 }

@@ -66,6 +66,7 @@ fn what_is_not_proved_is_named() {
     world.put("proofs/phase1/kho.json", &other());
     world.put("proofs/phase1/track.json", &other().replace("QEMU", "QEMV"));
     world.put("proofs/phase1/gone.json", "{}\n");
+    world.put("proofs/phase1/kho.json.new", "{");
     let said = world.run(&["verify", "phase1/track"]);
     assert!(said.starts_with("exit 102\n"), "{said}");
     let lines: Vec<&str> = said.lines().filter(|line| line.contains(".json")).collect();
@@ -76,6 +77,7 @@ fn what_is_not_proved_is_named() {
     assert!(lines[1].starts_with("# proofs/phase1/track.json:14: byte "), "{said}");
     assert!(said.contains("was changed: it was `U`"), "{said}");
     assert!(said.contains("# proofs/phase1/gone.json: a proof of a patch that does not exist"), "{said}");
+    assert!(said.contains("# proofs/phase1/kho.json.new: a record that was not written to its end"), "{said}");
     let json = world.command(&["verify", "phase1", "--json"]).output().unwrap();
     assert_eq!(json.status.code(), Some(102));
     let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();

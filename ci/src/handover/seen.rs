@@ -45,6 +45,9 @@ pub struct Seen {
 }
 
 impl Seen {
+    /// The kind of question that it is kept as the answer to.
+    pub const KIND: &str = "matrix";
+
     /// Whether the second kernel was seen to run, whatever shows it.
     fn arrived(&self) -> bool {
         self.arrived || self.restore_panic || self.steps.contains_key("running")

@@ -17,6 +17,7 @@ use harness::filter::Filter;
 use harness::run::KernelFiles;
 use harness::scenario::{Kernels, Kind, Scenario};
 use harness::verdict::Class;
+use serde::{Deserialize, Serialize};
 
 use super::hunt::Tested;
 use super::span::Span;
@@ -75,6 +76,13 @@ struct Asked {
     point: usize,
     /// Whether it is the commit that stands for the last point.
     extra: bool,
+}
+
+/// What is kept of a kernel that does not build.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Unbuildable {
+    /// What the compilers say, which they may say in any order.
+    reason: String,
 }
 
 /// A kernel, or why there is none.
@@ -182,7 +190,7 @@ impl Bench<'_> {
         let key = self.lab.kernel_key(&which, extra)?;
         let new = self.tally.kernels.insert(key.clone());
         let (outcomes, inputs) = (Outcomes::of(&self.lab.cache), Inputs::new("unbuildable").with("kernel", &key));
-        if let Some(reason) = outcomes.get::<String>(&inputs).filter(|_| !(self.again && new)) {
+        if let Some(Unbuildable { reason }) = outcomes.get(&inputs).filter(|_| !(self.again && new)) {
             return Ok(Made::Unbuildable(untestable(reason, true)));
         }
         let there = self.lab.cache.kernels()?.join(&key).join("meta.json").exists();
@@ -193,8 +201,9 @@ impl Bench<'_> {
                 Some(said) => {
                     let what = extra.map_or_else(|| which.label(), |extra| extra.commit.to_string());
                     let reason = format!("{what} does not build\n{said}");
-                    outcomes.put(&inputs, &reason, 0.0)?;
-                    Ok(Made::Unbuildable(untestable(reason, false)))
+                    let answer = Unbuildable { reason };
+                    outcomes.put(&inputs, &answer, 0.0)?;
+                    Ok(Made::Unbuildable(untestable(answer.reason, false)))
                 }
                 None => Err(error),
             },

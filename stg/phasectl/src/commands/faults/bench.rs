@@ -34,7 +34,7 @@ use crate::question::{self, Common};
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Answer {
     /// Its kernel does not build.
-    DoesNotBuild(String),
+    DoesNotBuild { reason: String },
     /// These cases ran.
     Ran(Vec<Ran>),
     /// This is what a check found.
@@ -56,7 +56,7 @@ impl Answer {
     /// Whether it would be the same the next time.
     fn lasts(&self) -> bool {
         match self {
-            Self::DoesNotBuild(_) | Self::Checked(_) => true,
+            Self::DoesNotBuild { .. } | Self::Checked(_) => true,
             Self::Ran(cases) => cases.iter().all(|case| lasts(case.class)),
         }
     }
@@ -146,7 +146,7 @@ impl<'a> Bench<'a> {
             match self.lab.files(&which, faulty.then_some(extra)) {
                 Ok(files) => drop(kernels.insert(name.to_owned(), files)),
                 Err(error) => match error.downcast_ref().and_then(BuildError::of_tree) {
-                    Some(said) if faulty => return Ok(Answer::DoesNotBuild(said)),
+                    Some(reason) if faulty => return Ok(Answer::DoesNotBuild { reason }),
                     _ => return Err(error.context(format!("{name} of {} is not built", scenario.id))),
                 },
             }
@@ -185,7 +185,7 @@ mod tests {
         let ran = |class| Ran { case: "p/s/c".into(), passed: false, class, reason: String::new() };
         assert!(Answer::Ran(vec![ran(Class::Pass), ran(Class::Hang)]).lasts());
         assert!(!Answer::Ran(vec![ran(Class::Pass), ran(Class::HostTimeout)]).lasts());
-        assert!(Answer::DoesNotBuild(String::new()).lasts());
+        assert!(Answer::DoesNotBuild { reason: String::new() }.lasts());
     }
 
     #[test]

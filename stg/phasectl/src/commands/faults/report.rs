@@ -43,10 +43,10 @@ impl Outcome {
     /// From what was found out, just now or before; `logs` is where the logs of its run are, if there are any.
     pub(crate) fn of(fault: &Fault, answer: &Answer, cached: bool, logs: Option<&Utf8Path>) -> Self {
         let outcome = match answer {
-            Answer::DoesNotBuild(why) => {
+            Answer::DoesNotBuild { reason } => {
                 let verdict = Class::BuildFailure.to_string();
                 let noticed = expected(fault) == verdict;
-                Self::new(fault, Some(verdict), noticed, format!("does not build\n{why}"))
+                Self::new(fault, Some(verdict), noticed, format!("does not build\n{reason}"))
             }
             Answer::Ran(cases) => {
                 // Every case that runs must notice, and in the same way. One that noticed nothing at all is worse than another.
@@ -239,7 +239,9 @@ mod tests {
         report.outcome(Outcome::of(&fault, &ran(good, good), false, logs)).unwrap();
         report.outcome(Outcome::of(&fault, &ran(good, Class::Pass), true, None)).unwrap();
         report.outcome(Outcome::of(&fault, &ran(Class::Hang, good), false, logs)).unwrap();
-        report.outcome(Outcome::of(&fault, &Answer::DoesNotBuild("a.c:1: error".into()), true, None)).unwrap();
+        report
+            .outcome(Outcome::of(&fault, &Answer::DoesNotBuild { reason: "a.c:1: error".into() }, true, None))
+            .unwrap();
         report.outcome(Outcome::not_planted(&fault, "hunk 1")).unwrap();
         let coverage =
             Coverage { rows_without_fault: vec!["1.3".into()], scenarios_without_fault: vec!["phase1/first".into()] };
@@ -305,7 +307,7 @@ mod tests {
         let mut fault = fault();
         let Witness::Scenario(_, expect) = &mut fault.witness else { panic!("{fault:?}") };
         *expect = Class::BuildFailure;
-        let outcome = Outcome::of(&fault, &Answer::DoesNotBuild(String::new()), true, None);
+        let outcome = Outcome::of(&fault, &Answer::DoesNotBuild { reason: String::new() }, true, None);
         assert!(outcome.noticed && outcome.cached);
         assert!(!Outcome::of(&fault, &Answer::Ran(Vec::new()), true, None).noticed, "nothing ran");
     }

@@ -70,7 +70,7 @@ impl<'a> Bench<'a> {
         let kernels = ROLES.into_iter().zip([&cell.from, &cell.to]);
         let kernels: Vec<_> = kernels.filter_map(|(role, name)| Some((role, self.asked.get(name)?))).collect();
         let case = Filter::new([format!("{SCENARIO}/{}", cell.mode.name())]);
-        Ok(self.common.inputs("matrix", &self.scenario, &case, &kernels)?)
+        Ok(self.common.inputs(Seen::KIND, &self.scenario, &case, &kernels)?)
     }
 
     fn run(

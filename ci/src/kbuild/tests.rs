@@ -56,6 +56,7 @@ bzImage)
     fi
     echo run >>"$out/../../runs"
     echo "  CC      a.o"
+    readlink /proc/self/fd/0 >"$out/../../stdin"
     if [ -e "$out/../../slow" ]; then sleep 0.4; fi
     if [ -e "$out/../../killed" ]; then kill -TERM $$; fi
     if [ -e "$out/../../full" ]; then echo "error: a.o: No space left on device"; exit 2; fi
@@ -417,6 +418,15 @@ fn a_worktree_in_disorder_is_put_right() {
     let third = lab.commit(Some(&base), &[("a.c", "three\n")], "third");
     assert_eq!(read(&lab.build(&third, &[]).unwrap().bzimage), "three\n");
     assert!(!lab.worktree().join("new.c").exists());
+}
+
+#[test]
+fn make_holds_the_lock_as_well() {
+    let lab = Lab::new();
+    lab.build(&lab.base(), &[]).unwrap();
+    // Whoever has the file open has the lock: an orphan goes on writing in the directory.
+    let held = read(&lab.cache.root().join("stdin"));
+    assert_eq!(held.trim(), lab.cache.root().join("locks/kernel-build.lock"));
 }
 
 #[test]

@@ -87,6 +87,9 @@ pub(crate) fn answer<T: Serialize + DeserializeOwned>(
     Ok((answer, false))
 }
 
+/// How often a case is run until it ends in a way that [lasts].
+pub(crate) const ATTEMPTS: usize = 3;
+
 /// Whether a run ended so because of the kernels. These classes tell of a host that was too busy, or of somebody who ended QEMU; to
 /// ask again may give another answer.
 pub(crate) fn lasts(class: Class) -> bool {

@@ -21,13 +21,11 @@ use harness::verdict::Class;
 
 use super::hunt::Tested;
 use super::span::Span;
-use super::walk::{Pair, Side, sides};
+use super::walk::{Pair, Side, Walk};
 use crate::judged::{Judged, Known, Question};
 use crate::kernels::Which;
 use crate::lab::{Extra, Lab};
-
-/// How often a scenario is run until it ends in a way that the host has no part in.
-const ATTEMPTS: usize = 3;
+use crate::question::{ATTEMPTS, lasts};
 
 /// What runs cases, or knows how they end: [`Lab::judge`].
 pub(crate) type Judge<'a> = dyn Fn(&Question<'_>, Known, &mut dyn Write) -> anyhow::Result<Vec<Judged>> + 'a;
@@ -39,7 +37,9 @@ pub(crate) struct Bench<'a> {
     pub(crate) scenario: &'a Scenario,
     /// Of kernels that the scenario does not name a variant for.
     pub(crate) variant: Option<&'a str>,
-    /// A commit that stands for the last point.
+    /// Which kernels go from point to point.
+    pub(crate) walk: Walk,
+    /// A commit that stands for the last point, in the kernels that walk.
     pub(crate) extra: Option<&'a Extra>,
     pub(crate) programs: Option<Utf8PathBuf>,
     pub(crate) logs: Utf8PathBuf,
@@ -55,8 +55,8 @@ pub(crate) struct Bench<'a> {
 /// What a search used and made.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Tally {
-    /// What was made of a kernel's name at a point, so that a question that is asked again does not assemble the stack again.
-    made: BTreeMap<(String, usize), Made>,
+    /// So that a question that is asked again does not assemble the stack again.
+    made: BTreeMap<Asked, Made>,
     /// The keys of the kernels that were asked for.
     kernels: BTreeSet<String>,
     /// How many of them had to be built, or could not be.
@@ -70,6 +70,16 @@ impl Tally {
     pub(crate) fn kernels(&self) -> usize {
         self.kernels.len()
     }
+}
+
+/// A kernel as it is asked for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Asked {
+    /// As the scenario calls it.
+    name: String,
+    point: usize,
+    /// Whether it is the commit that stands for the last point.
+    extra: bool,
 }
 
 /// A kernel, or why there is none.
@@ -108,7 +118,7 @@ impl Bench<'_> {
         let mut known = if trial == 0 && !self.again { Known::Used } else { Known::Ignored };
         let mut tested = self.run(&question, known)?;
         for _ in 1..ATTEMPTS {
-            let host = tested.class.is_some_and(of_the_host) && tested.answer == Answer::Untestable;
+            let host = tested.class.is_some_and(|class| !lasts(class)) && tested.answer == Answer::Untestable;
             if !host {
                 break;
             }
@@ -154,19 +164,26 @@ impl Bench<'_> {
     fn kernel(&mut self, side: Side, point: usize) -> anyhow::Result<Made> {
         let names = &self.scenario.kernels;
         let name = if side == Side::Outgoing { &names.outgoing } else { &names.incoming };
-        let asked = (name.clone(), point);
+        let extra = self.extra_of(side, point).is_some();
+        let asked = Asked { name: name.clone(), point, extra };
         if let Some(made) = self.tally.made.get(&asked) {
             return Ok(made.clone());
         }
-        let made = self.make(side, name, point)?;
+        let made = self.make(side, &asked)?;
         self.tally.made.insert(asked, made.clone());
         Ok(made)
     }
 
-    fn make(&mut self, side: Side, name: &str, point: usize) -> anyhow::Result<Made> {
-        let which = Which::named(name, &self.span.at(point), &self.lab.stack, self.variant)?;
-        let walks = sides(self.scenario).contains(&side);
-        let extra = self.extra.filter(|_| walks && point == self.span.end());
+    /// The commit that a kernel is made of instead of the patches up to a point.
+    fn extra_of(&self, side: Side, point: usize) -> Option<&Extra> {
+        let walks = self.walk.walking(self.scenario).contains(&side);
+        self.extra.filter(|_| walks && point == self.span.end())
+    }
+
+    fn make(&mut self, side: Side, Asked { name, point, .. }: &Asked) -> anyhow::Result<Made> {
+        let which = Which::named(name, &self.span.at(*point), &self.lab.stack, self.variant)?;
+        let extra = self.extra_of(side, *point).cloned();
+        let extra = extra.as_ref();
         let key = self.lab.kernel_key(&which, extra)?;
         let new = self.tally.kernels.insert(key.clone());
         let (outcomes, inputs) = (Outcomes::of(&self.lab.cache), Inputs::new("unbuildable").with("kernel", &key));
@@ -182,7 +199,8 @@ impl Bench<'_> {
                     let text = error.to_string();
                     // Without the path of the log, which is that of the next build too.
                     let lines = text.lines().filter(|line| !line.trim_start().starts_with("log: "));
-                    let reason = format!("{} does not build\n{}", which.label(), lines.collect::<Vec<_>>().join("\n"));
+                    let what = extra.map_or_else(|| which.label(), |extra| extra.commit.to_string());
+                    let reason = format!("{what} does not build\n{}", lines.collect::<Vec<_>>().join("\n"));
                     outcomes.put(&inputs, &reason, 0.0)?;
                     Ok(Made::Unbuildable(untestable(reason, false)))
                 }
@@ -206,16 +224,11 @@ fn untestable(reason: String, known: bool) -> Tested {
     Tested { answer: Answer::Untestable, class: None, reason, known }
 }
 
-/// Whether such an end may be the host's fault.
-fn of_the_host(class: Class) -> bool {
-    matches!(class, Class::HostTimeout | Class::QemuAbort | Class::Unwitnessed)
-}
-
 /// What the cases of a scenario say together.
 fn tested(all: &[Judged], only: Option<Class>, logs: &camino::Utf8Path) -> Tested {
     let known = all.iter().all(|case| case.cached);
     let failed = || all.iter().filter(|case| !case.passed);
-    let counts = |case: &&Judged| only.map_or(!of_the_host(case.class), |only| case.class == only);
+    let counts = |case: &&Judged| only.map_or(lasts(case.class), |only| case.class == only);
     let (answer, shown) = match (failed().find(counts), failed().next()) {
         (Some(case), _) => (Answer::Bad, Some(case)),
         (None, Some(case)) => (Answer::Untestable, Some(case)),

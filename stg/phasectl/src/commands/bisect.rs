@@ -106,6 +106,7 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
         span: &span,
         scenario: &scenario,
         variant: args.variant.as_deref(),
+        walk,
         extra: None,
         programs,
         logs,
@@ -115,13 +116,13 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
         tally: Tally::default(),
     };
     if args.json {
-        let (hunted, crossed) = search_with(search, walk, &mut bench, &mut std::io::stderr())?;
-        let ended = ended(&bench, walk, &hunted, crossed);
+        let (hunted, crossed) = search_with(search, &mut bench, &mut std::io::stderr())?;
+        let ended = ended(&bench, &hunted, crossed);
         ended.json(out)?;
         return Ok(ended.exit_code());
     }
-    let (hunted, crossed) = search_with(search, walk, &mut bench, out)?;
-    let ended = ended(&bench, walk, &hunted, crossed);
+    let (hunted, crossed) = search_with(search, &mut bench, out)?;
+    let ended = ended(&bench, &hunted, crossed);
     ended.print(out)?;
     Ok(ended.exit_code())
 }
@@ -136,13 +137,12 @@ fn nothing(span: &Span, scenario: &str) -> Failure {
 /// Searches, says what is found out, and asks of a culprit in which kernel it matters.
 pub(crate) fn search_with(
     search: Bisect,
-    walk: Walk,
     bench: &mut Bench<'_>,
     out: &mut dyn Write,
 ) -> anyhow::Result<(Hunted, Option<Crossed>)> {
-    let (span, scenario) = (bench.span, bench.scenario);
+    let (span, scenario, walk) = (bench.span, bench.scenario, bench.walk);
     report::opening(span, walk, &label(scenario), &search, out)?;
-    let mut walker = Walker { bench, walk };
+    let mut walker = Walker { bench };
     let hunted = hunt(search, &mut walker, &mut |search, asked| report::line(span, search, asked, out))?;
     let crossed = match hunted.conclusion {
         Conclusion::Culprit(patch) if walk == Walk::Both && walk::sides(scenario).len() == 2 => Some(Crossed {
@@ -157,16 +157,15 @@ pub(crate) fn search_with(
 /// Tests the points of a search on a bench.
 struct Walker<'a, 'b> {
     bench: &'a mut Bench<'b>,
-    walk: Walk,
 }
 
 impl Tester for Walker<'_, '_> {
     fn test(&mut self, question: Question) -> anyhow::Result<Tested> {
-        self.bench.test(self.walk.pair(question.point), question.trial)
+        self.bench.test(self.bench.walk.pair(question.point), question.trial)
     }
 
     fn twins(&mut self, one: usize, other: usize) -> anyhow::Result<bool> {
-        for side in self.walk.walking(self.bench.scenario) {
+        for side in self.bench.walk.walking(self.bench.scenario) {
             if !self.bench.same(side, one, other)? {
                 return Ok(false);
             }
@@ -176,10 +175,10 @@ impl Tester for Walker<'_, '_> {
 }
 
 /// The report of a search.
-pub(crate) fn ended<'a>(bench: &Bench<'a>, walk: Walk, hunted: &'a Hunted, crossed: Option<Crossed>) -> Ended<'a> {
+pub(crate) fn ended<'a>(bench: &Bench<'a>, hunted: &'a Hunted, crossed: Option<Crossed>) -> Ended<'a> {
     Ended {
         span: bench.span,
-        walk,
+        walk: bench.walk,
         scenario: label(bench.scenario),
         hunted,
         crossed,

@@ -118,6 +118,7 @@ fn step(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result<Answer> {
         span: &span,
         scenario: &scenario,
         variant: args.variant.as_deref(),
+        walk,
         extra: extra.as_ref(),
         programs,
         logs,

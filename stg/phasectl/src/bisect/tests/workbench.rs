@@ -5,14 +5,16 @@
 //!
 //! Each patch gets a file `marks/<name>` of its own, where something can be planted, and the image is all of those together.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt as _;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use ci::bisect::{Bisect, CONFIRMATIONS, Conclusion, Refusal};
 use ci::kbuild::Tools;
+use harness::scenario::Scenario;
 use harness::verdict::Class;
-use stg_core::git::{NewCommit, Repo, Update};
+use stg_core::git::{NewCommit, Oid, Repo, Update};
 use stg_core::patchfile::PatchFile;
 use stg_core::{Base, Disk, Origin, Source, Stack, Target};
 use stg_env::{Cache, Project};
@@ -25,8 +27,8 @@ use crate::bisect::scenario;
 use crate::bisect::span::Span;
 use crate::bisect::walk::{Side, Walk};
 use crate::commands::bisect::search_with;
-use crate::judged::{Judged, Known};
-use crate::lab::Lab;
+use crate::judged::{Judged, Known, Question};
+use crate::lab::{Extra, Lab};
 
 /// Fails at a mark BROKEN; else the image is all marks. Counts its kernels.
 const MAKE: &str = r#"#!/bin/sh
@@ -173,21 +175,9 @@ impl World {
         let one = scenario(&lab.disk, &lab.stack, &Target::All, SCENARIO).unwrap();
         let span = Span::new(&lab.stack, Target::All, &one, Some("base"), None).unwrap();
         let walk = side.map_or(Walk::Both, |side| Walk::One { side, other: span.good });
-        let mut bench = Bench {
-            lab: &lab,
-            span: &span,
-            scenario: &one,
-            variant: None,
-            extra: None,
-            programs: None,
-            logs: self.root.join("logs"),
-            only: None,
-            again: false,
-            judge,
-            tally: Tally::default(),
-        };
+        let mut bench = self.bench(&lab, &span, &one, walk, judge);
         let search = Bisect::new(span.good, span.bad, CONFIRMATIONS).unwrap();
-        let (hunted, crossed) = search_with(search, walk, &mut bench, &mut Vec::new()).unwrap();
+        let (hunted, crossed) = search_with(search, &mut bench, &mut Vec::new()).unwrap();
         let patches = match &hunted.conclusion {
             Conclusion::Culprit(patch) => vec![span.name(*patch).to_owned()],
             Conclusion::Suspects { first, last, .. } => {
@@ -196,6 +186,61 @@ impl World {
             Conclusion::Refused(_) => Vec::new(),
         };
         Found { patches, crossed, kernels: bench.tally.kernels(), built: bench.tally.built, hunted }
+    }
+
+    fn bench<'a>(
+        &self,
+        lab: &'a Lab,
+        span: &'a Span,
+        scenario: &'a Scenario,
+        walk: Walk,
+        judge: &'a Judge<'a>,
+    ) -> Bench<'a> {
+        Bench {
+            lab,
+            span,
+            scenario,
+            variant: None,
+            walk,
+            extra: None,
+            programs: None,
+            logs: self.root.join("logs"),
+            only: None,
+            again: false,
+            judge,
+            tally: Tally::default(),
+        }
+    }
+
+    /// Which kernels have a commit on top of the stack in them when `bisect-step --linux` tests it, beside the stack itself.
+    fn step(&self, side: Option<Side>) -> [bool; 2] {
+        let lab = self.lab();
+        let one = scenario(&lab.disk, &lab.stack, &Target::All, SCENARIO).unwrap();
+        let span = Span::new(&lab.stack, Target::All, &one, None, None).unwrap();
+        let walk = side.map_or(Walk::Both, |side| Walk::One { side, other: span.end() });
+        let commit = self.commit_on_top(&lab);
+        let seen = Cell::new([false; 2]);
+        let judge = |question: &Question<'_>, _: Known, _: &mut dyn Write| {
+            let has = |role: &str| std::fs::read_to_string(&question.kernels[role].bzimage).unwrap().contains("ON TOP");
+            seen.set([has("outgoing"), has("incoming")]);
+            Ok(vec![judged(true)])
+        };
+        let extra = Extra { label: "on top".to_owned(), commit };
+        let mut bench = Bench { extra: Some(&extra), ..self.bench(&lab, &span, &one, walk, &judge) };
+        for trial in 0..2 {
+            bench.test(walk.pair(span.end()), trial).unwrap();
+        }
+        seen.get()
+    }
+
+    fn commit_on_top(&self, lab: &Lab) -> Oid {
+        let tip = lab.assemble(&Target::All).unwrap();
+        let repo = Repo::open(&tip.base.repo).unwrap();
+        let put = Update::Put(repo.blob(b"ON TOP\n").unwrap(), 0o100_644);
+        let tree = repo.update_tree(tip.tip_tree().unwrap(), &[("marks/on-top".into(), put)]).unwrap();
+        let parent = Some(tip.tip().unwrap());
+        let who = &lab.stack.base.author;
+        repo.commit(&NewCommit { tree, parent, who, date: 1_790_000_000, message: "on top\n" }).unwrap()
     }
 
     fn names(&self) -> Vec<String> {
@@ -264,6 +309,15 @@ fn one_kernel_walks_and_the_other_stays() {
     world.plant(producer, "fine");
     let found = world.bisect(Some(Side::Outgoing));
     assert_eq!(found.hunted.conclusion, Conclusion::Refused(Refusal::BadIsGood));
+}
+
+#[test]
+fn a_commit_from_outside_is_in_the_kernels_that_are_tested_and_in_no_other() {
+    let world = World::new();
+    assert_eq!(world.step(None), [true, true]);
+    // The other one stays at the same point, of which the commit is not a part.
+    assert_eq!(world.step(Some(Side::Outgoing)), [true, false]);
+    assert_eq!(world.step(Some(Side::Incoming)), [false, true]);
 }
 
 #[test]

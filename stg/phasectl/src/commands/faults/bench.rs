@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Context as _;
 use camino::Utf8PathBuf;
-use ci::check::{self, Check, Origin, Programs, Subject};
+use ci::check::{self, Check, Finding, Origin, Programs, Subject};
 use ci::kbuild::BuildError;
 use ci::outcomes::{Inputs, Outcomes};
 use harness::filter::Filter;
@@ -38,13 +38,16 @@ pub(crate) enum Answer {
     /// These cases ran.
     Ran(Vec<Ran>),
     /// This is what a check found.
-    Checked(Vec<String>),
+    Checked(Vec<Finding>),
 }
 
 /// How a case ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Ran {
     pub(crate) case: String,
+    /// Whether it ended as it does without a fault. Answers from before this was kept do not say so.
+    #[serde(default)]
+    pub(crate) passed: bool,
     pub(crate) class: Class,
     pub(crate) reason: String,
 }
@@ -92,13 +95,16 @@ impl<'a> Bench<'a> {
         let extra = Extra { commit, label };
         let scenario = match &fault.witness {
             Witness::Scenario(scenario, _) => scenario,
-            Witness::Check(check) => return Ok(Outcome::of(fault, &self.check(fault, check, &extra)?, None)),
+            Witness::Check(check, _) => {
+                let (answer, cached) = self.check(fault, check, &extra)?;
+                return Ok(Outcome::of(fault, &answer, cached, None));
+            }
         };
         let inputs = self.inputs(fault, scenario, &extra)?;
         let ask = || self.ask(fault, scenario, &extra);
         let (answer, cached) = question::answer(&self.outcomes, &inputs, self.again, Answer::lasts, ask)?;
         let logs = self.logs.join(fault.mistake.id());
-        Ok(Outcome::of(fault, &answer, (!cached).then_some(logs.as_path())))
+        Ok(Outcome::of(fault, &answer, cached, (!cached).then_some(logs.as_path())))
     }
 
     /// All that the answer depends on.
@@ -119,8 +125,8 @@ impl<'a> Bench<'a> {
         })
     }
 
-    /// Has a check look at the fault as a patch on top of the phase. It keeps its own answers.
-    fn check(&self, fault: &Fault, check: &'static Check, extra: &Extra) -> anyhow::Result<Answer> {
+    /// Has a check look at the fault as a patch on top of the phase, and whether its answer was known: it keeps its own.
+    fn check(&self, fault: &Fault, check: &'static Check, extra: &Extra) -> anyhow::Result<(Answer, bool)> {
         let (lab, gates) = (self.lab, gates(&self.lab.stack));
         let (repo, programs) = (Repo::open(&lab.base.repo)?, Programs::new(&lab.cache)?);
         let origin = Origin { id: fault.mistake.id(), file: fault.mistake.file.clone(), body_line: 1 };
@@ -128,8 +134,8 @@ impl<'a> Bench<'a> {
         let base_tree = Repo::oid(&lab.base.tree)?;
         let bench = check::Bench { repo: &repo, base_tree, programs: &programs, gates: &gates, kernels: None };
         let answers = check::run(&subject, &[check], &bench, &self.outcomes)?;
-        let findings = answers.iter().flat_map(|answer| &answer.findings);
-        Ok(Answer::Checked(findings.map(ToString::to_string).collect()))
+        let cached = answers.iter().all(|answer| answer.cached);
+        Ok((Answer::Checked(answers.into_iter().flat_map(|answer| answer.findings).collect()), cached))
     }
 
     fn ask(&self, fault: &Fault, scenario: &Scenario, extra: &Extra) -> anyhow::Result<Answer> {
@@ -159,7 +165,10 @@ impl<'a> Bench<'a> {
         let judged = self.lab.judge(&question, known, &mut std::io::sink());
         let judged = judged.with_context(|| format!("fault {}", fault.mistake.id()))?;
         Ok(Answer::Ran(
-            judged.into_iter().map(|Judged { case, class, reason, .. }| Ran { case, class, reason }).collect(),
+            judged
+                .into_iter()
+                .map(|Judged { case, passed, class, reason, .. }| Ran { case, passed, class, reason })
+                .collect(),
         ))
     }
 }
@@ -181,7 +190,7 @@ mod tests {
 
     #[test]
     fn an_answer_that_the_host_has_spoilt_is_not_kept() {
-        let ran = |class| Ran { case: "p/s/c".into(), class, reason: String::new() };
+        let ran = |class| Ran { case: "p/s/c".into(), passed: false, class, reason: String::new() };
         assert!(Answer::Ran(vec![ran(Class::Pass), ran(Class::Hang)]).lasts());
         assert!(!Answer::Ran(vec![ran(Class::Pass), ran(Class::HostTimeout)]).lasts());
         assert!(Answer::DoesNotBuild(String::new()).lasts());
@@ -197,5 +206,12 @@ mod tests {
     fn the_kernel_with_the_fault_is_the_current_one_of_any_variant() {
         assert!(is_current("current") && is_current("current+modules"));
         assert!(!is_current("gate-off") && !is_current("base+modules"));
+    }
+
+    #[test]
+    fn an_answer_from_before_says_less() {
+        let old = r#"{"ran":[{"case":"p/s/c","class":"pass","reason":""}]}"#;
+        let ran = Ran { case: "p/s/c".into(), passed: false, class: Class::Pass, reason: String::new() };
+        assert_eq!(serde_json::from_str::<Answer>(old).unwrap(), Answer::Ran(vec![ran]));
     }
 }

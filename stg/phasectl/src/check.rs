@@ -10,7 +10,8 @@ use ci::kbuild::{Blame as _, BuildError, BuildRequest, Culprit, GitBlame, Warnin
 use ci::outcomes::hash;
 use stg_core::git::Repo;
 use stg_core::stack::Patch;
-use stg_core::{Assembled, Diagnostic, Stack, Target};
+use stg_core::yaml::locate;
+use stg_core::{Assembled, Diagnostic, Disk, Source as _, Stack, Target};
 
 use crate::kernels::{Made, Which};
 use crate::lab::Lab;
@@ -22,6 +23,7 @@ pub(crate) struct Patches<'a> {
     pub(crate) stack: &'a Stack,
     pub(crate) assembled: &'a Assembled,
     pub(crate) repo: &'a Repo,
+    pub(crate) disk: &'a Disk,
 }
 
 impl Patches<'_> {
@@ -32,7 +34,9 @@ impl Patches<'_> {
         let mut subject = Subject::of_commit(self.repo, origin(patch), made.commit, made.parent_tree)?;
         let series: Vec<&Patch> = phase.patches.iter().filter(|other| other.series == patch.series).collect();
         if series.first().is_some_and(|first| first.file == patch.file) && series.len() > LIMIT {
-            subject.series = series.into_iter().map(member).collect();
+            let file = self.disk.read(&phase.file)?.map(|file| file.bytes).unwrap_or_default();
+            let text = String::from_utf8_lossy(&file);
+            subject.series = series.into_iter().map(|patch| member(patch, &text)).collect();
         }
         Ok(subject)
     }
@@ -48,10 +52,12 @@ fn origin(patch: &Patch) -> Origin {
     Origin { id: patch.id(), file: patch.file.clone(), body_line: patch.text.body_line }
 }
 
-fn member(patch: &Patch) -> Member {
+/// A patch of a series; the text is that of its phase.yaml.
+fn member(patch: &Patch, text: &str) -> Member {
     let edits = patch.text.diffs.iter().map(|diff| diff.path.clone());
     let files = patch.text.adds().map(|(path, _)| path.to_owned()).chain(edits).collect();
-    Member { name: patch.entry.name.clone(), tested: !patch.entry.tests.is_empty(), files }
+    let (line, _) = locate(text, "name", &patch.entry.name);
+    Member { name: patch.entry.name.clone(), line, tested: !patch.entry.tests.is_empty(), files }
 }
 
 /// Builds the kernels of a lab's patches.
@@ -169,7 +175,7 @@ mod tests {
         let lab = small.lab();
         let assembled = lab.assemble(&Target::All).unwrap();
         let repo = Repo::open(&lab.base.repo).unwrap();
-        let patches = Patches { stack: &lab.stack, assembled: &assembled, repo: &repo };
+        let patches = Patches { stack: &lab.stack, assembled: &assembled, repo: &repo, disk: &lab.disk };
         let builder = Builder::new(&lab);
         ["a", "b", "c"].map(|name| builder.id(&patches.subject(&format!("phase1/{name}")).unwrap(), check).unwrap())
     }

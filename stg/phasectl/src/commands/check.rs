@@ -164,7 +164,7 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
         gates: &gates,
         kernels: builder.as_ref().map(|builder| builder as &dyn Kernels),
     };
-    let patches = Patches { stack: &stack, assembled: &assembled, repo: &repo };
+    let patches = Patches { stack: &stack, assembled: &assembled, repo: &repo, disk: &disk };
     let outcomes = Outcomes::of(&cache);
     let mut views = Vec::new();
     for id in args.shard.of(of_target(&assembled, &target)) {

@@ -148,7 +148,8 @@ fn b4_hears_nothing_of_a_good_mail_and_an_error_a_line_of_a_bad_one() {
     let review = b4(&world, &bad, &["--json"]);
     assert!(review.contains("\"tool\": \"phasectl-body\"") && review.contains("\"status\": \"fail\""), "{review}");
     let astray = good.replace(" pub mod c;", " pub mod x;");
-    assert!(b4(&world, &astray, &[]).contains("mail: ERROR: applies: it applies to no tree"));
+    let line = astray.lines().position(|line| line.starts_with("diff --git ")).unwrap() + 1;
+    assert!(b4(&world, &astray, &[]).contains(&format!("mail:{line}: ERROR: applies: it applies to no tree")));
     // A mail of somebody else's, on top of everything.
     let other = "From: A <a@example.org>\nSubject: [PATCH 3/3] x: More\n\nWhy.\n---\ndiff --git a/Makefile b/Makefile\n--- a/Makefile\n+++ b/Makefile\n@@ -1 +1,2 @@\n VERSION = 7\n+X = 1\n";
     assert_eq!(

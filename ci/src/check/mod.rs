@@ -118,7 +118,7 @@ pub static CHECKS: &[Check] = &[
     ),
     quick(
         "dead-code",
-        1,
+        2,
         "nothing is added that no path reaches, or that switches the warning about it off",
         dead_code::check,
     ),

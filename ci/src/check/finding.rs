@@ -7,6 +7,7 @@ use std::fmt;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
+use stg_core::Diagnostic;
 
 /// Something that is wrong with a patch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +31,13 @@ impl Finding {
     /// `path:12`.
     pub fn place(&self) -> String {
         format!("{}:{}", self.file, self.line)
+    }
+}
+
+/// A mistake in a file of the project.
+impl From<&Diagnostic> for Finding {
+    fn from(one: &Diagnostic) -> Self {
+        Self::new(&one.file, one.line.unwrap_or(0), &one.message, &one.fix)
     }
 }
 

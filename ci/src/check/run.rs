@@ -74,7 +74,7 @@ fn inputs(subject: &Subject, check: &Check, bench: &Bench<'_>) -> Result<Inputs,
         .with("tree", subject.tree.to_string())
         .with("mail", hash(&subject.mail))
         .with("place", format!("{}:{}", origin.file, origin.body_line))
-        .with("series", hash(format!("{:?}", subject.series)))
+        .with("series", hash(format!("{:?} {:?}", subject.series, subject.misplaced)))
         .with("gates", bench.gates.join(" "));
     match (check.cost, bench.kernels) {
         // The toolchain is a part of it, and the programs of the others have no say.

@@ -6,12 +6,13 @@ mod mail;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use ci::check::{Finding, Kernels, LIMIT, Member, Origin, Subject};
+use ci::gate::misplaced;
 use ci::kbuild::{Blame as _, BuildError, BuildRequest, Culprit, GitBlame, Warnings, clippy};
 use ci::outcomes::hash;
 use stg_core::git::Repo;
 use stg_core::stack::Patch;
 use stg_core::yaml::locate;
-use stg_core::{Assembled, Diagnostic, Disk, Source as _, Stack, Target};
+use stg_core::{Assembled, Disk, Source as _, Stack, Target};
 
 use crate::kernels::{Made, Which};
 use crate::lab::Lab;
@@ -38,6 +39,7 @@ impl Patches<'_> {
             let text = String::from_utf8_lossy(&file);
             subject.series = series.into_iter().map(|patch| member(patch, &text)).collect();
         }
+        subject.misplaced = misplaced(self.disk, phase, patch)?.as_ref().map(Finding::from);
         Ok(subject)
     }
 }
@@ -141,8 +143,7 @@ impl Kernels for Builder<'_> {
 
     fn inert(&self, subject: &Subject) -> Result<Vec<Finding>, BuildError> {
         let found = self.lab.gate_proof(&subject.origin.id).map_err(known)?;
-        let finding = |one: &Diagnostic| Finding::new(&one.file, one.line.unwrap_or(0), &one.message, &one.fix);
-        Ok(found.iter().map(finding).collect())
+        Ok(found.iter().map(Finding::from).collect())
     }
 
     fn owns(&self, subject: &Subject, file: &Utf8Path, line: usize) -> bool {

@@ -217,7 +217,7 @@ fn of_target(assembled: &stg_core::Assembled, target: &Target) -> Vec<String> {
 fn unreadable(args: &Args, found: &[stg_core::Diagnostic], out: &mut dyn Write) -> anyhow::Result<i32> {
     let mut views: Vec<PatchView> = Vec::new();
     for one in found {
-        let finding = Finding::new(&one.file, one.line.unwrap_or(0), &one.message, &one.fix);
+        let finding = Finding::from(one);
         let patch = one.file.to_string();
         match views.iter_mut().find(|view| view.patch == patch) {
             Some(view) => view.checks[0].findings.push(finding),

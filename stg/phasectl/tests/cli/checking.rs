@@ -64,6 +64,25 @@ fn each_patch_and_its_findings() {
 }
 
 #[test]
+fn a_patch_that_prepares_too_late() {
+    let world = World::new();
+    let check = || world.run(&["check", "phase1", "--quick", "--only", "prepares"]);
+    assert!(check().contains("2 patches, 1 check: nothing found"));
+    world.replace("phases/phase1/phase.yaml", "        prepares: true\n", "");
+    world.replace("phases/phase1/phase.yaml", "- name: track\n", "- name: track\n        prepares: true\n");
+    insta::assert_snapshot!(check(), @r"
+    exit 102
+    --- stdout
+    phase1/kho: nothing found
+    phase1/track: 1 finding
+    phases/phase1/phase.yaml:12: prepares: patch track prepares, but comes after others of series foundation
+      fix: move it to the front of its series, or drop `prepares:` if it changes nothing with the gates off
+
+    2 patches, 1 check: 1 finding in phase1/track
+    ");
+}
+
+#[test]
 fn shards_know_for_each_other() {
     let world = world();
     let both: String = ["1/2", "2/2"].map(|shard| check(&world, &["phase1", "--shard", shard])).concat();

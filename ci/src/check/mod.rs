@@ -114,8 +114,8 @@ pub static CHECKS: &[Check] = &[
     quick("rustfmt", 1, "Rust files are formatted", rustfmt::check),
     quick(
         "safety",
-        1,
-        "every unsafe block and impl has a SAFETY comment, every unsafe fn a Safety section",
+        2,
+        "every unsafe block and impl has a SAFETY comment that argues, every unsafe fn a Safety section",
         safety::check,
     ),
     quick(

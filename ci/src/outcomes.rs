@@ -257,6 +257,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_forgotten_is_not_known() {
+        let (_guard, cache) = cache();
+        let outcomes = Outcomes::of(&cache);
+        outcomes.put(&inputs("a"), &1, 0.0).unwrap();
+        outcomes.put(&inputs("b"), &2, 0.0).unwrap();
+        for _ in 0..2 {
+            outcomes.forget(&inputs("a")).unwrap();
+        }
+        assert_eq!((outcomes.get::<i32>(&inputs("a")), outcomes.get::<i32>(&inputs("b"))), (None, Some(2)));
+    }
+
+    #[test]
     fn keys_do_not_run_together() {
         let key = |name: &str, value: &str| Inputs::new("k").with(name, value).key();
         assert_ne!(key("ab", "c"), key("a", "bc"));

@@ -40,7 +40,7 @@ use std::time::Instant;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use stg_core::git::{Oid, Repo};
-use stg_env::Cache;
+use stg_env::{Cache, LockGuard};
 
 pub use self::blame::{Blame, Culprit, GitBlame};
 pub use self::clippy::clippy;
@@ -95,11 +95,11 @@ pub fn build(request: &BuildRequest<'_>) -> Result<KernelImage, BuildError> {
         return Ok(image);
     }
     // One lock for all: builds share the worktree, and two at once would only take turns at the processors.
-    let _lock = request.cache.lock("kernel-build")?;
+    let lock = request.cache.lock("kernel-build")?;
     if let Some(image) = store::find(&kernels, &key) {
         return Ok(image);
     }
-    build_into(request, key, &kernels)
+    build_into(request, key, &kernels, lock)
 }
 
 /// Builds the kernel whether it is known or not, and keeps it in a directory of the caller's, `kernels`: what the store has under its key is
@@ -109,19 +109,24 @@ pub fn build(request: &BuildRequest<'_>) -> Result<KernelImage, BuildError> {
 ///
 /// As [`build`].
 pub fn build_again(request: &BuildRequest<'_>, kernels: &Utf8Path) -> Result<KernelImage, BuildError> {
-    let _lock = request.cache.lock("kernel-build")?;
+    let lock = request.cache.lock("kernel-build")?;
     std::fs::create_dir_all(kernels).map_err(BuildError::io("create", kernels))?;
-    build_into(request, key(request)?, kernels)
+    build_into(request, key(request)?, kernels, lock)
 }
 
-/// Builds into a store of kernels. The caller holds the lock.
-fn build_into(request: &BuildRequest<'_>, key: String, kernels: &Utf8Path) -> Result<KernelImage, BuildError> {
+/// Builds into a store of kernels, under the lock.
+fn build_into(
+    request: &BuildRequest<'_>,
+    key: String,
+    kernels: &Utf8Path,
+    lock: LockGuard,
+) -> Result<KernelImage, BuildError> {
     let repo = Repo::open(request.repo)?;
     let commit = Repo::oid(request.commit)?;
     let tree = repo.tree_of(commit)?.to_string();
     let wanted = config::merge(request.fragments);
     store::sweep(kernels)?;
-    let work = Work::new(request, &wanted, "kernel")?;
+    let work = Work::new(request, &wanted, "kernel", lock)?;
     let progress = Progress::start(request.label);
     let started = Instant::now();
     let made = work.make(&repo, commit, &progress);
@@ -164,8 +169,8 @@ pub fn compile<T>(
     let repo = Repo::open(request.repo)?;
     let commit = Repo::oid(request.commit)?;
     let wanted = config::merge(request.fragments);
-    let _lock = request.cache.lock("kernel-build")?;
-    let work = Work::new(request, &wanted, "gate")?;
+    let lock = request.cache.lock("kernel-build")?;
+    let work = Work::new(request, &wanted, "gate", lock)?;
     let progress = Progress::start(request.label);
     let started = Instant::now();
     let compiled = work.compile(&repo, commit, &[goal], &progress);
@@ -213,10 +218,11 @@ fn directory_key(wanted: &[Wanted], tools: &Tools) -> String {
     hash_all(all)[..16].to_owned()
 }
 
-/// A build under way; the lock is held.
+/// A build under way.
 struct Work<'a> {
     request: &'a BuildRequest<'a>,
     wanted: &'a [Wanted],
+    lock: LockGuard,
     source: Utf8PathBuf,
     out: Utf8PathBuf,
 }
@@ -231,11 +237,16 @@ struct Made {
 }
 
 impl<'a> Work<'a> {
-    /// `kind` is what the build directory is for.
-    fn new(request: &'a BuildRequest<'a>, wanted: &'a [Wanted], kind: &str) -> Result<Self, BuildError> {
+    /// `kind` is what the build directory is for; `lock` is that of all builds.
+    fn new(
+        request: &'a BuildRequest<'a>,
+        wanted: &'a [Wanted],
+        kind: &str,
+        lock: LockGuard,
+    ) -> Result<Self, BuildError> {
         let source = request.cache.worktrees()?.join("kernel-build");
         let out = request.cache.build(&format!("{kind}-{}", directory_key(wanted, request.tools)))?;
-        Ok(Self { request, wanted, source, out })
+        Ok(Self { request, wanted, lock, source, out })
     }
 
     fn make(&self, repo: &Repo, commit: Oid, progress: &Progress) -> Result<Made, BuildError> {
@@ -263,7 +274,7 @@ impl<'a> Work<'a> {
         let log = self.log();
         let ledger = Ledger::open(self.dirs(), &log);
         std::fs::write(&log, "").map_err(BuildError::io("write", &log))?;
-        let make = Make { tools: self.request.tools, source: &self.source, out: &self.out, log: &log };
+        let make = self.tool(&log);
         let running = interrupted::Running::begin(&self.out)?;
         let made = self.configure(&make, progress).and_then(|left_out| {
             let jobs = format!("-j{}", self.request.jobs.max(1));
@@ -277,6 +288,11 @@ impl<'a> Work<'a> {
         }
         let objects = ledger.close(&self.said(&log)?)?;
         Ok((made?, objects))
+    }
+
+    /// make, which says everything to a log.
+    fn tool<'b>(&'b self, log: &'b Utf8Path) -> Make<'b> {
+        Make { tools: self.request.tools, lock: &self.lock, source: &self.source, out: &self.out, log }
     }
 
     fn log(&self) -> Utf8PathBuf {

@@ -6,11 +6,13 @@ mod mail;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use ci::check::{Finding, Kernels, LIMIT, Member, Origin, Subject};
+use ci::gate::misplaced;
 use ci::hash::hash;
 use ci::kbuild::{Blame as _, BuildError, Culprit, GitBlame, Warnings, clippy};
 use stg_core::git::Repo;
 use stg_core::stack::Patch;
-use stg_core::{Assembled, Diagnostic, Stack, Target};
+use stg_core::yaml::locate;
+use stg_core::{Assembled, Disk, Source as _, Stack, Target};
 
 use crate::kernels::{Made, Which};
 use crate::lab::Lab;
@@ -22,6 +24,7 @@ pub(crate) struct Patches<'a> {
     pub(crate) stack: &'a Stack,
     pub(crate) assembled: &'a Assembled,
     pub(crate) repo: &'a Repo,
+    pub(crate) disk: &'a Disk,
 }
 
 impl Patches<'_> {
@@ -32,8 +35,11 @@ impl Patches<'_> {
         let mut subject = Subject::of_commit(self.repo, origin(patch), made.commit, made.parent_tree)?;
         let series: Vec<&Patch> = phase.patches.iter().filter(|other| other.series == patch.series).collect();
         if series.first().is_some_and(|first| first.file == patch.file) && series.len() > LIMIT {
-            subject.series = series.into_iter().map(member).collect();
+            let file = self.disk.read(&phase.file)?.map(|file| file.bytes).unwrap_or_default();
+            let text = String::from_utf8_lossy(&file);
+            subject.series = series.into_iter().map(|patch| member(patch, &text)).collect();
         }
+        subject.misplaced = misplaced(self.disk, phase, patch)?.as_ref().map(Finding::from);
         Ok(subject)
     }
 }
@@ -48,10 +54,12 @@ fn origin(patch: &Patch) -> Origin {
     Origin { id: patch.id(), file: patch.file.clone(), body_line: patch.text.body_line }
 }
 
-fn member(patch: &Patch) -> Member {
+/// A patch of a series; the text is that of its phase.yaml.
+fn member(patch: &Patch, text: &str) -> Member {
     let edits = patch.text.diffs.iter().map(|diff| diff.path.clone());
     let files = patch.text.adds().map(|(path, _)| path.to_owned()).chain(edits).collect();
-    Member { name: patch.entry.name.clone(), tested: !patch.entry.tests.is_empty(), files }
+    let (line, _) = locate(text, "name", &patch.entry.name);
+    Member { name: patch.entry.name.clone(), line, tested: !patch.entry.tests.is_empty(), files }
 }
 
 /// Builds the kernels of a lab's patches.
@@ -121,8 +129,7 @@ impl Kernels for Builder<'_> {
 
     fn inert(&self, subject: &Subject) -> Result<Vec<Finding>, BuildError> {
         let found = self.lab.gate_proof(&subject.origin.id).map_err(known)?;
-        let finding = |one: &Diagnostic| Finding::new(&one.file, one.line.unwrap_or(0), &one.message, &one.fix);
-        Ok(found.iter().map(finding).collect())
+        Ok(found.iter().map(Finding::from).collect())
     }
 
     fn owns(&self, subject: &Subject, file: &Utf8Path, line: usize) -> bool {
@@ -155,7 +162,7 @@ mod tests {
         let lab = small.lab();
         let assembled = lab.assemble(&Target::All).unwrap();
         let repo = Repo::open(&lab.base.repo).unwrap();
-        let patches = Patches { stack: &lab.stack, assembled: &assembled, repo: &repo };
+        let patches = Patches { stack: &lab.stack, assembled: &assembled, repo: &repo, disk: &lab.disk };
         let builder = Builder::new(&lab);
         ["a", "b", "c"].map(|name| builder.id(&patches.subject(&format!("phase1/{name}")).unwrap(), check).unwrap())
     }

@@ -33,7 +33,7 @@ static_assert(sizeof(struct x_ser) == 8);
 fn found(old: &str, new: &str) -> Vec<String> {
     let small = Small::new();
     let found = small.run("abi", &small.subject(&[(PATH, old)], &[(PATH, new)]));
-    found.iter().map(|one| format!("{}: {}", one.line.unwrap_or(0), one.message)).collect()
+    found.iter().map(|one| format!("{}: {}", one.line, one.message)).collect()
 }
 
 fn with(from: &str, to: &str) -> String {

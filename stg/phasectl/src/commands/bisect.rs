@@ -11,8 +11,9 @@ use stg_core::Stack;
 
 use crate::app::App;
 use crate::bisect::bench::{Bench, Tally};
+use crate::bisect::cross::{Crossed, cross};
 use crate::bisect::hunt::{Hunted, Tested, Tester, hunt};
-use crate::bisect::report::{self, Crossed, Ended};
+use crate::bisect::report::{self, Ended};
 use crate::bisect::span::Span;
 use crate::bisect::walk::{self, Pair, Side, Walk};
 use crate::bisect::{label, scenario, target};
@@ -24,7 +25,8 @@ use crate::names;
 ///
 /// It passes at some patch and fails at a later one; in between, half of the patches are cleared by every kernel. What does not build is
 /// skipped. Before anybody is named, the scenario is run several times more right before and at that patch; if it does not say the same
-/// every time, there are only suspects, and they are listed. Kernels and answers are kept, so an interrupted search goes on where it was.
+/// every time, there are only suspects, and they are listed. As often it is run with the patch in one of the two kernels alone, which says
+/// in which of them it matters. Kernels and answers are kept, so an interrupted search goes on where it was.
 ///
 /// Exits with 125 if only suspects remain, and with 1 if there is nothing to search: the scenario fails at the good end, or passes at the
 /// bad one.
@@ -59,7 +61,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "CLASS", value_parser = names::class)]
     verdict: Option<Class>,
 
-    /// Test the last two points so many times more before a patch is named.
+    /// Test the last two points so many times more before a patch is named, and the patch in one kernel alone as often.
     #[arg(long, value_name = "N", default_value_t = CONFIRMATIONS as u32, value_parser = clap::value_parser!(u32).range(1..))]
     confirm: u32,
 
@@ -142,13 +144,21 @@ pub(crate) fn search_with(
 ) -> anyhow::Result<(Hunted, Option<Crossed>)> {
     let (span, scenario, walk) = (bench.span, bench.scenario, bench.walk);
     report::opening(span, walk, &label(scenario), &search, out)?;
+    let trials = search.trials();
     let mut walker = Walker { bench };
     let hunted = hunt(search, &mut walker, &mut |search, asked| report::line(span, search, asked, out))?;
     let crossed = match hunted.conclusion {
-        Conclusion::Culprit(patch) if walk == Walk::Both && walk::sides(scenario).len() == 2 => Some(Crossed {
-            outgoing: bench.test(Pair { outgoing: patch, incoming: patch - 1 }, 0)?,
-            incoming: bench.test(Pair { outgoing: patch - 1, incoming: patch }, 0)?,
-        }),
+        Conclusion::Culprit(patch) if walk == Walk::Both && walk::sides(scenario).len() == 2 => {
+            let mut alone = |side, pair| {
+                let crossing = cross(trials, &mut |trial| bench.test(pair, trial))?;
+                report::alone(span.name(patch), side, crossing, out)?;
+                anyhow::Ok(crossing)
+            };
+            Some(Crossed {
+                outgoing: alone(Side::Outgoing, Pair { outgoing: patch, incoming: patch - 1 })?,
+                incoming: alone(Side::Incoming, Pair { outgoing: patch - 1, incoming: patch })?,
+            })
+        }
         _ => None,
     };
     Ok((hunted, crossed))

@@ -5,7 +5,7 @@
 use std::io::Write;
 
 use camino::Utf8PathBuf;
-use ci::bisect::Answer;
+use ci::bisect::{Answer, CONFIRMATIONS};
 use harness::verdict::Class;
 use stg_core::git::Repo;
 use stg_core::{Error, Stack};
@@ -19,6 +19,9 @@ use crate::bisect::walk::{self, Side, Walk};
 use crate::bisect::{scenario, target};
 use crate::lab::{Extra, Lab, TEST};
 use crate::{failure, names};
+
+/// How often a commit is asked about: as often as `bisect` asks about a patch before it names it.
+const TRIALS: u32 = 1 + CONFIRMATIONS as u32;
 
 /// Test what is checked out, for `git bisect run`.
 ///
@@ -61,8 +64,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "CLASS", value_parser = names::class)]
     verdict: Option<Class>,
 
-    /// Run it N times; if it does not say the same every time, that is 125.
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]
+    /// Run it N times; if it does not say the same every time, that is 125. git asks of a commit once and believes it, and one wrong answer
+    /// leads it to an innocent commit: a scenario that is wrong once in five times gets past four runs at one commit in 600, and
+    /// past two at one in 25.
+    #[arg(long, value_name = "N", default_value_t = TRIALS, value_parser = clap::value_parser!(u32).range(1..))]
     trials: u32,
 
     /// Run it on kernels that are configured as this variant (selftests/variants.yaml).

@@ -10,7 +10,7 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt as _;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use ci::bisect::{Bisect, CONFIRMATIONS, Conclusion, Refusal};
+use ci::bisect::{Answer, Bisect, CONFIRMATIONS, Conclusion, Refusal};
 use ci::kbuild::Tools;
 use harness::scenario::Scenario;
 use harness::verdict::Class;
@@ -21,8 +21,8 @@ use stg_env::{Cache, Project};
 
 use super::replay::{SCENARIO, judged};
 use crate::bisect::bench::{Bench, Judge, Tally};
+use crate::bisect::cross::{Crossed, Crossing};
 use crate::bisect::hunt::Hunted;
-use crate::bisect::report::Crossed;
 use crate::bisect::scenario;
 use crate::bisect::span::Span;
 use crate::bisect::walk::{Side, Walk};
@@ -267,7 +267,8 @@ fn planted_in_a_patch_and_found_and_the_second_time_nothing_is_built() {
     let found = world.bisect(None);
     assert_eq!(found.patches, [middle.as_str()]);
     let Some(Crossed { outgoing, incoming }) = &found.crossed else { panic!("both sides are tried") };
-    assert_eq!((outgoing.answer, incoming.answer), (ci::bisect::Answer::Bad, ci::bisect::Answer::Good));
+    let all = |answer| Crossing { answer: Some(answer), times: 1 + CONFIRMATIONS };
+    assert_eq!((*outgoing, *incoming), (all(Answer::Bad), all(Answer::Good)));
     assert!(found.kernels <= 2 + names.len().next_power_of_two().ilog2() as usize);
     assert_eq!((found.built, world.compiled()), (found.kernels, found.kernels));
     let again = world.bisect(None);
@@ -309,6 +310,31 @@ fn one_kernel_walks_and_the_other_stays() {
     world.plant(producer, "fine");
     let found = world.bisect(Some(Side::Outgoing));
     assert_eq!(found.hunted.conclusion, Conclusion::Refused(Refusal::BadIsGood));
+}
+
+#[test]
+fn a_side_is_named_by_runs_that_all_say_the_same_and_by_no_kept_answer() {
+    let world = World::new();
+    let names = world.names();
+    let middle = &names[names.len() / 2];
+    world.plant(middle, "PRODUCER");
+    let crosses = RefCell::new(Vec::new());
+    let crossed = world.bisect_with(None, &|question, known, _| {
+        let has = |role: &str| std::fs::read_to_string(&question.kernels[role].bzimage).unwrap().contains("PRODUCER");
+        let (outgoing, incoming) = (has("outgoing"), has("incoming"));
+        // With the patch in the outgoing kernel alone it passes the third time.
+        let mut passes = !outgoing;
+        if outgoing != incoming {
+            crosses.borrow_mut().push(known);
+            passes |= crosses.borrow().len() == 3;
+        }
+        Ok(vec![judged(passes)])
+    });
+    let crossed = crossed.crossed.unwrap();
+    assert_eq!(crossed.outgoing, Crossing { answer: None, times: 3 });
+    assert_eq!(crossed.incoming, Crossing { answer: Some(Answer::Good), times: 1 + CONFIRMATIONS });
+    assert!(crossed.side().starts_with("not known"), "{}", crossed.side());
+    assert!(crosses.borrow().iter().all(|known| *known == Known::Ignored), "{crosses:?}");
 }
 
 #[test]

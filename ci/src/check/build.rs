@@ -28,12 +28,13 @@ impl From<Vec<Finding>> for Verdict {
 
 /// Builds the kernels of patches.
 pub trait Kernels {
-    /// What beside the trees the results depend on: configuration and toolchain.
+    /// What beside the trees the results of a check depend on: configuration and toolchain; for the gate, what the patch
+    /// is compared with.
     ///
     /// # Errors
     ///
     /// If the configuration cannot be read.
-    fn id(&self, subject: &Subject) -> Result<String, BuildError>;
+    fn id(&self, subject: &Subject, check: &str) -> Result<String, BuildError>;
 
     /// Builds the kernel at a patch, or the one before it. Its warnings.
     ///
@@ -138,6 +139,7 @@ pub(super) mod tests {
         pub(in crate::check) own: Option<Warnings>,
         pub(in crate::check) inert: Vec<Finding>,
         pub(in crate::check) asked: std::cell::RefCell<Vec<String>>,
+        pub(in crate::check) id: String,
     }
 
     pub(in crate::check) fn warnings(whole: bool, said: &[&str]) -> Warnings {
@@ -146,8 +148,8 @@ pub(super) mod tests {
     }
 
     impl Kernels for Known {
-        fn id(&self, _: &Subject) -> Result<String, BuildError> {
-            Ok("config".into())
+        fn id(&self, _: &Subject, check: &str) -> Result<String, BuildError> {
+            Ok(format!("{check} {}", self.id))
         }
 
         fn build(&self, _: &Subject, parent: bool) -> Result<Warnings, BuildError> {

@@ -105,11 +105,14 @@ pub static CHECKS: &[Check] = &[
         dead_code::check,
     ),
     quick("kernel-doc", "scripts/kernel-doc -Wall", kernel_doc::check),
-    quick(
-        "abi",
-        "a change under include/linux/kho/abi steps a version, and the documentation says the same",
-        abi::check,
-    ),
+    Check {
+        version: 2,
+        ..quick(
+            "abi",
+            "a change under include/linux/kho/abi steps a version, and the documentation says the same",
+            abi::check,
+        )
+    },
     quick("kconfig", "a phase's gate is experimental, explained, and off unless somebody asks for it", kconfig::check),
     Check {
         name: "build",

@@ -61,17 +61,18 @@ fn inputs(subject: &Subject, check: &Check, bench: &Bench<'_>) -> Result<Inputs,
         .with("mail", hash(&subject.mail))
         .with("place", format!("{}:{}", origin.file, origin.body_line))
         .with("series", hash(format!("{:?}", subject.series)))
-        .with("gates", bench.gates.join(" "))
-        .with("tools", &bench.programs.id);
+        .with("gates", bench.gates.join(" "));
     match (check.cost, bench.kernels) {
-        (Cost::Build, Some(kernels)) => Ok(inputs.with("kernels", kernels.id(subject)?)),
-        _ => Ok(inputs),
+        // The toolchain is a part of it, and the programs of the others have no say.
+        (Cost::Build, Some(kernels)) => Ok(inputs.with("kernels", kernels.id(subject, check.name)?)),
+        _ => Ok(inputs.with("tools", &bench.programs.id)),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::check::build::tests::Known;
     use crate::check::named;
     use crate::check::testing::Small;
 
@@ -89,5 +90,17 @@ mod tests {
         assert!(second[0].cached && second[1].cached && second[0].findings == first[0].findings);
         subject.mail.push(b'x');
         assert!(!run(&subject)[0].cached);
+    }
+
+    #[test]
+    fn what_is_compiled_is_known_by_what_its_kernels_are_made_from() {
+        let small = Small::new();
+        let outcomes = Outcomes::of(&stg_env::Cache::at(&small.root().join("cache")).unwrap());
+        let subject = small.subject(&[("a.c", "1\n")], &[("a.c", "2\n")]);
+        let cached = |id: &str| {
+            let kernels = Known { id: id.to_owned(), ..Known::default() };
+            run(&subject, &[named("gate").unwrap()], &small.bench(Some(&kernels)), &outcomes).unwrap()[0].cached
+        };
+        assert_eq!([cached("as a"), cached("as a"), cached("as b")], [false, true, false]);
     }
 }

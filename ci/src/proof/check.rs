@@ -61,13 +61,13 @@ impl Report {
 }
 
 /// Checks the records of a line of patches. `texts` are the files by patch; `here` are the tools of this machine, if it has them.
-pub fn check(subjects: &[Subject], texts: &BTreeMap<String, String>, here: Option<&Tools>) -> Report {
+pub fn check(subjects: &[Subject], texts: &BTreeMap<String, Vec<u8>>, here: Option<&Tools>) -> Report {
     let mut report = Report::default();
     let mut notes: BTreeMap<String, usize> = BTreeMap::new();
     // The hash that the next record must continue; `None` behind a patch without a record, where nothing can be said.
     let mut parent = Some(None);
     for subject in subjects {
-        let text = texts.get(&subject.patch).map(String::as_str);
+        let text = texts.get(&subject.patch).map(Vec::as_slice);
         let found = one(subject, text, parent);
         if let Ok(proved) = &found {
             for note in self::notes(subject, &proved.record, here) {
@@ -85,7 +85,7 @@ pub fn check(subjects: &[Subject], texts: &BTreeMap<String, String>, here: Optio
 }
 
 /// Checks one record; `parent` is the hash that it must continue, if that is known.
-fn one(subject: &Subject, text: Option<&str>, parent: Option<Option<&str>>) -> Result<Proved, Finding> {
+fn one(subject: &Subject, text: Option<&[u8]>, parent: Option<Option<&str>>) -> Result<Proved, Finding> {
     let wrong = |kind, line: usize, message: String| {
         let fix = match kind {
             Kind::Changed => format!(
@@ -112,7 +112,7 @@ fn one(subject: &Subject, text: Option<&str>, parent: Option<Option<&str>>) -> R
         Some(parent) if record.parent.as_deref() != parent => {
             let message = match parent {
                 Some(hash) => {
-                    format!("it does not continue the record of the patch before it, {}", &hash[..12.min(hash.len())])
+                    format!("it does not continue the record of the patch before it, {}", short(hash))
                 }
                 None => "it continues another record, and this is the first patch".to_owned(),
             };
@@ -123,7 +123,7 @@ fn one(subject: &Subject, text: Option<&str>, parent: Option<Option<&str>>) -> R
 }
 
 /// The record in a file, if it is whole and about what the repository has now; it may have to be chained anew.
-pub fn current(subject: &Subject, text: Option<&str>) -> Option<Proved> {
+pub fn current(subject: &Subject, text: Option<&[u8]>) -> Option<Proved> {
     match read(text?, subject, None) {
         Read::Sound { record, hash } if stale(subject, &record.subject).is_none() => {
             Some(Proved { record: *record, hash })
@@ -191,9 +191,12 @@ fn notes(subject: &Subject, record: &Record, here: Option<&Tools>) -> Vec<String
 }
 
 /// The line of a key, 1-based; 0 if there is none, as it is new.
-fn line_of(text: &str, key: &str) -> usize {
+fn line_of(text: &[u8], key: &str) -> usize {
     let start = format!("\"{key}\":");
-    text.lines().position(|line| line.trim_start().starts_with(&start)).map_or(0, |index| index + 1)
+    String::from_utf8_lossy(text)
+        .lines()
+        .position(|line| line.trim_start().starts_with(&start))
+        .map_or(0, |index| index + 1)
 }
 
 fn short(id: &str) -> &str {

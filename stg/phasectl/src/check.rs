@@ -93,7 +93,10 @@ fn known(error: anyhow::Error) -> BuildError {
 }
 
 impl Kernels for Builder<'_> {
-    fn id(&self, subject: &Subject) -> Result<String, BuildError> {
+    fn id(&self, subject: &Subject, check: &str) -> Result<String, BuildError> {
+        if check == "gate" {
+            return Ok(hash(self.lab.gate_inputs(&subject.origin.id).map_err(known)?));
+        }
         let mut text = self.lab.tools().id.clone();
         for parent in [true, false] {
             let which = self.which(&subject.origin.id, parent)?;
@@ -159,5 +162,30 @@ mod tests {
         assert_eq!(before("phase1/a"), "base");
         assert_eq!(before("phase1/b"), "phase1/a");
         assert_eq!(before("phase2/d"), "phase1/c");
+    }
+
+    /// What the answers of a check are kept under beside the trees, for the patches of phase1.
+    fn ids(small: &Small, check: &str) -> [String; 3] {
+        let lab = small.lab();
+        let assembled = lab.assemble(&Target::All).unwrap();
+        let repo = Repo::open(&lab.base.repo).unwrap();
+        let patches = Patches { stack: &lab.stack, assembled: &assembled, repo: &repo };
+        let builder = Builder::new(&lab);
+        ["a", "b", "c"].map(|name| builder.id(&patches.subject(&format!("phase1/{name}")).unwrap(), check).unwrap())
+    }
+
+    #[test]
+    fn the_gate_is_asked_again_when_what_a_patch_is_compared_with_moves() {
+        let small = Small::new();
+        let before = ids(&small, "gate");
+        let build = ids(&small, "build");
+        small.replace("phases/phase1/phase.yaml", "{ name: a }", "{ name: a, prepares: true }");
+        let after = ids(&small, "gate");
+        assert!((0..3).all(|n| before[n] != after[n]), "a is not compared any more, the others with a: {after:?}");
+        assert_eq!(build, ids(&small, "build"), "which kernels are built is another matter");
+        let two = "  - name: more\n    title: more\n    cover: cover.md\n    patches:\n      - { name: c, tests";
+        small.replace("phases/phase1/phase.yaml", "      - { name: c, tests", two);
+        let split = ids(&small, "gate");
+        assert_eq!((&after[..2], after[2] != split[2]), (&split[..2], true), "c is now compared with b");
     }
 }

@@ -141,12 +141,11 @@ pub(crate) fn tools(disk: &Disk, cache: &Cache) -> anyhow::Result<Tools> {
 /// # Errors
 ///
 /// If one cannot be read.
-pub(crate) fn read(disk: &Disk, planned: &[Planned]) -> anyhow::Result<BTreeMap<String, String>> {
+pub(crate) fn read(disk: &Disk, planned: &[Planned]) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
     let mut texts = BTreeMap::new();
     for Planned { subject, .. } in planned {
         if let Some(file) = disk.read(&subject.file())? {
-            // Bytes that are no text are no record either, and are told of as such.
-            texts.insert(subject.patch.clone(), String::from_utf8_lossy(&file.bytes).into_owned());
+            texts.insert(subject.patch.clone(), file.bytes);
         }
     }
     Ok(texts)

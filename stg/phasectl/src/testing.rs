@@ -2,10 +2,15 @@
 
 //! A project for unit tests: two phases and a few scenarios.
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
+use ci::kbuild::Tools;
 use harness::report::CaseResult;
 use harness::verdict::Class;
-use stg_core::{Disk, Stack};
+use stg_core::git::{NewCommit, Repo, Update};
+use stg_core::{Base, Disk, Origin, Stack};
+use stg_env::{Cache, Project};
+
+use crate::lab::Lab;
 
 pub(crate) struct Small {
     temp: tempfile::TempDir,
@@ -36,6 +41,33 @@ impl Small {
         let path = self.root().join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
+    }
+
+    /// Replaces a text in a file; it must be there.
+    pub(crate) fn replace(&self, path: &str, from: &str, to: &str) {
+        let text = std::fs::read_to_string(self.root().join(path)).unwrap();
+        assert!(text.contains(from), "{path} has no {from:?}");
+        self.put(path, &text.replace(from, to));
+    }
+
+    /// The project on a base of one file, with a make that does nothing.
+    pub(crate) fn lab(&self) -> Lab {
+        let cache = Cache::at(&self.root().join("cache")).unwrap();
+        let repo = Repo::open_or_create(&cache.base_repo()).unwrap();
+        let makefile = repo.blob(b"VERSION = 7\nPATCHLEVEL = 3\nSUBLEVEL = 4\nEXTRAVERSION =\n").unwrap();
+        let files = [(Utf8PathBuf::from("Makefile"), Update::Put(makefile, 0o100_644))];
+        let tree = repo.update_tree(repo.empty_tree().unwrap(), &files).unwrap();
+        let who = self.stack().base.author;
+        let new = NewCommit { tree, parent: None, who: &who, date: 1_790_000_000, message: "Linux 7.3.4\n" };
+        let base = Base {
+            repo: cache.base_repo(),
+            commit: repo.commit(&new).unwrap().to_string(),
+            tree: tree.to_string(),
+            release: "7.3.4".to_owned(),
+            origin: Origin::Package { name: "l".into(), version: "7.3.4".into(), sha256: "00".into(), files: 1 },
+        };
+        let tools = Tools { make: "true".into(), args: vec![], env: vec![], cache_args: vec![], id: "tools".into() };
+        Lab::fake(cache, Project::discover_from(self.root()).unwrap(), base, tools)
     }
 
     /// Writes the scenarios that phase1 lists.
@@ -85,7 +117,8 @@ const STAGES: &str = "stages:
   - steps: [{ retrieve-session: { session: s } }, { mark: { name: usable } }]
 ";
 
-const FILES: [(&str, &str); 14] = [
+const FILES: [(&str, &str); 19] = [
+    ("Cargo.toml", "[workspace]\n"),
     (
         "phases/base.yaml",
         "release: \"7.3\"
@@ -129,6 +162,10 @@ series:
     ),
     ("phases/phase2/cover.md", "Two.\n"),
     ("phases/phase2/d.patch", "Subject: d\nAdds: d.c\n\nD.\n"),
+    ("kernel/phase1/a.c", "a\n"),
+    ("kernel/phase1/b.c", "b\n"),
+    ("kernel/phase1/c.c", "c\n"),
+    ("kernel/phase2/d.c", "d\n"),
     ("ci/kernel.config", "CONFIG_PCI=y\n"),
     ("ci/variants/modules.config", "CONFIG_PCI=m\n"),
     ("selftests/variants.yaml", "modules: {}\n"),

@@ -234,7 +234,7 @@ diff --git a/drivers/pci/pci.c b/drivers/pci/pci.c
         let said = [&fault.name, &fault.phase, &fault.row, &fault.scenario, &fault.expect];
         assert_eq!(said, ["untracked", "phase1", "1.4", "phase1/fd-preserve/legacy", "stage2-failure"]);
         assert_eq!(fault.finding, None);
-        world.put(FILE, &FAULT.replace("Expect: stage2-failure", "Expect: finding\nFinding: a.c: wrong"));
+        world.put(FILE, FAULT.replace("Expect: stage2-failure", "Expect: finding\nFinding: a.c: wrong"));
         let fault = faults(&world.disk(), &world.load().unwrap()).unwrap().remove(0);
         assert_eq!(fault.finding.as_deref(), Some("a.c: wrong"));
         assert!(fault.lacks("Row", "1.2").to_string().contains("1.4-untracked.patch:1: a fault without `Row:`"));

@@ -137,7 +137,7 @@ struct Work<'a> {
     tools: Tools,
     outcomes: Outcomes,
     /// The files of the records that there are.
-    texts: BTreeMap<String, String>,
+    texts: BTreeMap<String, Vec<u8>>,
     root: &'a Utf8Path,
     shard: Shard,
 }
@@ -178,7 +178,7 @@ impl Work<'_> {
             let (patch, boots, kexecs) = (subject.patch.clone(), subject.boots, subject.kexecs);
             (Outcome { patch, proved, record: record.clone(), boots, kexecs, what }, record)
         };
-        let text = self.texts.get(&subject.patch).map(String::as_str);
+        let text = self.texts.get(&subject.patch).map(Vec::as_slice);
         let inputs = subject.inputs(&self.tools);
         let known = current(subject, text).map(|proved| (proved.record.subject, proved.record.made));
         let (subject, made, how) = match known {
@@ -213,7 +213,7 @@ impl Work<'_> {
         };
         let patch = subject.patch.clone();
         let (fresh, hash) = Record { subject, parent, made }.write();
-        if text != Some(fresh.as_str()) {
+        if text != Some(fresh.as_bytes()) {
             proofs::write(self.root, &patch, &fresh)?;
         }
         Ok(outcome(Some(true), Some(hash), what))

@@ -84,6 +84,18 @@ fn what_is_not_proved_is_named() {
 }
 
 #[test]
+fn a_byte_that_is_no_text_is_a_change_like_any_other() {
+    let world = world();
+    let mut bytes = other().into_bytes();
+    let hash = bytes.len() - "\"\n}\n".len() - 64;
+    bytes[hash + 10] = 0xff;
+    world.put("proofs/phase1/track.json", &other());
+    std::fs::write(world.path("project/proofs/phase1/kho.json"), bytes).unwrap();
+    let said = world.run(&["verify", "phase1"]);
+    assert!(said.starts_with("exit 102\n") && said.contains("kho.json:17: the SHA-256 of the lines above"), "{said}");
+}
+
+#[test]
 fn a_cover_letter_says_which_patches_have_no_proof() {
     let world = world();
     world.run(&["export", "phase1", "--draft", "-o", "../before"]);

@@ -32,9 +32,9 @@ impl Bench {
         Outcomes::of(&Cache::at(&self.root().join(cache)).unwrap())
     }
 
-    fn texts(&self) -> BTreeMap<String, String> {
+    fn texts(&self) -> BTreeMap<String, Vec<u8>> {
         let read = |plan: &Planned| {
-            let text = std::fs::read_to_string(self.root().join(plan.subject.file())).ok()?;
+            let text = std::fs::read(self.root().join(plan.subject.file())).ok()?;
             Some((plan.subject.patch.clone(), text))
         };
         self.planned.iter().filter_map(read).collect()

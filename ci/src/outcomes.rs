@@ -133,6 +133,19 @@ impl Outcomes {
         write(&path, &text).map_err(io)
     }
 
+    /// Forgets the answer to a question, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be removed.
+    pub fn forget(&self, inputs: &Inputs) -> Result<(), EnvError> {
+        let path = self.path(inputs);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(EnvError::io("remove", &path)(error)),
+            _ => Ok(()),
+        }
+    }
+
     /// Takes over what another cache knows, given by its root directory.
     ///
     /// # Errors
@@ -220,6 +233,18 @@ mod tests {
         assert_eq!(outcomes.get::<Vec<String>>(&inputs("b")), None);
         assert_eq!(outcomes.get::<Vec<String>>(&inputs("a").with("more", "")), None);
         assert_eq!(inputs("a").differing(&inputs("b").with("more", "")), ["more", "tree"]);
+    }
+
+    #[test]
+    fn what_is_forgotten_is_not_known() {
+        let (_guard, cache) = cache();
+        let outcomes = Outcomes::of(&cache);
+        outcomes.put(&inputs("a"), &1, 0.0).unwrap();
+        outcomes.put(&inputs("b"), &2, 0.0).unwrap();
+        for _ in 0..2 {
+            outcomes.forget(&inputs("a")).unwrap();
+        }
+        assert_eq!((outcomes.get::<i32>(&inputs("a")), outcomes.get::<i32>(&inputs("b"))), (None, Some(2)));
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub use self::abi::lint_tree as lint_abi;
 pub use self::build::{Kernels, Verdict};
 pub use self::finding::Finding;
 pub use self::programs::Programs;
-pub use self::run::{Answer, run};
+pub use self::run::{Answer, forget, run};
 pub use self::series::{LIMIT, Member};
 pub use self::subject::{Origin, Subject, Touched};
 
@@ -118,14 +118,14 @@ pub static CHECKS: &[Check] = &[
         name: "build",
         about: "the kernel builds with W=1, without a warning that its parent does not have",
         cost: Cost::Build,
-        version: 1,
+        version: 2,
         run: build::check,
     },
     Check {
         name: "clippy",
         about: "clippy has nothing to say about the patch's Rust files that it did not say before",
         cost: Cost::Build,
-        version: 1,
+        version: 2,
         run: clippy::check,
     },
     Check {

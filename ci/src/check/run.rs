@@ -49,6 +49,20 @@ pub fn run(
     Ok(answers)
 }
 
+/// Forgets what was found in a patch, so that the checks are made again.
+///
+/// # Errors
+///
+/// If an answer cannot be removed.
+pub fn forget(
+    subject: &Subject,
+    checks: &[&'static Check],
+    bench: &Bench<'_>,
+    outcomes: &Outcomes,
+) -> Result<(), BuildError> {
+    checks.iter().try_for_each(|check| Ok(outcomes.forget(&inputs(subject, check, bench)?)?))
+}
+
 /// All that the answer depends on. The mail has the message and the changes.
 fn inputs(subject: &Subject, check: &Check, bench: &Bench<'_>) -> Result<Inputs, BuildError> {
     let origin = &subject.origin;
@@ -88,6 +102,8 @@ mod tests {
         assert_eq!((first[0].findings.len(), first[0].cached, first[1].findings.len()), (1, false, 0));
         let second = run(&subject);
         assert!(second[0].cached && second[1].cached && second[0].findings == first[0].findings);
+        forget(&subject, &checks[..1], &small.bench(None), &outcomes).unwrap();
+        assert_eq!([0, 1].map(|at| run(&subject)[at].cached), [false, true]);
         subject.mail.push(b'x');
         assert!(!run(&subject)[0].cached);
     }

@@ -37,9 +37,9 @@ pub enum BuildError {
         /// The whole log.
         log: Utf8PathBuf,
     },
-    /// Something ended make, or a compiler under it, from outside.
+    /// Something ended make, or a compiler under it, from outside, or the machine lacked space or memory.
     #[error(
-        "the build was interrupted: {what}\n  log: {log}\n  fix: run it again, it goes on where it stopped; what was \"Killed\" may have lacked memory"
+        "the build was interrupted: {what}\n  log: {log}\n  fix: make room if it lacked some (what was \"Killed\" may have lacked memory), and run it again: it goes on where it stopped"
     )]
     Interrupted {
         /// What was ended and how.

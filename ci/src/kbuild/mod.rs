@@ -41,7 +41,7 @@ use std::time::Instant;
 use camino::{Utf8Path, Utf8PathBuf};
 use sha2::{Digest as _, Sha256};
 use stg_core::git::{Oid, Repo};
-use stg_env::Cache;
+use stg_env::{Cache, LockGuard};
 
 pub use self::blame::{Blame, Culprit, GitBlame};
 pub use self::clippy::clippy;
@@ -99,7 +99,7 @@ pub fn build(request: &BuildRequest<'_>) -> Result<KernelImage, BuildError> {
         return Ok(image);
     }
     // One lock for all: builds share the worktree, and two at once would only take turns at the processors.
-    let _lock = request.cache.lock("kernel-build")?;
+    let lock = request.cache.lock("kernel-build")?;
     if let Some(image) = store::find(&kernels, &key) {
         return Ok(image);
     }
@@ -107,6 +107,7 @@ pub fn build(request: &BuildRequest<'_>) -> Result<KernelImage, BuildError> {
     let work = Work {
         request,
         wanted: &wanted,
+        lock,
         source: request.cache.worktrees()?.join("kernel-build"),
         out: request.cache.build(&format!("kernel-{}", directory_key(&wanted, request.tools)))?,
     };
@@ -152,10 +153,11 @@ pub fn compile<T>(
     let repo = Repo::open(request.repo)?;
     let commit = Repo::oid(request.commit)?;
     let wanted = config::merge(request.fragments);
-    let _lock = request.cache.lock("kernel-build")?;
+    let lock = request.cache.lock("kernel-build")?;
     let work = Work {
         request,
         wanted: &wanted,
+        lock,
         source: request.cache.worktrees()?.join("kernel-build"),
         out: request.cache.build(&format!("gate-{}", directory_key(&wanted, request.tools)))?,
     };
@@ -216,10 +218,11 @@ fn hash(parts: impl Iterator<Item = String>) -> String {
     hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A build under way; the lock is held.
+/// A build under way.
 struct Work<'a> {
     request: &'a BuildRequest<'a>,
     wanted: &'a [Wanted],
+    lock: LockGuard,
     source: Utf8PathBuf,
     out: Utf8PathBuf,
 }
@@ -259,7 +262,7 @@ impl Work<'_> {
         let log = self.log();
         let ledger = Ledger::open(self.dirs(), &log);
         std::fs::write(&log, "").map_err(BuildError::io("write", &log))?;
-        let make = Make { tools: self.request.tools, source: &self.source, out: &self.out, log: &log };
+        let make = self.tool(&log);
         let running = interrupted::Running::begin(&self.out)?;
         let made = self.configure(&make, progress).and_then(|left_out| {
             let jobs = format!("-j{}", self.request.jobs.max(1));
@@ -273,6 +276,11 @@ impl Work<'_> {
         }
         let objects = ledger.close(&self.said(&log)?)?;
         Ok((made?, objects))
+    }
+
+    /// make, which says everything to a log.
+    fn tool<'a>(&'a self, log: &'a Utf8Path) -> Make<'a> {
+        Make { tools: self.request.tools, lock: &self.lock, source: &self.source, out: &self.out, log }
     }
 
     fn log(&self) -> Utf8PathBuf {

@@ -22,7 +22,7 @@ use std::time::Instant;
 use camino::{Utf8Path, Utf8PathBuf};
 use sha2::{Digest as _, Sha256};
 use stg_core::git::{Oid, Repo};
-use stg_env::Cache;
+use stg_env::{Cache, LockGuard};
 
 use super::blame::Blame;
 use super::diagnose::{self, Dirs};
@@ -104,12 +104,11 @@ pub fn selftests(request: &SelftestsRequest<'_>) -> Result<Utf8PathBuf, BuildErr
     if programs.is_dir() {
         return Ok(programs);
     }
-    let work = Work { request, dir: request.cache.build("selftests")? };
+    let work = Work { request, lock, dir: request.cache.build("selftests")? };
     let progress = Progress::start(&format!("selftests of {}", request.label));
     let started = Instant::now();
     let made = work.make(&repo, inputs, &programs, &progress);
     progress.finish(if made.is_ok() { "built" } else { "failed to build" }, started.elapsed());
-    drop(lock);
     made.map(|()| programs)
 }
 
@@ -136,9 +135,10 @@ fn digest(library: &str) -> Result<String, BuildError> {
     Ok(Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// A build under way; the lock is held.
+/// A build under way.
 struct Work<'a> {
     request: &'a SelftestsRequest<'a>,
+    lock: LockGuard,
     dir: Utf8PathBuf,
 }
 
@@ -158,7 +158,7 @@ impl Work<'_> {
         let targets = format!("TARGETS={}", SUITES.join(" "));
         let prefix = format!("EXTRA_CFLAGS=-ffile-prefix-map={source}/=");
         let tools = self.request.tools;
-        let whole = Make { tools, source: &source, out: &out, log: &log };
+        let whole = Make { tools, lock: &self.lock, source: &source, out: &out, log: &log };
         self.succeed(&whole, &source, &["-s", &jobs, "headers"], progress)?;
         let suites = Make { source: &source.join("tools/testing/selftests"), ..whole };
         let args = ["--output-sync=target", &jobs, &targets, "FORCE_TARGETS=1", "LDFLAGS=-static", &prefix, "all"];

@@ -56,8 +56,10 @@ bzImage)
     fi
     echo run >>"$out/../../runs"
     echo "  CC      a.o"
+    readlink /proc/self/fd/0 >"$out/../../stdin"
     if [ -e "$out/../../slow" ]; then sleep 0.4; fi
     if [ -e "$out/../../killed" ]; then kill -TERM $$; fi
+    if [ -e "$out/../../full" ]; then echo "error: a.o: No space left on device"; exit 2; fi
     grep -n WARN "$src/a.c" | sed "s|^\([0-9]*\):.*|$src/a.c:\1:3: warning: odd [-Wodd]|"
     if grep -q BROKEN "$src/a.c"; then
         grep -n BROKEN "$src/a.c" | sed "s|^\([0-9]*\):.*|$src/a.c:\1:7: error: broken|" >&2
@@ -374,13 +376,26 @@ fn a_killed_make_is_no_failure_of_the_code() {
     insta::assert_snapshot!(error.to_string().replace(log.as_str(), "LOG"), @r#"
     the build was interrupted: make: Terminated
       log: LOG
-      fix: run it again, it goes on where it stopped; what was "Killed" may have lacked memory
+      fix: make room if it lacked some (what was "Killed" may have lacked memory), and run it again: it goes on where it stopped
     "#);
     // The directory is still marked, so that the next build throws away what may be cut short.
     assert!(log.with_file_name(".phasectl-building").exists());
     std::fs::remove_file(lab.cache.root().join("killed")).unwrap();
     assert_eq!(lab.build(&commit, &[]).unwrap_err().exit_code(), 101);
     assert!(!log.with_file_name(".phasectl-building").exists());
+}
+
+#[test]
+fn a_full_disk_is_no_failure_of_the_code() {
+    let lab = Lab::new();
+    let base = lab.base();
+    std::fs::write(lab.cache.root().join("full"), "").unwrap();
+    let error = lab.build(&base, &[]).unwrap_err();
+    let BuildError::Interrupted { what, log } = &error else { panic!("{error}") };
+    assert_eq!((what.as_str(), error.exit_code()), ("error: a.o: No space left on device", 1));
+    assert!(log.with_file_name(".phasectl-building").exists(), "what was written last may be cut short");
+    std::fs::remove_file(lab.cache.root().join("full")).unwrap();
+    assert!(lab.build(&base, &[]).unwrap().built);
 }
 
 #[test]
@@ -403,6 +418,15 @@ fn a_worktree_in_disorder_is_put_right() {
     let third = lab.commit(Some(&base), &[("a.c", "three\n")], "third");
     assert_eq!(read(&lab.build(&third, &[]).unwrap().bzimage), "three\n");
     assert!(!lab.worktree().join("new.c").exists());
+}
+
+#[test]
+fn make_holds_the_lock_as_well() {
+    let lab = Lab::new();
+    lab.build(&lab.base(), &[]).unwrap();
+    // Whoever has the file open has the lock: an orphan goes on writing in the directory.
+    let held = read(&lab.cache.root().join("stdin"));
+    assert_eq!(held.trim(), lab.cache.root().join("locks/kernel-build.lock"));
 }
 
 #[test]

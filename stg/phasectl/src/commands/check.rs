@@ -50,6 +50,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "I/N", default_value_t = Shard::ALL)]
     shard: Shard,
 
+    /// Forget what was found in these patches, and check them again.
+    #[arg(long, conflicts_with = "b4")]
+    again: bool,
+
     /// Check the mail on standard input, quickly, and report as b4 wants it: for `b4.prep-perpatch-check-cmd` and
     /// `b4.am-perpatch-check-cmd`, with --json for `b4.review-perpatch-check-cmd`.
     #[arg(long)]
@@ -165,6 +169,9 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
     let mut views = Vec::new();
     for id in args.shard.of(of_target(&assembled, &target)) {
         let subject = patches.subject(&id)?;
+        if args.again {
+            ci::check::forget(&subject, &checks, &bench, &outcomes)?;
+        }
         let checks = ci::check::run(&subject, &checks, &bench, &outcomes)?.into_iter().map(CheckView::from).collect();
         let view = PatchView { patch: id, checks };
         if !args.json {

@@ -64,6 +64,22 @@ fn each_patch_and_its_findings() {
 }
 
 #[test]
+fn what_was_found_can_be_forgotten() {
+    let world = world();
+    check(&world, &["phase1"]);
+    // As a wrong answer would stand there: one that nobody would give.
+    let entries = || std::fs::read_dir(world.path("cache/outcomes/check")).unwrap().map(|entry| entry.unwrap().path());
+    for entry in entries() {
+        let mut answer: serde_json::Value = serde_json::from_slice(&std::fs::read(&entry).unwrap()).unwrap();
+        answer["answer"] = serde_json::json!([]);
+        std::fs::write(&entry, answer.to_string()).unwrap();
+    }
+    assert!(check(&world, &["phase1"]).contains("phase1/track: nothing found"));
+    assert!(check(&world, &["track", "--again"]).contains("phase1/track: 2 findings"));
+    assert!(check(&world, &["phase1"]).contains("phase1/track: 2 findings"));
+}
+
+#[test]
 fn as_json() {
     let world = world();
     let output = world.command(&[&["check", "phase1", "--json"], &PLAIN[..]].concat()).output().unwrap();

@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Everything but the VM: a project of this project's own patches without their edits of Linux, a base of two files, and a make that is a
+//! shell script.
+//!
+//! Each patch gets a file `marks/<name>` of its own, where something can be planted, and the image is all of those together.
+
+use std::cell::Cell;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt as _;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use ci::bisect::{Bisect, CONFIRMATIONS, Conclusion};
+use ci::kbuild::Tools;
+use harness::scenario::Scenario;
+use stg_core::git::{NewCommit, Oid, Repo, Update};
+use stg_core::patchfile::PatchFile;
+use stg_core::{Base, Disk, Origin, Source, Stack, Target};
+use stg_env::{Cache, Project};
+
+use super::replay::{SCENARIO, judged};
+use crate::bisect::bench::{Bench, Judge, Tally};
+use crate::bisect::cross::Crossed;
+use crate::bisect::hunt::Hunted;
+use crate::bisect::scenario;
+use crate::bisect::span::Span;
+use crate::bisect::walk::{Side, Walk};
+use crate::commands::bisect::search_with;
+use crate::judged::{Known, Question};
+use crate::lab::{Extra, Lab};
+
+/// Fails at a mark BROKEN; else the image is all marks. Counts its kernels.
+const MAKE: &str = r#"#!/bin/sh
+for arg in "$@"; do
+    case $arg in
+    O=*) out=${arg#O=} ;;
+    KCONFIG_CONFIG=*) config=${arg#KCONFIG_CONFIG=} ;;
+    tinyconfig|olddefconfig|bzImage) goal=$arg ;;
+    esac
+done
+src=$2
+cd "$out" || exit 9
+case $goal in
+tinyconfig) : >"$config" ;;
+bzImage)
+    echo run >>"$out/../../runs"
+    broken=$(grep -l BROKEN "$src"/marks/* 2>/dev/null)
+    if [ "$broken" ]; then
+        for file in $broken; do echo "$file:1:1: error: broken"; done
+        exit 2
+    fi
+    mkdir -p arch/x86/boot
+    cat "$src/Makefile" "$src"/marks/* >arch/x86/boot/bzImage 2>/dev/null
+    : >System.map ;;
+esac
+exit 0
+"#;
+
+pub(super) struct World {
+    _guard: tempfile::TempDir,
+    root: Utf8PathBuf,
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        let guard = tempfile::tempdir().unwrap();
+        let root = Utf8PathBuf::from_path_buf(guard.path().canonicalize().unwrap()).unwrap();
+        let world = Self { _guard: guard, root };
+        world.put("make", MAKE);
+        std::fs::set_permissions(world.root.join("make"), std::fs::Permissions::from_mode(0o755)).unwrap();
+        let disk = Disk::new(Utf8Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")));
+        let stack = Stack::load(&disk).unwrap();
+        world.put("project/Cargo.toml", "[workspace]\n");
+        for directory in ["phases", "ci/variants", "selftests/scenarios"] {
+            disk.list(Utf8Path::new(directory)).unwrap().iter().for_each(|entry| world.copy(&disk, &entry.path));
+        }
+        for file in ["ci/kernel.config", "selftests/variants.yaml", "selftests/topologies.yaml"] {
+            world.copy(&disk, Utf8Path::new(file));
+        }
+        for phase in &stack.phases {
+            let own: Vec<&Utf8Path> =
+                phase.patches.iter().flat_map(|patch| patch.text.adds()).map(|(path, _)| path).collect();
+            own.iter().for_each(|path| world.copy(&disk, &phase.home(path)));
+            for patch in &phase.patches {
+                let name = &patch.entry.name;
+                let mark = Utf8PathBuf::from(format!("marks/{name}"));
+                let adds: Vec<Utf8PathBuf> =
+                    patch.text.adds().map(|(path, _)| path.to_owned()).chain([mark.clone()]).collect();
+                let diffs = patch.text.diffs.iter().filter(|diff| own.contains(&&*diff.path)).cloned().collect();
+                let text = PatchFile::new(patch.text.subject(), &adds, &patch.text.body, diffs);
+                world.put(&format!("project/{}", patch.file), &String::from_utf8(text.print()).unwrap());
+                world.put(&format!("project/{}", phase.home(&mark)), &format!("{name}\n"));
+            }
+        }
+        world
+    }
+
+    pub(super) fn put(&self, path: &str, text: &str) {
+        let path = self.root.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    fn copy(&self, disk: &Disk, path: &Utf8Path) {
+        let file = disk.read(path).unwrap().unwrap();
+        self.put(&format!("project/{path}"), &String::from_utf8(file.bytes).unwrap());
+    }
+
+    /// Writes something else than its name into the mark of a patch, which stays there.
+    pub(super) fn plant(&self, patch: &str, what: &str) {
+        let (phase, name) = patch.split_once('/').unwrap();
+        self.put(&format!("project/kernel/{phase}/marks/{name}"), &format!("{what}\n"));
+    }
+
+    /// Adds a phase of two patches on top of all others.
+    pub(super) fn add_phase(&self) {
+        let stack = Stack::load(&Disk::new(self.root.join("project"))).unwrap();
+        let (below, phase) = (stack.phases.last().unwrap().name(), "phase99");
+        let mut patches = String::new();
+        for name in ["above-one", "above-two"] {
+            let mark = Utf8PathBuf::from(format!("marks/{name}"));
+            let text = PatchFile::new(name, &[mark], "Why.\n", Vec::new());
+            self.put(&format!("project/phases/{phase}/{name}.patch"), &String::from_utf8(text.print()).unwrap());
+            self.plant(&format!("{phase}/{name}"), name);
+            patches.push_str(&format!("      - name: {name}\n"));
+        }
+        let series = format!("series:\n  - name: above\n    title: Above\n    cover: c.md\n    patches:\n{patches}");
+        let head = format!("phase: {phase}\nslug: above\ntitle: Above\nrequires: [{below}]\ngates: [ABOVE]\n");
+        self.put(&format!("project/phases/{phase}/phase.yaml"), &format!("{head}{series}"));
+        self.put(&format!("project/phases/{phase}/c.md"), "Cover.\n");
+    }
+
+    /// Lets a patch, and all up to a later one of its phase, not build.
+    pub(super) fn break_until(&self, patch: &str, repaired: &str) {
+        let (_, name) = patch.split_once('/').unwrap();
+        let path = self.root.join(format!("project/phases/{repaired}.patch"));
+        let text = std::fs::read_to_string(&path).unwrap();
+        let separator = if text.contains("\n---\ndiff ") { "" } else { "---\n" };
+        let diff = format!("diff --git a/marks/{name} b/marks/{name}\n--- a/marks/{name}\n+++ b/marks/{name}\n");
+        std::fs::write(path, format!("{text}{separator}{diff}@@ -1 +1 @@\n-BROKEN\n+{name}\n")).unwrap();
+    }
+
+    pub(super) fn lab(&self) -> Lab {
+        let cache = Cache::at(&self.root.join("cache")).unwrap();
+        let repo = Repo::open_or_create(&cache.base_repo()).unwrap();
+        let put = |path: &str, text: &str| {
+            (Utf8PathBuf::from(path), Update::Put(repo.blob(text.as_bytes()).unwrap(), 0o100_644))
+        };
+        let files = [
+            put("Makefile", "VERSION = 7\nPATCHLEVEL = 3\nSUBLEVEL = 4\nEXTRAVERSION =\n"),
+            put(".gitignore", "*.o\n"),
+        ];
+        let tree = repo.update_tree(repo.empty_tree().unwrap(), &files).unwrap();
+        let project = Project::discover_from(&self.root.join("project")).unwrap();
+        let who = Stack::load(&Disk::new(project.root())).unwrap().base.author;
+        let new = NewCommit { tree, parent: None, who: &who, date: 1_790_000_000, message: "Linux 7.3.4\n" };
+        let base = Base {
+            repo: cache.base_repo(),
+            commit: repo.commit(&new).unwrap().to_string(),
+            tree: tree.to_string(),
+            release: "7.3.4".to_owned(),
+            origin: Origin::Package { name: "l".into(), version: "7.3.4".into(), sha256: "00".into(), files: 2 },
+        };
+        let tools = Tools {
+            make: self.root.join("make"),
+            args: Vec::new(),
+            env: Vec::new(),
+            cache_args: Vec::new(),
+            id: "tools".into(),
+        };
+        Lab::fake(cache, project, base, tools)
+    }
+
+    /// How many kernels were compiled.
+    pub(super) fn compiled(&self) -> usize {
+        std::fs::read_to_string(self.root.join("cache/runs")).map_or(0, |text| text.lines().count())
+    }
+
+    /// Bisects the stack from the base on. What is planted makes the scenario fail, in the kernel that it is for.
+    pub(super) fn bisect(&self, side: Option<Side>) -> Found {
+        self.bisect_with(side, &|question, _, _| {
+            let has = |role: &str, what: &str| {
+                std::fs::read_to_string(&question.kernels[role].bzimage).unwrap().contains(what)
+            };
+            let bug = has("outgoing", "PRODUCER") || has("incoming", "CONSUMER");
+            Ok(vec![judged(!bug)])
+        })
+    }
+
+    pub(super) fn bisect_with(&self, side: Option<Side>, judge: &Judge<'_>) -> Found {
+        let lab = self.lab();
+        let one = scenario(&lab.disk, &lab.stack, &Target::All, SCENARIO).unwrap();
+        let span = Span::new(&lab.stack, Target::All, &one, Some("base"), None).unwrap();
+        let walk = side.map_or(Walk::Both, |side| Walk::One { side, other: span.good });
+        let mut bench = self.bench(&lab, &span, &one, walk, judge);
+        Found::of(&mut bench)
+    }
+
+    pub(super) fn bench<'a>(
+        &self,
+        lab: &'a Lab,
+        span: &'a Span,
+        scenario: &'a Scenario,
+        walk: Walk,
+        judge: &'a Judge<'a>,
+    ) -> Bench<'a> {
+        Bench {
+            lab,
+            span,
+            scenario,
+            variant: None,
+            walk,
+            extra: None,
+            programs: None,
+            logs: self.root.join("logs"),
+            only: None,
+            again: false,
+            judge,
+            tally: Tally::default(),
+        }
+    }
+
+    /// Which kernels have a commit on top of the stack in them when `bisect-step --linux` tests it, beside the stack itself.
+    pub(super) fn step(&self, side: Option<Side>) -> [bool; 2] {
+        let lab = self.lab();
+        let one = scenario(&lab.disk, &lab.stack, &Target::All, SCENARIO).unwrap();
+        let span = Span::new(&lab.stack, Target::All, &one, None, None).unwrap();
+        let walk = side.map_or(Walk::Both, |side| Walk::One { side, other: span.end() });
+        let commit = self.commit_on_top(&lab);
+        let seen = Cell::new([false; 2]);
+        let judge = |question: &Question<'_>, _: Known, _: &mut dyn Write| {
+            let has = |role: &str| std::fs::read_to_string(&question.kernels[role].bzimage).unwrap().contains("ON TOP");
+            seen.set([has("outgoing"), has("incoming")]);
+            Ok(vec![judged(true)])
+        };
+        let extra = Extra { label: "on top".to_owned(), commit };
+        let mut bench = Bench { extra: Some(&extra), ..self.bench(&lab, &span, &one, walk, &judge) };
+        for trial in 0..2 {
+            bench.test(walk.pair(span.end()), trial).unwrap();
+        }
+        seen.get()
+    }
+
+    fn commit_on_top(&self, lab: &Lab) -> Oid {
+        let tip = lab.assemble(&Target::All).unwrap();
+        let repo = Repo::open(&tip.base.repo).unwrap();
+        let put = Update::Put(repo.blob(b"ON TOP\n").unwrap(), 0o100_644);
+        let tree = repo.update_tree(tip.tip_tree().unwrap(), &[("marks/on-top".into(), put)]).unwrap();
+        let parent = Some(tip.tip().unwrap());
+        let who = &lab.stack.base.author;
+        repo.commit(&NewCommit { tree, parent, who, date: 1_790_000_000, message: "on top\n" }).unwrap()
+    }
+
+    pub(super) fn names(&self) -> Vec<String> {
+        let stack = Stack::load(&Disk::new(self.root.join("project"))).unwrap();
+        stack.phases.iter().flat_map(|phase| phase.patches.iter().map(stg_core::stack::Patch::id)).collect()
+    }
+}
+
+pub(super) struct Found {
+    /// The culprit, or the suspects.
+    pub(super) patches: Vec<String>,
+    pub(super) crossed: Option<Crossed>,
+    pub(super) kernels: usize,
+    pub(super) built: usize,
+    pub(super) hunted: Hunted,
+}
+
+impl Found {
+    /// Searches with a bench, over all of its span.
+    pub(super) fn of(bench: &mut Bench<'_>) -> Self {
+        let span = bench.span;
+        let search = Bisect::new(span.good, span.bad, CONFIRMATIONS).unwrap();
+        let (hunted, crossed) = search_with(search, bench, &mut Vec::new()).unwrap();
+        let patches = match &hunted.conclusion {
+            Conclusion::Culprit(patch) => vec![span.name(*patch).to_owned()],
+            Conclusion::Suspects { first, last, .. } => {
+                (*first..=*last).map(|point| span.name(point).to_owned()).collect()
+            }
+            Conclusion::Refused(_) => Vec::new(),
+        };
+        Self { patches, crossed, kernels: bench.tally.kernels(), built: bench.tally.built, hunted }
+    }
+}

@@ -4,6 +4,9 @@
 //!
 //! The first answer of a point may be one that was kept, of any command; those after it, which are to show whether it says the same
 //! again, never are. That a kernel does not build is kept too, under the key of the kernel.
+//!
+//! The tree's own test programs, if the scenario runs any, are those of the patch that is tested, which may be the one that breaks them.
+//! Where it does not have them yet, they are those of the end.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
@@ -15,6 +18,7 @@ use ci::kbuild::BuildError;
 use ci::outcomes::{Inputs, Outcomes};
 use harness::HarnessError;
 use harness::filter::Filter;
+use harness::programs;
 use harness::run::KernelFiles;
 use harness::scenario::{Kernels, Kind, Scenario};
 use harness::verdict::Class;
@@ -22,7 +26,7 @@ use harness::verdict::Class;
 use super::hunt::Tested;
 use super::span::Span;
 use super::walk::{Pair, Side, Walk};
-use crate::judged::{Judged, Known, Question};
+use crate::judged::{Judged, Known, Question, inputs};
 use crate::kernels::Which;
 use crate::lab::{Extra, Lab};
 use crate::question::{ATTEMPTS, lasts};
@@ -41,7 +45,8 @@ pub(crate) struct Bench<'a> {
     pub(crate) walk: Walk,
     /// A commit that stands for the last point, in the kernels that walk.
     pub(crate) extra: Option<&'a Extra>,
-    pub(crate) programs: Option<Utf8PathBuf>,
+    /// The point whose test programs are used where the tree does not have them yet.
+    pub(crate) end: usize,
     pub(crate) logs: Utf8PathBuf,
     /// The only way to fail that counts.
     pub(crate) only: Option<Class>,
@@ -57,6 +62,8 @@ pub(crate) struct Bench<'a> {
 pub(crate) struct Tally {
     /// So that a question that is asked again does not assemble the stack again.
     made: BTreeMap<Asked, Made>,
+    /// The tree's own test programs by point, and whether it is the commit that stands for it.
+    programs: BTreeMap<(usize, bool), Programs>,
     /// The keys of the kernels that were asked for.
     kernels: BTreeSet<String>,
     /// How many of them had to be built, or could not be.
@@ -89,6 +96,16 @@ enum Made {
     Unbuildable(Tested),
 }
 
+/// The tree's own test programs.
+#[derive(Debug, Clone, PartialEq)]
+enum Programs {
+    /// The scenario runs none.
+    Unneeded,
+    /// They are here.
+    Directory(Utf8PathBuf),
+    Unbuildable(Tested),
+}
+
 impl Bench<'_> {
     /// Tests a pair of kernels for the `trial`th time.
     ///
@@ -106,13 +123,18 @@ impl Bench<'_> {
                 Made::Unbuildable(tested) => return Ok(tested),
             }
         }
+        let programs = match self.programs(pair)? {
+            Programs::Unneeded => None,
+            Programs::Directory(directory) => Some(directory),
+            Programs::Unbuildable(tested) => return Ok(tested),
+        };
         let mut scenario = self.scenario.clone();
         scenario.kernels = Kernels { outgoing: Side::Outgoing.name().into(), incoming: Side::Incoming.name().into() };
         let question = Question {
             scenarios: std::slice::from_ref(&scenario),
             filter: &Filter::all(),
             kernels: &kernels,
-            programs: self.programs.clone(),
+            programs,
             logs: self.logs.join(self.directory(pair)).join(trial.to_string()),
         };
         let mut known = if trial == 0 && !self.again { Known::Used } else { Known::Ignored };
@@ -141,6 +163,61 @@ impl Bench<'_> {
             std::fs::read(&files.bzimage).with_context(|| format!("cannot read {}", files.bzimage))
         };
         Ok(one.modules.is_none() && other.modules.is_none() && image(&one)? == image(&other)?)
+    }
+
+    /// Whether the test programs at two points are the same, byte for byte.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be read.
+    pub(crate) fn same_programs(&mut self, one: usize, other: usize) -> anyhow::Result<bool> {
+        let (one, other) = (self.programs(self.walk.pair(one))?, self.programs(self.walk.pair(other))?);
+        match (&one, &other) {
+            (Programs::Directory(one), Programs::Directory(other)) if one != other => {
+                Ok(inputs::directory(one)? == inputs::directory(other)?)
+            }
+            _ => Ok(one == other),
+        }
+    }
+
+    /// The test programs for a pair of kernels: those of the patch that is tested if it has all that the scenario runs, else those of the end.
+    fn programs(&mut self, pair: Pair) -> anyhow::Result<Programs> {
+        let needed = programs::needed(self.scenario);
+        if needed.is_empty() {
+            return Ok(Programs::Unneeded);
+        }
+        let point = match self.walk.side() {
+            Some(Side::Outgoing) => pair.outgoing,
+            Some(Side::Incoming) => pair.incoming,
+            None => pair.outgoing.max(pair.incoming),
+        };
+        let stands = self.extra.is_some() && point == self.span.end();
+        match self.programs_at(point, stands)? {
+            Programs::Directory(own) if needed.iter().any(|name| !own.join(name).is_file()) => {
+                self.programs_at(self.end, false)
+            }
+            own => Ok(own),
+        }
+    }
+
+    /// The test programs at a point, or of the commit that stands for it.
+    fn programs_at(&mut self, point: usize, stands: bool) -> anyhow::Result<Programs> {
+        if let Some(programs) = self.tally.programs.get(&(point, stands)) {
+            return Ok(programs.clone());
+        }
+        let (target, extra) = (self.span.at(point), self.extra.filter(|_| stands));
+        let programs = match self.lab.selftests(&target, extra) {
+            Ok(directory) => Programs::Directory(directory),
+            Err(error) => {
+                let what = extra.map_or_else(|| self.span.name(point).to_owned(), |extra| extra.commit.to_string());
+                let Some(reason) = fault_of_the_tree(&error, &format!("the selftests of {what} do")) else {
+                    return Err(error);
+                };
+                Programs::Unbuildable(untestable(reason, false))
+            }
+        };
+        self.tally.programs.insert((point, stands), programs.clone());
+        Ok(programs)
     }
 
     fn run(&mut self, question: &Question<'_>, known: Known) -> anyhow::Result<Tested> {
@@ -194,18 +271,12 @@ impl Bench<'_> {
         self.tally.built += usize::from(!there);
         match self.lab.files(&which, extra) {
             Ok(files) => Ok(Made::Kernel(files)),
-            Err(error) => match error.downcast_ref::<BuildError>() {
-                Some(BuildError::Compile { .. } | BuildError::Config(_)) => {
-                    let text = error.to_string();
-                    // Without the path of the log, which is that of the next build too.
-                    let lines = text.lines().filter(|line| !line.trim_start().starts_with("log: "));
-                    let what = extra.map_or_else(|| which.label(), |extra| extra.commit.to_string());
-                    let reason = format!("{what} does not build\n{}", lines.collect::<Vec<_>>().join("\n"));
-                    outcomes.put(&inputs, &reason, 0.0)?;
-                    Ok(Made::Unbuildable(untestable(reason, false)))
-                }
-                _ => Err(error),
-            },
+            Err(error) => {
+                let what = extra.map_or_else(|| which.label(), |extra| extra.commit.to_string());
+                let Some(reason) = fault_of_the_tree(&error, &format!("{what} does")) else { return Err(error) };
+                outcomes.put(&inputs, &reason, 0.0)?;
+                Ok(Made::Unbuildable(untestable(reason, false)))
+            }
         }
     }
 
@@ -218,6 +289,15 @@ impl Bench<'_> {
             format!("{}-to-{}", name(pair.outgoing), name(pair.incoming))
         }
     }
+}
+
+/// Why there is no kernel or program, if that is because of the tree: `what` does not build.
+fn fault_of_the_tree(error: &anyhow::Error, what: &str) -> Option<String> {
+    let Some(error @ (BuildError::Compile { .. } | BuildError::Config(_))) = error.downcast_ref() else { return None };
+    let text = error.to_string();
+    // Without the path of the log, which is that of the next build too.
+    let lines = text.lines().filter(|line| !line.trim_start().starts_with("log: "));
+    Some(format!("{what} not build\n{}", lines.collect::<Vec<_>>().join("\n")))
 }
 
 fn untestable(reason: String, known: bool) -> Tested {

@@ -111,6 +111,12 @@ pub(crate) fn alone(patch: &str, side: Side, crossing: Crossing, out: &mut dyn W
     Ok(())
 }
 
+/// A line for a culprit that no kernel shows.
+pub(crate) fn programs_alone(patch: &str, out: &mut dyn Write) -> anyhow::Result<()> {
+    writeln!(out, "note: {patch} leaves the kernels as they are; it breaks the tree's own test programs")?;
+    Ok(())
+}
+
 /// The verdict's class and the reason.
 fn reason(tested: &Tested) -> String {
     let class = tested.class.map(|class| format!("{class}: ")).unwrap_or_default();

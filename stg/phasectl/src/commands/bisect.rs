@@ -28,6 +28,9 @@ use crate::names;
 /// every time, there are only suspects, and they are listed. As often it is run with the patch in one of the two kernels alone, which says
 /// in which of them it matters. Kernels and answers are kept, so an interrupted search goes on where it was.
 ///
+/// If the scenario runs test programs of the Linux tree's own, they are those of the patch that is tested, which may be what it breaks;
+/// where it does not have them yet, they are those of the bad end.
+///
 /// Exits with 125 if only suspects remain, and with 1 if there is nothing to search: the scenario fails at the good end, or passes at the
 /// bad one.
 #[derive(Debug, clap::Args)]
@@ -102,7 +105,6 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
 
     let lab = Lab::open(app, stack, TEST)?;
     let (logs, _lock) = lab.results("bisect", args.out.as_ref())?;
-    let programs = lab.programs(std::slice::from_ref(&scenario), &span.at(span.bad))?;
     let mut bench = Bench {
         lab: &lab,
         span: &span,
@@ -110,7 +112,7 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
         variant: args.variant.as_deref(),
         walk,
         extra: None,
-        programs,
+        end: span.bad,
         logs,
         only: args.verdict,
         again: args.again,
@@ -148,6 +150,10 @@ pub(crate) fn search_with(
     let mut walker = Walker { bench };
     let hunted = hunt(search, &mut walker, &mut |search, asked| report::line(span, search, asked, out))?;
     let crossed = match hunted.conclusion {
+        Conclusion::Culprit(patch) if walker.same_kernels(patch - 1, patch)? => {
+            report::programs_alone(span.name(patch), out)?;
+            None
+        }
         Conclusion::Culprit(patch) if walk == Walk::Both && walk::sides(scenario).len() == 2 => {
             let mut alone = |side, pair| {
                 let crossing = cross(trials, &mut |trial| bench.test(pair, trial))?;
@@ -169,18 +175,25 @@ struct Walker<'a, 'b> {
     bench: &'a mut Bench<'b>,
 }
 
-impl Tester for Walker<'_, '_> {
-    fn test(&mut self, question: Question) -> anyhow::Result<Tested> {
-        self.bench.test(self.bench.walk.pair(question.point), question.trial)
-    }
-
-    fn twins(&mut self, one: usize, other: usize) -> anyhow::Result<bool> {
+impl Walker<'_, '_> {
+    /// Whether all kernels that walk are the same at two points.
+    fn same_kernels(&mut self, one: usize, other: usize) -> anyhow::Result<bool> {
         for side in self.bench.walk.walking(self.bench.scenario) {
             if !self.bench.same(side, one, other)? {
                 return Ok(false);
             }
         }
         Ok(true)
+    }
+}
+
+impl Tester for Walker<'_, '_> {
+    fn test(&mut self, question: Question) -> anyhow::Result<Tested> {
+        self.bench.test(self.bench.walk.pair(question.point), question.trial)
+    }
+
+    fn twins(&mut self, one: usize, other: usize) -> anyhow::Result<bool> {
+        Ok(self.same_kernels(one, other)? && self.bench.same_programs(one, other)?)
     }
 }
 

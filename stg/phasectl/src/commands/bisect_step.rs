@@ -35,6 +35,9 @@ const TRIALS: u32 = 1 + CONFIRMATIONS as u32;
 ///
 /// `git bisect run phasectl --project DIR bisect-step phase1 --scenario sample --linux .`
 ///
+/// If the scenario runs test programs of the Linux tree's own, they are those of what is tested; if a commit of --linux does not have them,
+/// they are those of TARGET.
+///
 /// Exits with 0 if the scenario passes, with 1 if it fails, and with 125, which git skips, if it does not build, does not
 /// exist yet, or does not say the same every time. Trouble of the machine ends the bisection: 128; so does a wrong command line, and with
 /// --linux a name that does not exist.
@@ -117,7 +120,6 @@ fn step(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result<Answer> {
     let lab = Lab::open(app, stack, TEST)?;
     let extra = args.linux.as_ref().map(|tree| taken(&lab, tree)).transpose()?;
     let (logs, _lock) = lab.results("bisect-step", args.out.as_ref())?;
-    let programs = lab.programs(std::slice::from_ref(&scenario), &span.at(span.end()))?;
     let mut bench = Bench {
         lab: &lab,
         span: &span,
@@ -125,7 +127,7 @@ fn step(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result<Answer> {
         variant: args.variant.as_deref(),
         walk,
         extra: extra.as_ref(),
-        programs,
+        end: span.end(),
         logs,
         only: args.verdict,
         again: false,

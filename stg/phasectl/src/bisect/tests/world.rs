@@ -5,8 +5,7 @@
 //!
 //! Each patch gets a file `marks/<name>` of its own, where something can be planted, and the image is all of those together.
 
-use std::cell::Cell;
-use std::io::Write;
+use std::cell::{Cell, RefCell};
 use std::os::unix::fs::PermissionsExt as _;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -26,16 +25,16 @@ use crate::bisect::scenario;
 use crate::bisect::span::Span;
 use crate::bisect::walk::{Side, Walk};
 use crate::commands::bisect::search_with;
-use crate::judged::{Known, Question};
+use crate::judged::Question;
 use crate::lab::{Extra, Lab};
 
-/// Fails at a mark BROKEN; else the image is all marks. Counts its kernels.
+/// Fails at a mark BROKEN; else the image is all marks. Counts its kernels. A program is its source, and fails likewise.
 const MAKE: &str = r#"#!/bin/sh
 for arg in "$@"; do
     case $arg in
     O=*) out=${arg#O=} ;;
     KCONFIG_CONFIG=*) config=${arg#KCONFIG_CONFIG=} ;;
-    tinyconfig|olddefconfig|bzImage) goal=$arg ;;
+    tinyconfig|olddefconfig|bzImage|all) goal=$arg ;;
     esac
 done
 src=$2
@@ -52,9 +51,21 @@ bzImage)
     mkdir -p arch/x86/boot
     cat "$src/Makefile" "$src"/marks/* >arch/x86/boot/bzImage 2>/dev/null
     : >System.map ;;
+all)
+    mkdir -p kselftest/liveupdate kselftest/vfio
+    for file in "$src"/vfio/*_test.c; do
+        [ -e "$file" ] || continue
+        if grep -q BROKEN "$file"; then echo "$file:1:1: error: broken"; exit 2; fi
+        cp "$file" "kselftest/vfio/$(basename "$file" .c)"
+    done ;;
 esac
 exit 0
 "#;
+
+/// A test program of the tree's own, as of the end of phase 1.
+const PROGRAM: &str = "tools/testing/selftests/vfio/vfio_pci_liveupdate_uapi_test.c";
+/// A scenario that runs it.
+pub(super) const INTREE: &str = "phase1/intree-vfio-liveupdate/noiommu";
 
 pub(super) struct World {
     _guard: tempfile::TempDir,
@@ -81,6 +92,9 @@ impl World {
             let own: Vec<&Utf8Path> =
                 phase.patches.iter().flat_map(|patch| patch.text.adds()).map(|(path, _)| path).collect();
             own.iter().for_each(|path| world.copy(&disk, &phase.home(path)));
+            if own.contains(&Utf8Path::new(PROGRAM)) {
+                world.put(&format!("project/{}", phase.home(Utf8Path::new(PROGRAM))), "right\n");
+            }
             for patch in &phase.patches {
                 let name = &patch.entry.name;
                 let mark = Utf8PathBuf::from(format!("marks/{name}"));
@@ -140,6 +154,14 @@ impl World {
         std::fs::write(path, format!("{text}{separator}{diff}@@ -1 +1 @@\n-BROKEN\n+{name}\n")).unwrap();
     }
 
+    /// Lets a patch of a later phase change a line of [`PROGRAM`].
+    pub(super) fn edit_program(&self, patch: &str, from: &str, to: &str) {
+        let path = self.root.join(format!("project/phases/{patch}.patch"));
+        let text = std::fs::read_to_string(&path).unwrap();
+        let diff = format!("diff --git a/{PROGRAM} b/{PROGRAM}\n--- a/{PROGRAM}\n+++ b/{PROGRAM}\n");
+        std::fs::write(path, format!("{text}---\n{diff}@@ -1 +1 @@\n-{from}\n+{to}\n")).unwrap();
+    }
+
     pub(super) fn lab(&self) -> Lab {
         let cache = Cache::at(&self.root.join("cache")).unwrap();
         let repo = Repo::open_or_create(&cache.base_repo()).unwrap();
@@ -188,9 +210,20 @@ impl World {
     }
 
     pub(super) fn bisect_with(&self, side: Option<Side>, judge: &Judge<'_>) -> Found {
+        self.bisect_scenario(SCENARIO, Some("base"), side, judge)
+    }
+
+    /// The same with another scenario, from where it is said to be good.
+    pub(super) fn bisect_scenario(
+        &self,
+        name: &str,
+        good: Option<&str>,
+        side: Option<Side>,
+        judge: &Judge<'_>,
+    ) -> Found {
         let lab = self.lab();
-        let one = scenario(&lab.disk, &lab.stack, &Target::All, SCENARIO).unwrap();
-        let span = Span::new(&lab.stack, Target::All, &one, Some("base"), None).unwrap();
+        let one = scenario(&lab.disk, &lab.stack, &Target::All, name).unwrap();
+        let span = Span::new(&lab.stack, Target::All, &one, good, None).unwrap();
         let walk = side.map_or(Walk::Both, |side| Walk::One { side, other: span.good });
         let mut bench = self.bench(&lab, &span, &one, walk, judge);
         Found::of(&mut bench)
@@ -211,7 +244,7 @@ impl World {
             variant: None,
             walk,
             extra: None,
-            programs: None,
+            end: span.bad,
             logs: self.root.join("logs"),
             only: None,
             again: false,
@@ -222,39 +255,58 @@ impl World {
 
     /// Which kernels have a commit on top of the stack in them when `bisect-step --linux` tests it, beside the stack itself.
     pub(super) fn step(&self, side: Option<Side>) -> [bool; 2] {
-        let lab = self.lab();
-        let one = scenario(&lab.disk, &lab.stack, &Target::All, SCENARIO).unwrap();
-        let span = Span::new(&lab.stack, Target::All, &one, None, None).unwrap();
-        let walk = side.map_or(Walk::Both, |side| Walk::One { side, other: span.end() });
-        let commit = self.commit_on_top(&lab);
         let seen = Cell::new([false; 2]);
-        let judge = |question: &Question<'_>, _: Known, _: &mut dyn Write| {
+        self.step_with(SCENARIO, side, &|question, _, _| {
             let has = |role: &str| std::fs::read_to_string(&question.kernels[role].bzimage).unwrap().contains("ON TOP");
             seen.set([has("outgoing"), has("incoming")]);
             Ok(vec![judged(true)])
-        };
+        });
+        seen.get()
+    }
+
+    fn step_with(&self, name: &str, side: Option<Side>, judge: &Judge<'_>) {
+        let lab = self.lab();
+        let one = scenario(&lab.disk, &lab.stack, &Target::All, name).unwrap();
+        let span = Span::new(&lab.stack, Target::All, &one, None, None).unwrap();
+        let walk = side.map_or(Walk::Both, |side| Walk::One { side, other: span.end() });
+        let commit = self.commit_on_top(&lab);
         let extra = Extra { label: "on top".to_owned(), commit };
-        let mut bench = Bench { extra: Some(&extra), ..self.bench(&lab, &span, &one, walk, &judge) };
+        let mut bench = Bench { extra: Some(&extra), ..self.bench(&lab, &span, &one, walk, judge) };
         for trial in 0..2 {
             bench.test(walk.pair(span.end()), trial).unwrap();
         }
-        seen.get()
     }
 
     fn commit_on_top(&self, lab: &Lab) -> Oid {
         let tip = lab.assemble(&Target::All).unwrap();
         let repo = Repo::open(&tip.base.repo).unwrap();
-        let put = Update::Put(repo.blob(b"ON TOP\n").unwrap(), 0o100_644);
-        let tree = repo.update_tree(tip.tip_tree().unwrap(), &[("marks/on-top".into(), put)]).unwrap();
+        let put = |path: &str| (path.into(), Update::Put(repo.blob(b"ON TOP\n").unwrap(), 0o100_644));
+        let tree = repo.update_tree(tip.tip_tree().unwrap(), &[put("marks/on-top"), put(PROGRAM)]).unwrap();
         let parent = Some(tip.tip().unwrap());
         let who = &lab.stack.base.author;
         repo.commit(&NewCommit { tree, parent, who, date: 1_790_000_000, message: "on top\n" }).unwrap()
+    }
+
+    /// What a program says when `bisect-step --linux` tests a commit that changes it.
+    pub(super) fn step_programs(&self, side: Option<Side>) -> String {
+        let seen = RefCell::new(String::new());
+        self.step_with(INTREE, side, &|question, _, _| {
+            seen.replace(program(question));
+            Ok(vec![judged(true)])
+        });
+        seen.into_inner()
     }
 
     pub(super) fn names(&self) -> Vec<String> {
         let stack = Stack::load(&Disk::new(self.root.join("project"))).unwrap();
         stack.phases.iter().flat_map(|phase| phase.patches.iter().map(stg_core::stack::Patch::id)).collect()
     }
+}
+
+/// What a program says that a scenario runs.
+pub(super) fn program(question: &Question<'_>) -> String {
+    let name = Utf8Path::new(PROGRAM).file_stem().unwrap();
+    std::fs::read_to_string(question.programs.as_ref().unwrap().join(name)).unwrap()
 }
 
 pub(super) struct Found {

@@ -33,6 +33,7 @@ mod selftests;
 mod store;
 #[cfg(test)]
 pub(crate) mod tests;
+pub mod unbuildable;
 mod worktree;
 
 use std::collections::BTreeSet;
@@ -116,6 +117,7 @@ pub fn build(request: &BuildRequest<'_>) -> Result<KernelImage, BuildError> {
     let made = work.make(&repo, commit, &progress);
     progress.finish(how(&made, "built"), started.elapsed());
     let made = made?;
+    unbuildable::forget(request.cache, &key)?;
     let meta = Meta {
         key,
         commit: request.commit.to_owned(),

@@ -3,7 +3,7 @@
 //! Builds the two kernels of a scenario at two points and runs it.
 //!
 //! The first answer of a point may be one that was kept, of any command; those after it, which are to show whether it says the same
-//! again, never are. That a kernel does not build is kept too, under the key of the kernel.
+//! again, never are. That a kernel does not build is kept too, until one is built.
 //!
 //! The tree's own test programs, if the scenario runs any, are those of the patch that is tested, which may be the one that breaks them.
 //! Where it does not have them yet, they are those of the end.
@@ -14,8 +14,7 @@ use std::io::Write;
 use anyhow::Context as _;
 use camino::Utf8PathBuf;
 use ci::bisect::Answer;
-use ci::kbuild::BuildError;
-use ci::outcomes::{Inputs, Outcomes};
+use ci::kbuild::unbuildable;
 use harness::HarnessError;
 use harness::filter::Filter;
 use harness::programs;
@@ -263,8 +262,7 @@ impl Bench<'_> {
         let extra = extra.as_ref();
         let key = self.lab.kernel_key(&which, extra)?;
         let new = self.tally.kernels.insert(key.clone());
-        let (outcomes, inputs) = (Outcomes::of(&self.lab.cache), Inputs::new("unbuildable").with("kernel", &key));
-        if let Some(reason) = outcomes.get::<String>(&inputs).filter(|_| !(self.again && new)) {
+        if let Some(reason) = unbuildable::known(&self.lab.cache, &key)?.filter(|_| !(self.again && new)) {
             return Ok(Made::Unbuildable(untestable(reason, true)));
         }
         let there = self.lab.cache.kernels()?.join(&key).join("meta.json").exists();
@@ -274,7 +272,7 @@ impl Bench<'_> {
             Err(error) => {
                 let what = extra.map_or_else(|| which.label(), |extra| extra.commit.to_string());
                 let Some(reason) = fault_of_the_tree(&error, &format!("{what} does")) else { return Err(error) };
-                outcomes.put(&inputs, &reason, 0.0)?;
+                unbuildable::remember(&self.lab.cache, &key, &reason)?;
                 Ok(Made::Unbuildable(untestable(reason, false)))
             }
         }
@@ -293,11 +291,8 @@ impl Bench<'_> {
 
 /// Why there is no kernel or program, if that is because of the tree: `what` does not build.
 fn fault_of_the_tree(error: &anyhow::Error, what: &str) -> Option<String> {
-    let Some(error @ (BuildError::Compile { .. } | BuildError::Config(_))) = error.downcast_ref() else { return None };
-    let text = error.to_string();
-    // Without the path of the log, which is that of the next build too.
-    let lines = text.lines().filter(|line| !line.trim_start().starts_with("log: "));
-    Some(format!("{what} not build\n{}", lines.collect::<Vec<_>>().join("\n")))
+    let reason = unbuildable::reason(error.downcast_ref()?)?;
+    Some(format!("{what} not build\n{reason}"))
 }
 
 fn untestable(reason: String, known: bool) -> Tested {

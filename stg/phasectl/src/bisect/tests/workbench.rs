@@ -5,13 +5,16 @@
 use std::cell::RefCell;
 
 use ci::bisect::{Answer, CONFIRMATIONS, Conclusion, Refusal};
+use ci::kbuild::{BuildError, unbuildable};
 use harness::verdict::Class;
+use stg_core::Target;
 
 use super::replay::judged;
 use super::world::World;
 use crate::bisect::cross::{Crossed, Crossing};
 use crate::bisect::walk::Side;
 use crate::judged::{Judged, Known};
+use crate::kernels::{Made, Which};
 
 #[test]
 fn planted_in_a_patch_and_found_and_the_second_time_nothing_is_built() {
@@ -49,6 +52,42 @@ fn what_does_not_build_is_skipped_and_tried_once() {
     let compiled = world.compiled();
     assert_eq!(world.bisect(None).patches, names[2..=6]);
     assert_eq!(world.compiled(), compiled, "that they do not build is known");
+}
+
+#[test]
+fn what_is_known_not_to_build_is_forgotten_when_it_does() {
+    let world = World::new();
+    let lab = world.lab();
+    let which = Which::from(Made::At(Target::All));
+    let key = lab.kernel_key(&which, None).unwrap();
+    let answer = |again| world.test_end(again).unwrap().answer;
+    let remember = || unbuildable::remember(&lab.cache, &key, "it does not build").unwrap();
+    remember();
+    assert_eq!((answer(false), world.compiled()), (Answer::Untestable, 0), "that is relied on");
+    assert_eq!(answer(true), Answer::Good, "but not with --again");
+    std::fs::remove_dir_all(lab.cache.kernels().unwrap().join(&key)).unwrap();
+    assert_eq!((answer(false), world.unbuildable()), (Answer::Good, 0), "and from then on never again");
+    // Any other command that has the kernel knows better, and so does a kernel that is there.
+    std::fs::remove_dir_all(lab.cache.kernels().unwrap().join(&key)).unwrap();
+    remember();
+    lab.kernel(&which).unwrap();
+    assert_eq!(world.unbuildable(), 0);
+    remember();
+    assert_eq!((answer(false), world.unbuildable()), (Answer::Good, 0));
+}
+
+#[test]
+fn a_full_disk_is_no_answer_and_is_not_kept() {
+    let world = World::new();
+    world.lab();
+    world.fill(true);
+    for _ in 0..2 {
+        let error = world.test_end(false).unwrap_err();
+        assert!(matches!(error.downcast_ref(), Some(BuildError::Interrupted { .. })), "{error}");
+        assert_eq!(world.unbuildable(), 0);
+    }
+    world.fill(false);
+    assert_eq!(world.test_end(false).unwrap().answer, Answer::Good);
 }
 
 #[test]

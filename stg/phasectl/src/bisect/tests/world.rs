@@ -20,7 +20,7 @@ use stg_env::{Cache, Project};
 use super::replay::{SCENARIO, judged};
 use crate::bisect::bench::{Bench, Judge, Tally};
 use crate::bisect::cross::Crossed;
-use crate::bisect::hunt::Hunted;
+use crate::bisect::hunt::{Hunted, Tested};
 use crate::bisect::scenario;
 use crate::bisect::span::Span;
 use crate::bisect::walk::{Side, Walk};
@@ -43,6 +43,7 @@ case $goal in
 tinyconfig) : >"$config" ;;
 bzImage)
     echo run >>"$out/../../runs"
+    if [ -e "$out/../../full" ]; then echo "error: a.o: No space left on device"; exit 2; fi
     broken=$(grep -l BROKEN "$src"/marks/* 2>/dev/null)
     if [ "$broken" ]; then
         for file in $broken; do echo "$file:1:1: error: broken"; done
@@ -227,6 +228,26 @@ impl World {
         let walk = side.map_or(Walk::Both, |side| Walk::One { side, other: span.good });
         let mut bench = self.bench(&lab, &span, &one, walk, judge);
         Found::of(&mut bench)
+    }
+
+    /// The bench's answer at the end of the stack, as a search would ask for it.
+    pub(super) fn test_end(&self, again: bool) -> anyhow::Result<Tested> {
+        let lab = self.lab();
+        let one = scenario(&lab.disk, &lab.stack, &Target::All, SCENARIO).unwrap();
+        let span = Span::new(&lab.stack, Target::All, &one, Some("base"), None).unwrap();
+        let mut bench = Bench { again, ..self.bench(&lab, &span, &one, Walk::Both, &|_, _, _| Ok(vec![judged(true)])) };
+        bench.test(Walk::Both.pair(span.end()), 0)
+    }
+
+    /// Lets the machine lack space, or have it again.
+    pub(super) fn fill(&self, full: bool) {
+        let mark = self.root.join("cache/full");
+        if full { std::fs::write(mark, "").unwrap() } else { std::fs::remove_file(mark).unwrap() }
+    }
+
+    /// How many kernels are known not to build.
+    pub(super) fn unbuildable(&self) -> usize {
+        std::fs::read_dir(self.root.join("cache/outcomes/unbuildable")).map_or(0, Iterator::count)
     }
 
     pub(super) fn bench<'a>(

@@ -33,6 +33,7 @@ mod selftests;
 mod store;
 #[cfg(test)]
 pub(crate) mod tests;
+pub mod unbuildable;
 mod worktree;
 
 use std::collections::BTreeSet;
@@ -132,6 +133,7 @@ fn build_into(
     let made = work.make(&repo, commit, &progress);
     progress.finish(how(&made, "built"), started.elapsed());
     let made = made?;
+    unbuildable::forget(request.cache, &key)?;
     let meta = Meta {
         key,
         commit: request.commit.to_owned(),

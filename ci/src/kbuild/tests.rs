@@ -416,6 +416,30 @@ fn a_full_disk_is_no_failure_of_the_code() {
 }
 
 #[test]
+fn that_it_does_not_build_is_known_until_it_does() {
+    let lab = Lab::new();
+    let commit = lab.base();
+    let key = lab.request(&commit, &[], key).unwrap();
+    let known = || unbuildable::known(&lab.cache, &key).unwrap();
+    // As somebody found who could not know better.
+    let remember = || unbuildable::remember(&lab.cache, &key, "broken").unwrap();
+    remember();
+    assert_eq!(known().as_deref(), Some("broken"));
+    let entries = || std::fs::read_dir(lab.cache.root().join("outcomes/unbuildable")).unwrap().count();
+    lab.build(&commit, &[]).unwrap();
+    assert_eq!(entries(), 0, "whoever built it forgot that");
+    // What comes later, out of another cache, is not believed either.
+    remember();
+    assert_eq!((known(), entries()), (None, 0));
+
+    let broken = lab.commit(Some(&commit), &[("a.c", "BROKEN\n")], "broken");
+    let reason = lab.build(&broken, &[]).unwrap_err().of_tree().unwrap();
+    assert!(reason.contains("error: broken") && !reason.contains("log:"), "{reason}");
+    std::fs::write(lab.cache.root().join("full"), "").unwrap();
+    assert_eq!(lab.build(&broken, &[]).unwrap_err().of_tree(), None, "a full disk is not the tree's");
+}
+
+#[test]
 fn a_worktree_in_disorder_is_put_right() {
     let lab = Lab::new();
     let base = lab.base();

@@ -157,20 +157,24 @@ impl Lab {
     /// The Linux tree's own selftests at a target, built if need be; nothing if none of the scenarios runs any. All kernels of
     /// a scenario get the same ones, whatever tree they are of.
     pub(crate) fn programs(&self, scenarios: &[Scenario], target: &Target) -> anyhow::Result<Option<Utf8PathBuf>> {
-        if !programs::wanted(scenarios) {
-            return Ok(None);
-        }
+        let wanted = programs::wanted(scenarios);
+        wanted.then(|| self.selftests(target, None)).transpose()
+    }
+
+    /// The selftests at a target, or of a commit on top of it.
+    pub(crate) fn selftests(&self, target: &Target, extra: Option<&Extra>) -> anyhow::Result<Utf8PathBuf> {
         let which = Which::from(Made::At(target.clone()));
-        let (commit, patches) = self.commit(&which, None)?;
-        Ok(Some(kbuild::selftests(&SelftestsRequest {
+        let (commit, patches) = self.commit(&which, extra)?;
+        let label = extra.map_or_else(|| which.label(), |extra| extra.label.clone());
+        Ok(kbuild::selftests(&SelftestsRequest {
             repo: &self.base.repo,
             commit: &commit,
-            label: &which.label(),
+            label: &label,
             tools: &self.tools,
             cache: &self.cache,
             jobs: stg_env::jobs(),
             blame: Some(&self.blame(&commit, &patches)?),
-        })?))
+        })?)
     }
 
     /// The kernels that scenarios name, `current` being `current`; those of no variant of their own are of `variant`.

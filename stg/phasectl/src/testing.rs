@@ -14,13 +14,14 @@ use stg_env::{Cache, Project};
 
 use crate::lab::Lab;
 
-/// Fails at a mark BROKEN; else the image is all marks, and the files at the top. Counts its kernels.
+/// Fails at a mark BROKEN, and if there is a file `full` in the cache; else the image is all marks, and the files at the top. Counts its kernels.
+/// A test program is its source, and fails likewise.
 const MAKE: &str = r#"#!/bin/sh
 for arg in "$@"; do
     case $arg in
     O=*) out=${arg#O=} ;;
     KCONFIG_CONFIG=*) config=${arg#KCONFIG_CONFIG=} ;;
-    tinyconfig|olddefconfig|bzImage) goal=$arg ;;
+    tinyconfig|olddefconfig|bzImage|all) goal=$arg ;;
     esac
 done
 src=$2
@@ -29,6 +30,7 @@ case $goal in
 tinyconfig) : >"$config" ;;
 bzImage)
     echo run >>"$out/../../runs"
+    if [ -e "$out/../../full" ]; then echo "error: a.o: No space left on device"; exit 2; fi
     broken=$(grep -l BROKEN "$src"/marks/* 2>/dev/null)
     if [ "$broken" ]; then
         for file in $broken; do echo "$file:1:1: error: broken"; done
@@ -37,6 +39,13 @@ bzImage)
     mkdir -p arch/x86/boot
     cat "$src/Makefile" "$src"/*.c "$src"/marks/* >arch/x86/boot/bzImage 2>/dev/null
     : >System.map ;;
+all)
+    mkdir -p kselftest/liveupdate kselftest/vfio
+    for file in "$src"/vfio/*_test.c; do
+        [ -e "$file" ] || continue
+        if grep -q BROKEN "$file"; then echo "$file:1:1: error: broken"; exit 2; fi
+        cp "$file" "kselftest/vfio/$(basename "$file" .c)"
+    done ;;
 esac
 exit 0
 "#;

@@ -3,26 +3,28 @@
 //! Builds the two kernels of a scenario at two points and runs it.
 //!
 //! The first answer of a point may be one that was kept, of any command; those after it, which are to show whether it says the same
-//! again, never are. That a kernel does not build is kept too, under the key of the kernel.
+//! again, never are. That a kernel does not build is kept too, until one is built.
+//!
+//! The tree's own test programs, if the scenario runs any, are those of the patch that is tested, which may be the one that breaks them.
+//! Where it does not have them yet, they are those of the end.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Context as _;
 use camino::Utf8PathBuf;
 use ci::bisect::Answer;
-use ci::kbuild::BuildError;
-use ci::outcomes::{Inputs, Outcomes};
+use ci::kbuild::{BuildError, unbuildable};
 use harness::HarnessError;
 use harness::filter::Filter;
+use harness::programs;
 use harness::run::KernelFiles;
 use harness::scenario::{Kernels, Kind, Scenario};
 use harness::verdict::Class;
-use serde::{Deserialize, Serialize};
 
 use super::hunt::Tested;
 use super::span::Span;
 use super::walk::{Pair, Side, Walk};
-use crate::judged::{ATTEMPTS, Judge, Judged, Known, Question, lasts};
+use crate::judged::{ATTEMPTS, Judge, Judged, Known, Question, inputs, lasts};
 use crate::kernels::Which;
 use crate::lab::{Extra, Lab};
 
@@ -37,7 +39,8 @@ pub(crate) struct Bench<'a> {
     pub(crate) walk: Walk,
     /// A commit that stands for the last point, in the kernels that walk.
     pub(crate) extra: Option<&'a Extra>,
-    pub(crate) programs: Option<Utf8PathBuf>,
+    /// The point whose test programs are used where the tree does not have them yet.
+    pub(crate) end: usize,
     pub(crate) logs: Utf8PathBuf,
     /// The only way to fail that counts.
     pub(crate) only: Option<Class>,
@@ -53,6 +56,8 @@ pub(crate) struct Bench<'a> {
 pub(crate) struct Tally {
     /// So that a question that is asked again does not assemble the stack again.
     made: BTreeMap<Asked, Made>,
+    /// The tree's own test programs by point, and whether it is the commit that stands for it.
+    programs: BTreeMap<(usize, bool), Programs>,
     /// The keys of the kernels that were asked for.
     kernels: BTreeSet<String>,
     /// How many of them had to be built, or could not be.
@@ -78,17 +83,20 @@ struct Asked {
     extra: bool,
 }
 
-/// What is kept of a kernel that does not build.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Unbuildable {
-    /// What the compilers say, which they may say in any order.
-    reason: String,
-}
-
 /// A kernel, or why there is none.
 #[derive(Debug, Clone)]
 enum Made {
     Kernel(KernelFiles),
+    Unbuildable(Tested),
+}
+
+/// The tree's own test programs.
+#[derive(Debug, Clone, PartialEq)]
+enum Programs {
+    /// The scenario runs none.
+    Unneeded,
+    /// They are here.
+    Directory(Utf8PathBuf),
     Unbuildable(Tested),
 }
 
@@ -109,13 +117,18 @@ impl Bench<'_> {
                 Made::Unbuildable(tested) => return Ok(tested),
             }
         }
+        let programs = match self.programs(pair)? {
+            Programs::Unneeded => None,
+            Programs::Directory(directory) => Some(directory),
+            Programs::Unbuildable(tested) => return Ok(tested),
+        };
         let mut scenario = self.scenario.clone();
         scenario.kernels = Kernels { outgoing: Side::Outgoing.name().into(), incoming: Side::Incoming.name().into() };
         let question = Question {
             scenarios: std::slice::from_ref(&scenario),
             filter: &Filter::all(),
             kernels: &kernels,
-            programs: self.programs.clone(),
+            programs,
             logs: self.logs.join(self.directory(pair)).join(trial.to_string()),
         };
         let mut known = if trial == 0 && !self.again { Known::Used } else { Known::Ignored };
@@ -144,6 +157,61 @@ impl Bench<'_> {
             std::fs::read(&files.bzimage).with_context(|| format!("cannot read {}", files.bzimage))
         };
         Ok(one.modules.is_none() && other.modules.is_none() && image(&one)? == image(&other)?)
+    }
+
+    /// Whether the test programs at two points are the same, byte for byte.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be read.
+    pub(crate) fn same_programs(&mut self, one: usize, other: usize) -> anyhow::Result<bool> {
+        let (one, other) = (self.programs(self.walk.pair(one))?, self.programs(self.walk.pair(other))?);
+        match (&one, &other) {
+            (Programs::Directory(one), Programs::Directory(other)) if one != other => {
+                Ok(inputs::directory(one)? == inputs::directory(other)?)
+            }
+            _ => Ok(one == other),
+        }
+    }
+
+    /// The test programs for a pair of kernels: those of the patch that is tested if it has all that the scenario runs, else those of the end.
+    fn programs(&mut self, pair: Pair) -> anyhow::Result<Programs> {
+        let needed = programs::needed(self.scenario);
+        if needed.is_empty() {
+            return Ok(Programs::Unneeded);
+        }
+        let point = match self.walk.side() {
+            Some(Side::Outgoing) => pair.outgoing,
+            Some(Side::Incoming) => pair.incoming,
+            None => pair.outgoing.max(pair.incoming),
+        };
+        let stands = self.extra.is_some() && point == self.span.end();
+        match self.programs_at(point, stands)? {
+            Programs::Directory(own) if needed.iter().any(|name| !own.join(name).is_file()) => {
+                self.programs_at(self.end, false)
+            }
+            own => Ok(own),
+        }
+    }
+
+    /// The test programs at a point, or of the commit that stands for it.
+    fn programs_at(&mut self, point: usize, stands: bool) -> anyhow::Result<Programs> {
+        if let Some(programs) = self.tally.programs.get(&(point, stands)) {
+            return Ok(programs.clone());
+        }
+        let (target, extra) = (self.span.at(point), self.extra.filter(|_| stands));
+        let programs = match self.lab.selftests(&target, extra) {
+            Ok(directory) => Programs::Directory(directory),
+            Err(error) => {
+                let what = extra.map_or_else(|| self.span.name(point).to_owned(), |extra| extra.commit.to_string());
+                let Some(reason) = fault_of_the_tree(&error, &format!("the selftests of {what} do")) else {
+                    return Err(error);
+                };
+                Programs::Unbuildable(untestable(reason, false))
+            }
+        };
+        self.tally.programs.insert((point, stands), programs.clone());
+        Ok(programs)
     }
 
     fn run(&mut self, question: &Question<'_>, known: Known) -> anyhow::Result<Tested> {
@@ -189,24 +257,19 @@ impl Bench<'_> {
         let extra = extra.as_ref();
         let key = self.lab.kernel_key(&which, extra)?;
         let new = self.tally.kernels.insert(key.clone());
-        let (outcomes, inputs) = (Outcomes::of(&self.lab.cache), Inputs::new("unbuildable").with("kernel", &key));
-        if let Some(Unbuildable { reason }) = outcomes.get(&inputs).filter(|_| !(self.again && new)) {
+        if let Some(reason) = unbuildable::known(&self.lab.cache, &key)?.filter(|_| !(self.again && new)) {
             return Ok(Made::Unbuildable(untestable(reason, true)));
         }
         let there = self.lab.cache.kernels()?.join(&key).join("meta.json").exists();
         self.tally.built += usize::from(!there);
         match self.lab.files(&which, extra) {
             Ok(files) => Ok(Made::Kernel(files)),
-            Err(error) => match error.downcast_ref().and_then(BuildError::of_tree) {
-                Some(said) => {
-                    let what = extra.map_or_else(|| which.label(), |extra| extra.commit.to_string());
-                    let reason = format!("{what} does not build\n{said}");
-                    let answer = Unbuildable { reason };
-                    outcomes.put(&inputs, &answer, 0.0)?;
-                    Ok(Made::Unbuildable(untestable(answer.reason, false)))
-                }
-                None => Err(error),
-            },
+            Err(error) => {
+                let what = extra.map_or_else(|| which.label(), |extra| extra.commit.to_string());
+                let Some(reason) = fault_of_the_tree(&error, &format!("{what} does")) else { return Err(error) };
+                unbuildable::remember(&self.lab.cache, &key, &reason)?;
+                Ok(Made::Unbuildable(untestable(reason, false)))
+            }
         }
     }
 
@@ -219,6 +282,12 @@ impl Bench<'_> {
             format!("{}-to-{}", name(pair.outgoing), name(pair.incoming))
         }
     }
+}
+
+/// Why there is no kernel or program, if that is because of the tree: `what` does not build.
+fn fault_of_the_tree(error: &anyhow::Error, what: &str) -> Option<String> {
+    let reason = error.downcast_ref().and_then(BuildError::of_tree)?;
+    Some(format!("{what} not build\n{reason}"))
 }
 
 fn untestable(reason: String, known: bool) -> Tested {

@@ -83,17 +83,6 @@ fn a_patch_that_prepares_too_late() {
 }
 
 #[test]
-fn shards_know_for_each_other() {
-    let world = world();
-    let both: String = ["1/2", "2/2"].map(|shard| check(&world, &["phase1", "--shard", shard])).concat();
-    assert!(both.contains("phase1/kho: nothing found") && both.contains("phase1/track: 2 findings"), "{both}");
-    let answers = || std::fs::read_dir(world.path("cache/outcomes/check")).unwrap().count();
-    let known = answers();
-    check(&world, &["phase1"]);
-    assert_eq!((known, answers()), (12, 12), "two patches, six checks, nothing anew");
-}
-
-#[test]
 fn what_was_found_can_be_forgotten() {
     let world = world();
     check(&world, &["phase1"]);

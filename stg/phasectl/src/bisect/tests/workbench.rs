@@ -1,204 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The same with everything but the VM: a project of this project's own patches without their edits of Linux, a base of two files,
-//! and a make that is a shell script ([`lab`]).
-//!
-//! Each patch gets a file `marks/<name>` of its own, where something can be planted, and the image is all of those together.
+//! The bench that builds kernels and asks how cases end, in a [world](super::world) where make is a script.
 
-use std::cell::{Cell, RefCell};
-use std::io::Write;
+use std::cell::RefCell;
 
-use camino::{Utf8Path, Utf8PathBuf};
-use ci::bisect::{Bisect, CONFIRMATIONS, Conclusion, Refusal};
-use harness::scenario::Scenario;
+use ci::bisect::{Answer, CONFIRMATIONS, Conclusion, Refusal};
+use ci::kbuild::{BuildError, unbuildable};
 use harness::verdict::Class;
-use stg_core::git::{NewCommit, Oid, Repo, Update};
-use stg_core::patchfile::PatchFile;
-use stg_core::{Disk, Source, Stack, Target};
+use stg_core::Target;
 
-use super::replay::{SCENARIO, judged};
-use crate::bisect::bench::{Bench, Tally};
-use crate::bisect::hunt::Hunted;
-use crate::bisect::report::Crossed;
-use crate::bisect::scenario;
-use crate::bisect::span::Span;
-use crate::bisect::walk::{Side, Walk};
-use crate::commands::bisect::search_with;
-use crate::judged::{Judge, Judged, Known, Question};
-use crate::lab::{Extra, Lab};
-use crate::testing::lab;
-
-struct World {
-    _guard: tempfile::TempDir,
-    root: Utf8PathBuf,
-}
-
-impl World {
-    fn new() -> Self {
-        let guard = tempfile::tempdir().unwrap();
-        let root = Utf8PathBuf::from_path_buf(guard.path().canonicalize().unwrap()).unwrap();
-        let world = Self { _guard: guard, root };
-        let disk = Disk::new(Utf8Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")));
-        let stack = Stack::load(&disk).unwrap();
-        world.put("project/Cargo.toml", "[workspace]\n");
-        for directory in ["phases", "ci/variants", "selftests/scenarios"] {
-            disk.list(Utf8Path::new(directory)).unwrap().iter().for_each(|entry| world.copy(&disk, &entry.path));
-        }
-        for file in ["ci/kernel.config", "selftests/variants.yaml", "selftests/topologies.yaml"] {
-            world.copy(&disk, Utf8Path::new(file));
-        }
-        for phase in &stack.phases {
-            let own: Vec<&Utf8Path> =
-                phase.patches.iter().flat_map(|patch| patch.text.adds()).map(|(path, _)| path).collect();
-            own.iter().for_each(|path| world.copy(&disk, &phase.home(path)));
-            for patch in &phase.patches {
-                let name = &patch.entry.name;
-                let mark = Utf8PathBuf::from(format!("marks/{name}"));
-                let adds: Vec<Utf8PathBuf> =
-                    patch.text.adds().map(|(path, _)| path.to_owned()).chain([mark.clone()]).collect();
-                let diffs = patch.text.diffs.iter().filter(|diff| own.contains(&&*diff.path)).cloned().collect();
-                let text = PatchFile::new(patch.text.subject(), &adds, &patch.text.body, diffs);
-                world.put(&format!("project/{}", patch.file), &String::from_utf8(text.print()).unwrap());
-                world.put(&format!("project/{}", phase.home(&mark)), &format!("{name}\n"));
-            }
-        }
-        world
-    }
-
-    fn put(&self, path: &str, text: &str) {
-        let path = self.root.join(path);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
-    }
-
-    fn copy(&self, disk: &Disk, path: &Utf8Path) {
-        let file = disk.read(path).unwrap().unwrap();
-        self.put(&format!("project/{path}"), &String::from_utf8(file.bytes).unwrap());
-    }
-
-    /// Writes something else than its name into the mark of a patch, which stays there.
-    fn plant(&self, patch: &str, what: &str) {
-        let (phase, name) = patch.split_once('/').unwrap();
-        self.put(&format!("project/kernel/{phase}/marks/{name}"), &format!("{what}\n"));
-    }
-
-    /// Lets a patch, and all up to a later one of its phase, not build.
-    fn break_until(&self, patch: &str, repaired: &str) {
-        let (_, name) = patch.split_once('/').unwrap();
-        let path = self.root.join(format!("project/phases/{repaired}.patch"));
-        let text = std::fs::read_to_string(&path).unwrap();
-        let separator = if text.contains("\n---\ndiff ") { "" } else { "---\n" };
-        let diff = format!("diff --git a/marks/{name} b/marks/{name}\n--- a/marks/{name}\n+++ b/marks/{name}\n");
-        std::fs::write(path, format!("{text}{separator}{diff}@@ -1 +1 @@\n-BROKEN\n+{name}\n")).unwrap();
-    }
-
-    fn lab(&self) -> Lab {
-        lab(&self.root.join("project"), &self.root.join("cache"))
-    }
-
-    /// How many kernels were compiled.
-    fn compiled(&self) -> usize {
-        std::fs::read_to_string(self.root.join("cache/runs")).map_or(0, |text| text.lines().count())
-    }
-
-    /// Bisects the stack from the base on. What is planted makes the scenario fail, in the kernel that it is for.
-    fn bisect(&self, side: Option<Side>) -> Found {
-        self.bisect_with(side, &|question, _, _| {
-            let has = |role: &str, what: &str| {
-                std::fs::read_to_string(&question.kernels[role].bzimage).unwrap().contains(what)
-            };
-            let bug = has("outgoing", "PRODUCER") || has("incoming", "CONSUMER");
-            Ok(vec![judged(!bug)])
-        })
-    }
-
-    fn bisect_with(&self, side: Option<Side>, judge: &Judge<'_>) -> Found {
-        let lab = self.lab();
-        let one = scenario(&lab.disk, &lab.stack, &Target::All, SCENARIO).unwrap();
-        let span = Span::new(&lab.stack, Target::All, &one, Some("base"), None).unwrap();
-        let walk = side.map_or(Walk::Both, |side| Walk::One { side, other: span.good });
-        let mut bench = self.bench(&lab, &span, &one, walk, judge);
-        let search = Bisect::new(span.good, span.bad, CONFIRMATIONS).unwrap();
-        let (hunted, crossed) = search_with(search, &mut bench, &mut Vec::new()).unwrap();
-        let patches = match &hunted.conclusion {
-            Conclusion::Culprit(patch) => vec![span.name(*patch).to_owned()],
-            Conclusion::Suspects { first, last, .. } => {
-                (*first..=*last).map(|point| span.name(point).to_owned()).collect()
-            }
-            Conclusion::Refused(_) => Vec::new(),
-        };
-        Found { patches, crossed, kernels: bench.tally.kernels(), built: bench.tally.built, hunted }
-    }
-
-    fn bench<'a>(
-        &self,
-        lab: &'a Lab,
-        span: &'a Span,
-        scenario: &'a Scenario,
-        walk: Walk,
-        judge: &'a Judge<'a>,
-    ) -> Bench<'a> {
-        Bench {
-            lab,
-            span,
-            scenario,
-            variant: None,
-            walk,
-            extra: None,
-            programs: None,
-            logs: self.root.join("logs"),
-            only: None,
-            again: false,
-            judge,
-            tally: Tally::default(),
-        }
-    }
-
-    /// Which kernels have a commit on top of the stack in them when `bisect-step --linux` tests it, beside the stack itself.
-    fn step(&self, side: Option<Side>) -> [bool; 2] {
-        let lab = self.lab();
-        let one = scenario(&lab.disk, &lab.stack, &Target::All, SCENARIO).unwrap();
-        let span = Span::new(&lab.stack, Target::All, &one, None, None).unwrap();
-        let walk = side.map_or(Walk::Both, |side| Walk::One { side, other: span.end() });
-        let commit = self.commit_on_top(&lab);
-        let seen = Cell::new([false; 2]);
-        let judge = |question: &Question<'_>, _: Known, _: &mut dyn Write| {
-            let has = |role: &str| std::fs::read_to_string(&question.kernels[role].bzimage).unwrap().contains("ON TOP");
-            seen.set([has("outgoing"), has("incoming")]);
-            Ok(vec![judged(true)])
-        };
-        let extra = Extra { label: "on top".to_owned(), commit };
-        let mut bench = Bench { extra: Some(&extra), ..self.bench(&lab, &span, &one, walk, &judge) };
-        for trial in 0..2 {
-            bench.test(walk.pair(span.end()), trial).unwrap();
-        }
-        seen.get()
-    }
-
-    fn commit_on_top(&self, lab: &Lab) -> Oid {
-        let tip = lab.assemble(&Target::All).unwrap();
-        let repo = Repo::open(&tip.base.repo).unwrap();
-        let put = Update::Put(repo.blob(b"ON TOP\n").unwrap(), 0o100_644);
-        let tree = repo.update_tree(tip.tip_tree().unwrap(), &[("marks/on-top".into(), put)]).unwrap();
-        let parent = Some(tip.tip().unwrap());
-        let who = &lab.stack.base.author;
-        repo.commit(&NewCommit { tree, parent, who, date: 1_790_000_000, message: "on top\n" }).unwrap()
-    }
-
-    fn names(&self) -> Vec<String> {
-        let stack = Stack::load(&Disk::new(self.root.join("project"))).unwrap();
-        stack.phases.iter().flat_map(|phase| phase.patches.iter().map(stg_core::stack::Patch::id)).collect()
-    }
-}
-
-struct Found {
-    /// The culprit, or the suspects.
-    patches: Vec<String>,
-    crossed: Option<Crossed>,
-    kernels: usize,
-    built: usize,
-    hunted: Hunted,
-}
+use super::replay::judged;
+use super::world::World;
+use crate::bisect::cross::{Crossed, Crossing};
+use crate::bisect::walk::Side;
+use crate::judged::{Judged, Known};
+use crate::kernels::{Made, Which};
 
 #[test]
 fn planted_in_a_patch_and_found_and_the_second_time_nothing_is_built() {
@@ -209,7 +25,8 @@ fn planted_in_a_patch_and_found_and_the_second_time_nothing_is_built() {
     let found = world.bisect(None);
     assert_eq!(found.patches, [middle.as_str()]);
     let Some(Crossed { outgoing, incoming }) = &found.crossed else { panic!("both sides are tried") };
-    assert_eq!((outgoing.answer, incoming.answer), (ci::bisect::Answer::Bad, ci::bisect::Answer::Good));
+    let all = |answer| Crossing { answer: Some(answer), times: 1 + CONFIRMATIONS };
+    assert_eq!((*outgoing, *incoming), (all(Answer::Bad), all(Answer::Good)));
     assert!(found.kernels <= 2 + names.len().next_power_of_two().ilog2() as usize);
     assert_eq!((found.built, world.compiled()), (found.kernels, found.kernels));
     let again = world.bisect(None);
@@ -238,6 +55,42 @@ fn what_does_not_build_is_skipped_and_tried_once() {
 }
 
 #[test]
+fn what_is_known_not_to_build_is_forgotten_when_it_does() {
+    let world = World::new();
+    let lab = world.lab();
+    let which = Which::from(Made::At(Target::All));
+    let key = lab.kernel_key(&which, None).unwrap();
+    let answer = |again| world.test_end(again).unwrap().answer;
+    let remember = || unbuildable::remember(&lab.cache, &key, "it does not build").unwrap();
+    remember();
+    assert_eq!((answer(false), world.compiled()), (Answer::Untestable, 0), "that is relied on");
+    assert_eq!(answer(true), Answer::Good, "but not with --again");
+    std::fs::remove_dir_all(lab.cache.kernels().unwrap().join(&key)).unwrap();
+    assert_eq!((answer(false), world.unbuildable()), (Answer::Good, 0), "and from then on never again");
+    // Any other command that has the kernel knows better, and so does a kernel that is there.
+    std::fs::remove_dir_all(lab.cache.kernels().unwrap().join(&key)).unwrap();
+    remember();
+    lab.kernel(&which).unwrap();
+    assert_eq!(world.unbuildable(), 0);
+    remember();
+    assert_eq!((answer(false), world.unbuildable()), (Answer::Good, 0));
+}
+
+#[test]
+fn a_full_disk_is_no_answer_and_is_not_kept() {
+    let world = World::new();
+    world.lab();
+    world.fill(true);
+    for _ in 0..2 {
+        let error = world.test_end(false).unwrap_err();
+        assert!(matches!(error.downcast_ref(), Some(BuildError::Interrupted { .. })), "{error}");
+        assert_eq!(world.unbuildable(), 0);
+    }
+    world.fill(false);
+    assert_eq!(world.test_end(false).unwrap().answer, Answer::Good);
+}
+
+#[test]
 fn one_kernel_walks_and_the_other_stays() {
     let world = World::new();
     let names = world.names();
@@ -251,6 +104,31 @@ fn one_kernel_walks_and_the_other_stays() {
     world.plant(producer, "fine");
     let found = world.bisect(Some(Side::Outgoing));
     assert_eq!(found.hunted.conclusion, Conclusion::Refused(Refusal::BadIsGood));
+}
+
+#[test]
+fn a_side_is_named_by_runs_that_all_say_the_same_and_by_no_kept_answer() {
+    let world = World::new();
+    let names = world.names();
+    let middle = &names[names.len() / 2];
+    world.plant(middle, "PRODUCER");
+    let crosses = RefCell::new(Vec::new());
+    let crossed = world.bisect_with(None, &|question, known, _| {
+        let has = |role: &str| std::fs::read_to_string(&question.kernels[role].bzimage).unwrap().contains("PRODUCER");
+        let (outgoing, incoming) = (has("outgoing"), has("incoming"));
+        // With the patch in the outgoing kernel alone it passes the third time.
+        let mut passes = !outgoing;
+        if outgoing != incoming {
+            crosses.borrow_mut().push(known);
+            passes |= crosses.borrow().len() == 3;
+        }
+        Ok(vec![judged(passes)])
+    });
+    let crossed = crossed.crossed.unwrap();
+    assert_eq!(crossed.outgoing, Crossing { answer: None, times: 3 });
+    assert_eq!(crossed.incoming, Crossing { answer: Some(Answer::Good), times: 1 + CONFIRMATIONS });
+    assert!(crossed.side().starts_with("not known"), "{}", crossed.side());
+    assert!(crosses.borrow().iter().all(|known| *known == Known::Ignored), "{crosses:?}");
 }
 
 #[test]

@@ -7,7 +7,8 @@
 //! in the cache ([`Outcomes::put`]), so that the same question is never worked on twice, a run that was interrupted goes on where it was, and
 //! the answers of several machines [merge](Outcomes::merge) into what one of them would have found alone.
 //!
-//! An answer holds nothing that differs from run to run: no times, no paths. How long it took stands beside it.
+//! An answer holds nothing that differs from run to run: no times, no paths. How long it took stands beside it. But a member `reason` is for
+//! people, and may quote what a kernel or a compiler said: two answers that differ in nothing else [are the same](Outcomes::merge).
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -15,8 +16,11 @@ use std::io::Write as _;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
+use serde_json::Value;
 use stg_env::{Cache, EnvError};
+
+use crate::handover::{Seen, classify};
+use crate::hash::hash_all;
 
 /// Where they are in a cache.
 pub const DIRECTORY: &str = "outcomes";
@@ -35,7 +39,7 @@ impl Inputs {
         Self { kind: kind.to_owned(), values: BTreeMap::new() }
     }
 
-    /// With one more. Long ones, the text of a file, are better given as their [`hash`].
+    /// With one more. Long ones, the text of a file, are better given as their [`hash`](crate::hash::hash).
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
         self.values.insert(name.to_owned(), value.into());
@@ -63,21 +67,6 @@ impl Inputs {
     }
 }
 
-/// SHA-256 of some bytes, in hexadecimal.
-pub fn hash(bytes: impl AsRef<[u8]>) -> String {
-    hash_all([bytes.as_ref()])
-}
-
-/// SHA-256 over several parts, each with its length, so that no two lists run together to the same bytes.
-fn hash_all<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
-    let mut hasher = Sha256::new();
-    for part in parts {
-        hasher.update((part.len() as u64).to_le_bytes());
-        hasher.update(part);
-    }
-    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// An answer as it is kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Entry<T> {
@@ -98,11 +87,11 @@ pub struct Outcomes {
 pub struct Merged {
     /// Answers that were new here.
     pub taken: usize,
-    /// Answers that were known, and the same.
+    /// Answers that were known, and the same but for the reasons that they give.
     pub known: usize,
     /// Answers that were known, and are others: files in the cache that was merged. The ones here were kept.
     pub conflicts: Vec<Utf8PathBuf>,
-    /// Files that are no answers, or whose key is not that of their inputs.
+    /// What is no answer, or one whose key is not that of its inputs.
     pub broken: Vec<Utf8PathBuf>,
 }
 
@@ -133,7 +122,20 @@ impl Outcomes {
         write(&path, &text).map_err(io)
     }
 
-    /// Takes over what another cache knows, given by its root directory.
+    /// Forgets an answer that turned out to be wrong. It is no error if there is none.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be removed.
+    pub fn forget(&self, inputs: &Inputs) -> Result<(), EnvError> {
+        let path = self.path(inputs);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(EnvError::io("remove", &path)(error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes over what another cache knows, given by its root directory. What is no answer is left out.
     ///
     /// # Errors
     ///
@@ -142,8 +144,16 @@ impl Outcomes {
         let mut merged = Merged::default();
         let other = cache.join(DIRECTORY);
         for kind in children(&other)? {
+            if !kind.is_dir() {
+                merged.broken.push(kind);
+                continue;
+            }
             for path in children(&kind)? {
-                self.take(&path, &mut merged)?;
+                if path.is_file() {
+                    self.take(&path, &mut merged)?;
+                } else {
+                    merged.broken.push(path);
+                }
             }
         }
         Ok(merged)
@@ -151,13 +161,13 @@ impl Outcomes {
 
     fn take(&self, path: &Utf8Path, merged: &mut Merged) -> Result<(), EnvError> {
         let text = std::fs::read(path).map_err(EnvError::io("read", path))?;
-        let entry = serde_json::from_slice::<Entry<serde_json::Value>>(&text).ok();
+        let entry = serde_json::from_slice::<Entry<Value>>(&text).ok();
         let Some(entry) = entry.filter(|entry| path.ends_with(Self::name(&entry.inputs))) else {
             merged.broken.push(path.to_owned());
             return Ok(());
         };
-        match self.get::<serde_json::Value>(&entry.inputs) {
-            Some(answer) if answer == entry.answer => merged.known += 1,
+        match self.get::<Value>(&entry.inputs) {
+            Some(answer) if agree(&entry.inputs.kind, &answer, &entry.answer) => merged.known += 1,
             Some(_) => merged.conflicts.push(path.to_owned()),
             None => {
                 self.put(&entry.inputs, &entry.answer, entry.seconds)?;
@@ -186,10 +196,30 @@ fn write(path: &Utf8Path, text: &[u8]) -> std::io::Result<()> {
     Ok(())
 }
 
-/// The visible entries of a directory, sorted.
+/// Whether two answers to a question say the same, whatever reasons they give.
+fn agree(kind: &str, one: &Value, other: &Value) -> bool {
+    // What a panic said tells whether it is the documented one.
+    let fates = |answer: &Value| Some(classify(&Seen::deserialize(answer).ok()?).0);
+    essence(one) == essence(other) && (kind != Seen::KIND || fates(one) == fates(other))
+}
+
+/// What an answer says, without the reasons that it gives.
+fn essence(answer: &Value) -> Value {
+    match answer {
+        Value::Object(members) => {
+            let members = members.iter().filter(|(name, _)| *name != "reason");
+            members.map(|(name, value)| (name.clone(), essence(value))).collect()
+        }
+        Value::Array(all) => all.iter().map(essence).collect(),
+        _ => answer.clone(),
+    }
+}
+
+/// The visible entries of a directory, sorted. A name that is no text becomes one that no file has.
 fn children(dir: &Utf8Path) -> Result<Vec<Utf8PathBuf>, EnvError> {
-    let entries = dir.read_dir_utf8().map_err(EnvError::io("read", dir))?;
-    let paths = entries.map(|entry| entry.map(|entry| entry.path().to_owned())).collect::<Result<Vec<_>, _>>();
+    let entries = std::fs::read_dir(dir).map_err(EnvError::io("read", dir))?;
+    let path = |entry: std::fs::DirEntry| dir.join(&*entry.file_name().to_string_lossy());
+    let paths = entries.map(|entry| entry.map(path)).collect::<Result<Vec<_>, _>>();
     let mut paths = paths.map_err(EnvError::io("read", dir))?;
     // What is hidden is a file that somebody is still writing.
     paths.retain(|path| path.file_name().is_some_and(|name| !name.starts_with('.')));
@@ -219,7 +249,23 @@ mod tests {
         assert_eq!(outcomes.get::<Vec<String>>(&inputs("a")), Some(vec!["x".to_owned()]));
         assert_eq!(outcomes.get::<Vec<String>>(&inputs("b")), None);
         assert_eq!(outcomes.get::<Vec<String>>(&inputs("a").with("more", "")), None);
+        for _ in 0..2 {
+            outcomes.forget(&inputs("a")).unwrap();
+            assert_eq!(outcomes.get::<Vec<String>>(&inputs("a")), None);
+        }
         assert_eq!(inputs("a").differing(&inputs("b").with("more", "")), ["more", "tree"]);
+    }
+
+    #[test]
+    fn what_is_forgotten_is_not_known() {
+        let (_guard, cache) = cache();
+        let outcomes = Outcomes::of(&cache);
+        outcomes.put(&inputs("a"), &1, 0.0).unwrap();
+        outcomes.put(&inputs("b"), &2, 0.0).unwrap();
+        for _ in 0..2 {
+            outcomes.forget(&inputs("a")).unwrap();
+        }
+        assert_eq!((outcomes.get::<i32>(&inputs("a")), outcomes.get::<i32>(&inputs("b"))), (None, Some(2)));
     }
 
     #[test]
@@ -259,5 +305,51 @@ mod tests {
         assert_eq!(mine.get(&inputs("new")), Some(3));
         assert_eq!(mine.get(&inputs("other")), Some(1));
         assert!(mine.merge(Utf8Path::new("/nowhere")).is_err());
+    }
+
+    #[test]
+    fn reasons_are_no_disagreement() {
+        let ((_one, here), (_two, there)) = (cache(), cache());
+        let (mine, theirs) = (Outcomes::of(&here), Outcomes::of(&there));
+        let case = |passed: bool, class: &str, reason: &str| serde_json::json!({ "ran": [{ "passed": passed, "class": class, "reason": reason }] });
+        mine.put(&inputs("a"), &case(false, "hang", "[12.5] the end"), 1.0).unwrap();
+        theirs.put(&inputs("a"), &case(false, "hang", "[13.1] the end"), 1.0).unwrap();
+        mine.put(&inputs("b"), &case(false, "hang", ""), 1.0).unwrap();
+        theirs.put(&inputs("b"), &case(false, "restore-panic", ""), 1.0).unwrap();
+        mine.put(&inputs("c"), &case(false, "hang", ""), 1.0).unwrap();
+        theirs.put(&inputs("c"), &case(true, "hang", ""), 1.0).unwrap();
+        let merged = mine.merge(there.root()).unwrap();
+        assert_eq!((merged.taken, merged.known), (0, 1));
+        let mut conflicts = [theirs.path(&inputs("b")), theirs.path(&inputs("c"))];
+        conflicts.sort();
+        assert_eq!(merged.conflicts, conflicts);
+        assert_eq!(mine.get(&inputs("a")), Some(case(false, "hang", "[12.5] the end")), "the known one is kept");
+        let panic = |reason: &str| {
+            let reason = reason.to_owned();
+            let seen = Seen { passed: false, arrived: true, restore_panic: true, reason, steps: BTreeMap::new() };
+            serde_json::to_value(seen).unwrap()
+        };
+        let documented = "The incoming tree failed to initialize properly";
+        let (one, two) = (panic(&format!("[1.0] {documented}")), panic(&format!("[2.0] {documented}")));
+        assert!(agree(Seen::KIND, &one, &two) && !agree(Seen::KIND, &one, &panic("[1.0] Oops")));
+    }
+
+    #[test]
+    fn what_lies_about_in_a_cache_is_left_out() {
+        use std::os::unix::ffi::OsStrExt as _;
+
+        let ((_one, here), (_two, there)) = (cache(), cache());
+        let (mine, theirs) = (Outcomes::of(&here), Outcomes::of(&there));
+        theirs.put(&inputs("a"), &1, 1.0).unwrap();
+        let path = |name: &str| theirs.dir.join(name);
+        std::fs::write(path("README"), "x").unwrap();
+        std::fs::create_dir(path("check/old")).unwrap();
+        std::fs::write(path("check/old/1.json"), "x").unwrap();
+        std::fs::write(path("check/.half"), "x").unwrap();
+        std::fs::write(theirs.dir.as_std_path().join(std::ffi::OsStr::from_bytes(b"check/\xff.json")), "x").unwrap();
+        std::os::unix::fs::symlink("nowhere", path("check/link.json")).unwrap();
+        let merged = mine.merge(there.root()).unwrap();
+        let broken = ["README", "check/link.json", "check/old", "check/\u{fffd}.json"].map(path);
+        assert_eq!(merged, Merged { taken: 1, broken: broken.into(), ..Merged::default() });
     }
 }

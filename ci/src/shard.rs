@@ -14,6 +14,9 @@ pub struct Shard {
     of: usize,
 }
 
+/// How many parts there may be. No project has as many patches; who wants more has mistaken something else for it.
+const MOST: usize = 1024;
+
 impl Shard {
     /// Everything.
     pub const ALL: Self = Self { number: 1, of: 1 };
@@ -41,10 +44,19 @@ impl FromStr for Shard {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let parts = text.split_once('/').and_then(|(number, of)| Some((number.parse().ok()?, of.parse().ok()?)));
+        // Digits only, so that a number that does not parse is a large one.
+        let number = |text: &str| {
+            let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+            digits.then(|| text.parse().unwrap_or(usize::MAX))
+        };
+        let parts = text.split_once('/').and_then(|(part, of)| Some((number(part)?, number(of)?)));
         match parts {
-            Some((number, of)) if 1 <= number && number <= of => Ok(Self { number, of }),
-            _ => Err("a shard is I/N, part I of N parts, counted from 1: 2/3".to_owned()),
+            None => Err("a shard is I/N, part I of N parts, counted from 1: 2/3".to_owned()),
+            Some((_, of)) if !(1..=MOST).contains(&of) => Err(format!("there are 1 to {MOST} parts: I/N, such as 2/3")),
+            Some((number, of)) if !(1..=of).contains(&number) => {
+                Err(format!("the parts are counted from 1 to {of}: there is no part {number}"))
+            }
+            Some((number, of)) => Ok(Self { number, of }),
         }
     }
 }
@@ -67,9 +79,16 @@ mod tests {
 
     #[test]
     fn bad_ones_are_explained() {
-        for text in ["0/3", "4/3", "1", "1/0", "a/b", "-1/2"] {
-            assert!(text.parse::<Shard>().is_err(), "{text}");
+        let why = |text: &str| text.parse::<Shard>().unwrap_err();
+        for text in ["", "1", "/", "1/", "a/b", "-1/2", "+1/2", "1/2/3"] {
+            assert!(why(text).starts_with("a shard is I/N"), "{text}");
         }
+        for text in ["1/0", "1/1025", "1/18446744073709551615", "1/18446744073709551616"] {
+            assert_eq!(why(text), "there are 1 to 1024 parts: I/N, such as 2/3", "{text}");
+        }
+        assert_eq!(why("0/3"), "the parts are counted from 1 to 3: there is no part 0");
+        assert_eq!(why("4/3"), "the parts are counted from 1 to 3: there is no part 4");
+        assert_eq!("1024/1024".parse::<Shard>().unwrap().range(32), 31..32);
         assert_eq!("2/3".parse::<Shard>().unwrap().to_string(), "2/3");
     }
 }

@@ -131,6 +131,11 @@ impl Bisect {
         self.answers.entry(point).or_default().push(answer);
     }
 
+    /// How often something has to say the same before it is believed: once, and the confirmations.
+    pub fn trials(&self) -> usize {
+        1 + self.confirmations
+    }
+
     /// How many patches are not cleared yet.
     pub fn left(&self) -> usize {
         let (good, bad) = search::interval(self);

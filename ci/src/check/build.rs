@@ -6,10 +6,10 @@
 //! see [`Warnings`], which has the warnings of every object. If both kernels' are complete, the difference is exact. If one
 //! of them was built before that was recorded, or does not build, those count whose line is the patch's, and a note says so.
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{Bench, Finding, Subject};
-use crate::kbuild::{BuildError, CompileError, Culprit, Warning, Warnings};
+use crate::kbuild::{BuildError, CompileError, Culprit, LostOption, Warning, Warnings};
 
 /// What a check answers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,12 +28,13 @@ impl From<Vec<Finding>> for Verdict {
 
 /// Builds the kernels of patches.
 pub trait Kernels {
-    /// What beside the trees the results depend on: configuration and toolchain.
+    /// What beside the trees the results of a check depend on: configuration and toolchain; for the gate, what the patch
+    /// is compared with.
     ///
     /// # Errors
     ///
     /// If the configuration cannot be read.
-    fn id(&self, subject: &Subject) -> Result<String, BuildError>;
+    fn id(&self, subject: &Subject, check: &str) -> Result<String, BuildError>;
 
     /// Builds the kernel at a patch, or the one before it. Its warnings.
     ///
@@ -47,7 +48,7 @@ pub trait Kernels {
     /// # Errors
     ///
     /// If they do not build.
-    fn clippy(&self, subject: &Subject, parent: bool, crates: &[camino::Utf8PathBuf]) -> Result<Warnings, BuildError>;
+    fn clippy(&self, subject: &Subject, parent: bool, crates: &[Utf8PathBuf]) -> Result<Warnings, BuildError>;
 
     /// What the patch changes although the gates of its phase are off.
     ///
@@ -89,8 +90,8 @@ pub(super) fn compare(
         fresh.retain(|one| one.file.as_deref().is_some_and(|file| kernels.owns(subject, file, one.line.unwrap_or(0))));
     }
     let finding = |one: Warning| {
-        let file = one.file.as_deref().unwrap_or(&subject.origin.file);
-        Finding::new(file, one.line.unwrap_or(0), one.message, fix)
+        let (file, line) = place(one.file, one.line, subject);
+        Finding::new(&file, line, one.message, fix)
     };
     let note = (!exact).then(|| {
         "not all warnings of both kernels are known, so only those in lines of the patch were looked at".to_owned()
@@ -107,13 +108,13 @@ pub(super) fn failed(error: BuildError, subject: &Subject) -> Result<Verdict, Bu
             }
             _ => "make it build at this patch, not only at the end".to_owned(),
         };
-        let file = error.file.unwrap_or_else(|| subject.origin.file.clone());
-        Finding::new(&file, error.line.unwrap_or(0) as usize, format!("does not build: {}", error.message), fix)
+        let (file, line) = place(error.file, error.line.map(|line| line as usize), subject);
+        Finding::new(&file, line, format!("does not build: {}", error.message), fix)
     };
     match error {
         BuildError::Compile { errors, .. } => Ok(errors.into_iter().map(finding).collect::<Vec<_>>().into()),
         BuildError::Config(lost) => {
-            let finding = |one: crate::kbuild::LostOption| {
+            let finding = |one: LostOption| {
                 let message = format!("{} did not survive olddefconfig ({})", one.wanted, one.found);
                 let (file, line) = one.origin.rsplit_once(':').unwrap_or((&one.origin, ""));
                 Finding::new(file.into(), line.parse().unwrap_or(0), message, one.hint)
@@ -122,6 +123,14 @@ pub(super) fn failed(error: BuildError, subject: &Subject) -> Result<Verdict, Bu
         }
         other => Err(other),
     }
+}
+
+/// The linker and modpost know a file at most: then it is what the patch first adds to it.
+fn place(file: Option<Utf8PathBuf>, line: Option<usize>, subject: &Subject) -> (Utf8PathBuf, usize) {
+    let file = file.unwrap_or_else(|| subject.origin.file.clone());
+    let added = || subject.touched.iter().find(|one| one.path == file)?.added.first().copied();
+    let line = line.or_else(added).unwrap_or(1);
+    (file, line)
 }
 
 #[cfg(test)]
@@ -138,6 +147,7 @@ pub(super) mod tests {
         pub(in crate::check) own: Option<Warnings>,
         pub(in crate::check) inert: Vec<Finding>,
         pub(in crate::check) asked: std::cell::RefCell<Vec<String>>,
+        pub(in crate::check) id: String,
     }
 
     pub(in crate::check) fn warnings(whole: bool, said: &[&str]) -> Warnings {
@@ -146,8 +156,8 @@ pub(super) mod tests {
     }
 
     impl Kernels for Known {
-        fn id(&self, _: &Subject) -> Result<String, BuildError> {
-            Ok("config".into())
+        fn id(&self, _: &Subject, check: &str) -> Result<String, BuildError> {
+            Ok(format!("{check} {}", self.id))
         }
 
         fn build(&self, _: &Subject, parent: bool) -> Result<Warnings, BuildError> {
@@ -162,12 +172,7 @@ pub(super) mod tests {
             known.clone().ok_or(BuildError::Compile { errors: vec![error], log: "log".into() })
         }
 
-        fn clippy(
-            &self,
-            subject: &Subject,
-            parent: bool,
-            crates: &[camino::Utf8PathBuf],
-        ) -> Result<Warnings, BuildError> {
+        fn clippy(&self, subject: &Subject, parent: bool, crates: &[Utf8PathBuf]) -> Result<Warnings, BuildError> {
             self.asked.borrow_mut().extend(crates.iter().map(ToString::to_string));
             self.build(subject, parent)
         }
@@ -217,5 +222,23 @@ pub(super) mod tests {
     fn what_does_not_build_is_a_finding() {
         let known = Known { parent: Some(warnings(true, &[])), ..Known::default() };
         assert_eq!(found(&known), (vec!["a.c:3: does not build: no `;`".to_owned()], true));
+    }
+
+    #[test]
+    fn every_error_has_a_line() {
+        let small = Small::new();
+        let subject = small.subject(&[("a.c", "1\n")], &[("a.c", "1\n2\n")]);
+        let place = |error: BuildError| failed(error, &subject).unwrap().findings[0].place();
+        let compile = |file: Option<&str>| {
+            let error = CompileError { file: file.map(Into::into), ..CompileError::unplaced("undefined symbol: x") };
+            place(BuildError::Compile { errors: vec![error], log: "log".into() })
+        };
+        assert_eq!([Some("a.c"), Some("b.c"), None].map(compile), ["a.c:2", "b.c:1", "x.patch:1"]);
+        let lost = |origin: &str| {
+            let (origin, wanted, found) = (origin.to_owned(), "CONFIG_A=y".to_owned(), "it is not set".to_owned());
+            place(BuildError::Config(vec![LostOption { origin, wanted, found, hint: "h".to_owned() }]))
+        };
+        assert_eq!(lost("phases/p/kernel.config:7"), "phases/p/kernel.config:7");
+        assert_eq!(lost("phases/p/phase.yaml: gates"), "phases/p/phase.yaml:1");
     }
 }

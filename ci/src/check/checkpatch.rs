@@ -5,8 +5,9 @@
 //! Two of its findings are none here: that MAINTAINERS may need an update (FILE_PATH_CHANGES), which it says of every new file, and
 //! that a draft, which nobody has signed off yet, is not signed off.
 
-use camino::{Utf8Path, Utf8PathBuf};
+mod fixes;
 
+use super::places::places;
 use super::programs::broken;
 use super::{Bench, Finding, Subject, Verdict};
 use crate::kbuild::BuildError;
@@ -40,7 +41,7 @@ pub(super) fn check(subject: &Subject, bench: &Bench<'_>) -> Result<Verdict, Bui
 
 /// Lines such as `-:907: WARNING:LONG_LINE: line length of 101 exceeds 100 columns`.
 fn parse(out: &str, subject: &Subject) -> Vec<Finding> {
-    let places = places(&String::from_utf8_lossy(&subject.mail), &subject.origin.file, subject.origin.body_line);
+    let places = places(subject);
     let finding = |line: &str| {
         let (place, rest) = line.split_once(": ")?;
         let number: usize = place.rsplit(':').next()?.parse().ok()?;
@@ -48,56 +49,14 @@ fn parse(out: &str, subject: &Subject) -> Vec<Finding> {
         let (level, kind) = kind.split_once(':')?;
         ["ERROR", "WARNING", "CHECK"].contains(&level).then_some(())?;
         let (file, line) = places.get(number.saturating_sub(1)).or(places.last())?;
-        let fix = "see the type in Documentation/dev-tools/checkpatch.rst of Linux";
-        Some(Finding::new(file, *line, format!("{kind}: {message}"), fix))
+        Some(Finding::new(file, *line, format!("{kind}: {message}"), fixes::fix(kind)))
     };
     out.lines().filter_map(finding).collect()
 }
 
-/// For every line of a mail the file and line that it shows: of the message, or of a file after the patch.
-fn places(mail: &str, message: &Utf8Path, body_line: usize) -> Vec<(Utf8PathBuf, usize)> {
-    let mut all = Vec::new();
-    // Before the first empty line there are headers, then the message.
-    let mut place = (message.to_owned(), 1);
-    let (mut headers, mut diff) = (true, false);
-    for line in mail.lines() {
-        if let Some(path) = line.strip_prefix("+++ b/").filter(|_| diff) {
-            place = (path.into(), 1);
-        } else if let Some(start) = line.strip_prefix("@@ -").filter(|_| diff).and_then(new_start) {
-            place.1 = start;
-            all.push(place.clone());
-            continue;
-        } else if line.starts_with("diff --git ") {
-            diff = true;
-        }
-        all.push(place.clone());
-        if headers && line.is_empty() {
-            (headers, place.1) = (false, body_line);
-        } else if !headers && !diff || diff && line.starts_with([' ', '+']) && !line.starts_with("+++ ") {
-            place.1 += 1;
-        }
-    }
-    all
-}
-
-/// The 3 of `1,2 +3,4 @@`.
-fn new_start(head: &str) -> Option<usize> {
-    head.split_once(" +")?.1.split([',', ' ']).next()?.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::check::testing::Small;
-
-    #[test]
-    fn places_are_those_of_the_files() {
-        let mail = "From: x\nSubject: s\n\nbody 1\nbody 2\n---\n a.c | 2 +-\n\ndiff --git a/a.c b/a.c\n--- a/a.c\n+++ b/a.c\n@@ -1,2 +7,3 @@ f\n one\n-two\n+three\n+four\n";
-        let places = places(mail, "x.patch".into(), 4);
-        let at = |line: usize| format!("{}:{}", places[line - 1].0, places[line - 1].1);
-        assert_eq!([at(4), at(5)], ["x.patch:4", "x.patch:5"]);
-        assert_eq!([at(13), at(15), at(16)], ["a.c:7", "a.c:8", "a.c:9"]);
-    }
 
     /// What it says, and whether it was told not to mind the missing sign-off.
     const PERL: &str = "#!/bin/sh\ncat >/dev/null\necho \"$*\" >&2\n\
@@ -111,6 +70,7 @@ mod tests {
         let found = small.run("checkpatch", &subject);
         assert_eq!(found.len(), 2, "{found:?}");
         assert_eq!(found[0].message, "LONG_LINE: too long");
+        assert_eq!(found[0].fix, "break the line at 100 columns, better at 80");
         small.program("perl", "#!/bin/sh\necho \"$*\" | grep -q MISSING_SIGN_OFF || echo '-:3: ERROR:MISSING: x'\n");
         assert_eq!(small.run("checkpatch", &subject), []);
         let mut signed = subject.clone();

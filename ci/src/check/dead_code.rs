@@ -3,9 +3,12 @@
 //! Code that no path reaches.
 //!
 //! The compilers warn of what is private and unused (that is check `build`), unless they are told not to, which is a finding
-//! here. What they cannot see are functions that one language or crate offers to another. So every such function that
-//! a patch adds must be mentioned, beyond its definition, its prototypes, stubs and exports, by something in the tree after
-//! the patch; the examples in Rust's documentation are tests and count. What is new can only be mentioned by files that are new or changed since the base, so those are all that is read.
+//! here. What they cannot see are functions that one language or crate offers to another, and those that a header has inline.
+//! So every such function that a patch adds must be mentioned, beyond its definition, its prototypes, stubs and exports, by
+//! something in the tree after the patch; the examples in Rust's documentation are tests and count. What is new can only be
+//! mentioned by files that are new or changed since the base, so those are all that is read.
+//!
+//! Functions are told by their names, so a stub is reached if its counterpart is.
 
 use std::collections::BTreeSet;
 
@@ -34,23 +37,48 @@ fn is_rust(path: &camino::Utf8Path) -> bool {
     path.extension() == Some("rs")
 }
 
-/// Attributes that switch warnings off.
+/// What switches warnings off.
 fn silenced(file: &Touched, text: &str) -> Vec<Finding> {
     let rust = is_rust(&file.path);
-    let mut found = Vec::new();
-    for (index, line) in layers(text, rust).code.iter().enumerate() {
-        let is = |word: &str| words(std::slice::from_ref(line), word).next().is_some();
-        let silent = if rust {
-            (is("allow") || is("expect")) && LINTS.iter().any(|lint| is(lint))
-        } else {
-            is("static") && (is("__maybe_unused") || is("__used"))
-        };
-        if silent {
-            let message = format!("a warning about unused code is switched off: `{}`", line.trim());
-            found.push(Finding::new(&file.path, index + 1, message, "add the code in the patch that uses it"));
-        }
-    }
-    found
+    let code = layers(text, rust).code;
+    let found = if rust { attributes(&code).iter().filter_map(silent).collect() } else { unused(&code) };
+    let finding = |(line, what): (usize, String)| {
+        let message = format!("a warning about unused code is switched off: `{what}`");
+        Finding::new(&file.path, line, message, "add the code in the patch that uses it")
+    };
+    found.into_iter().map(finding).collect()
+}
+
+/// The attributes of Rust code, each with its first line (1-based), however many it has.
+fn attributes(code: &[String]) -> Vec<(usize, String)> {
+    let text = code.join("\n");
+    let begins = |at: &usize| text[at + 1..].trim_start_matches('!').starts_with('[');
+    let attribute = |at: usize| {
+        let mut depth = 0_usize;
+        let end = text[at..].find(|c| {
+            depth = depth + usize::from(c == '[') - usize::from(c == ']');
+            c == ']' && depth == 0
+        })?;
+        Some((text[..at].matches('\n').count() + 1, text[at..=at + end].to_owned()))
+    };
+    text.match_indices('#').map(|(at, _)| at).filter(begins).filter_map(attribute).collect()
+}
+
+/// `expect(dead_code)` and the like, if that is what an attribute says.
+fn silent((line, attribute): &(usize, String)) -> Option<(usize, String)> {
+    let is = |word: &&&str| words(std::slice::from_ref(attribute), word).next().is_some();
+    let level = ["allow", "expect"].iter().find(is)?;
+    let lints: Vec<&str> = LINTS.iter().filter(is).copied().collect();
+    (!lints.is_empty()).then(|| (*line, format!("{level}({})", lints.join(", "))))
+}
+
+/// Definitions in C that the compiler is told not to mind.
+fn unused(code: &[String]) -> Vec<(usize, String)> {
+    let silent = |line: &String| {
+        let is = |word| words(std::slice::from_ref(line), word).next().is_some();
+        is("static") && (is("__maybe_unused") || is("__used"))
+    };
+    (1..).zip(code).filter(|(_, line)| silent(line)).map(|(number, line)| (number, line.trim().to_owned())).collect()
 }
 
 /// A function that a patch defines for others to call.
@@ -59,10 +87,20 @@ struct Offered<'a> {
     file: &'a Touched,
     line: usize,
     name: String,
+    /// In a header.
+    inline: bool,
 }
 
 fn unreached(subject: &Subject, bench: &Bench<'_>) -> Result<Vec<Finding>, BuildError> {
-    let offered: Vec<Offered<'_>> = subject.touched.iter().flat_map(offers).collect();
+    let mut offered: Vec<Offered<'_>> = subject.touched.iter().flat_map(offers).collect();
+    // A function moves from header to header, or changes its arguments, or what was declared gets a stub. Who calls it
+    // may not have changed since the base.
+    let before: Vec<Vec<String>> = subject
+        .touched
+        .iter()
+        .filter_map(|file| Some(layers(file.old.as_deref()?, is_rust(&file.path)).code))
+        .collect();
+    offered.retain(|one| !one.inline || before.iter().all(|code| words(code, &one.name).next().is_none()));
     if offered.is_empty() {
         return Ok(Vec::new());
     }
@@ -77,8 +115,12 @@ fn unreached(subject: &Subject, bench: &Bench<'_>) -> Result<Vec<Finding>, Build
         };
         mentioned.extend(offered.iter().filter(used).map(|one| one.name.as_str()));
     }
+    // Of a function and its stub the function is reported, of two that are inline the first.
+    let real: BTreeSet<&str> = offered.iter().filter(|one| !one.inline).map(|one| one.name.as_str()).collect();
+    let mut said = BTreeSet::new();
     let missing = offered.iter().filter(|one| !mentioned.contains(one.name.as_str()));
     Ok(missing
+        .filter(|one| !one.inline || !real.contains(one.name.as_str()) && said.insert(one.name.as_str()))
         .map(|one| {
             let message = format!("nothing reaches `{}` as of this patch", one.name);
             let fix = "add it in the patch that calls it first, or with a test that does";
@@ -121,16 +163,16 @@ fn sources(repo: &Repo, base: stg_core::git::Oid, subject: &Subject) -> Result<V
 /// The functions that a file offers by lines that the patch adds.
 fn offers(file: &Touched) -> Vec<Offered<'_>> {
     let Some(text) = file.new.as_deref() else { return Vec::new() };
-    let rust = is_rust(&file.path);
-    // The kernel's selftests are programs: whatever they have unused the compiler sees.
-    if !rust && !file.is(&["c"]) || file.path.starts_with("tools") {
+    let (rust, inline) = (is_rust(&file.path), file.is(&["h"]));
+    // The kernel's selftests are programs: whatever they have unused the compiler sees, but not in headers.
+    if !rust && !inline && (!file.is(&["c"]) || file.path.starts_with("tools")) {
         return Vec::new();
     }
     let code = layers(text, rust).code;
     let added = code.iter().enumerate().filter(|(index, _)| file.added.contains(&(index + 1)));
     let named = added.filter_map(|(index, line)| {
-        let name = if rust { rust_name(line) } else { c_name(&code, index) }?;
-        Some(Offered { file, line: index + 1, name })
+        let name = if rust { rust_name(line) } else { c_name(&code, index, inline) }?;
+        Some(Offered { file, line: index + 1, name, inline })
     });
     named.collect()
 }
@@ -143,22 +185,36 @@ fn rust_name(line: &str) -> Option<String> {
     (line.starts_with("pub") && plain).then(|| identifier(rest))
 }
 
-/// A definition at the beginning of a line that is not static: `int name(...)`, up to a `{` and not a `;`.
-fn c_name(code: &[String], index: usize) -> Option<String> {
+/// A definition at the beginning of a line, `int name(...)`, up to a `{` and not a `;`: one that is not static, or one
+/// that is static and inline.
+fn c_name(code: &[String], index: usize, inline: bool) -> Option<String> {
     let line = &code[index];
-    let (head, _) = line.split_once('(')?;
-    let name = head.rsplit(|c: char| !c.is_alphanumeric() && c != '_').next().filter(|name| !name.is_empty())?;
+    let (head, rest) = line.split_once('(')?;
+    let name = head.rsplit(|c: char| !is_part(c)).next().filter(|name| !name.is_empty())?;
     let starts = line.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
-    let typed = head.len() > name.len() || index > 0 && code[index - 1].starts_with(|c: char| c.is_ascii_lowercase());
-    let inner = head.split_whitespace().any(|word| ["static", "typedef", "return", "else"].contains(&word));
+    // The type may have a line of its own.
+    let above = index.checked_sub(1).map_or("", |above| code[above].trim_end());
+    let above = if above.starts_with(|c: char| c.is_ascii_lowercase()) { above } else { "" };
+    let typed = head.len() > name.len() || !above.is_empty();
+    let above = if above.ends_with(|c: char| is_part(c) || c == '*') { above } else { "" };
+    let has =
+        |words: &[&str]| above.split_whitespace().chain(head.split_whitespace()).any(|word| words.contains(&word));
+    let kind = if inline { has(&["static"]) && has(&["inline", "__always_inline"]) } else { !has(&["static"]) };
+    let inner = has(&["typedef", "return", "else"]);
     let defines = code[index..].iter().find_map(|line| line.find(['{', ';']).map(|at| line[at..].starts_with('{')));
-    // A macro at the beginning of a line that makes a definition has capitals.
+    // A macro at the beginning of a line that makes a definition has capitals, an attribute `__` and a word behind it.
     let capitals = name.chars().all(|c| !c.is_lowercase());
-    (starts && typed && !inner && !capitals && defines == Some(true)).then(|| name.to_owned())
+    let behind = rest.split_once(')').map_or("", |(_, behind)| behind.trim_start());
+    let attribute = name.starts_with("__") && behind.starts_with(is_part) && behind.contains('(');
+    (starts && typed && kind && !inner && !capitals && !attribute && defines == Some(true)).then(|| name.to_owned())
+}
+
+fn is_part(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
 }
 
 fn identifier(text: &str) -> String {
-    text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
+    text.chars().take_while(|c| is_part(*c)).collect()
 }
 
 /// Whether code uses a name, and does not merely define, declare or export it.
@@ -170,12 +226,23 @@ fn mentions(code: &[String], name: &str, path: &camino::Utf8Path) -> bool {
         if rust {
             return !before.trim_end().ends_with("fn");
         }
+        if let Some(directive) = directive(code, line) {
+            // A macro uses what is in it, unless it is that itself; conditions and the like use nothing.
+            let mut words = directive.split(|c| !is_part(c)).filter(|word| !word.is_empty());
+            return words.next() == Some("define") && words.next() != Some(name);
+        }
         let wraps = before.contains("EXPORT_SYMBOL");
-        // On the outermost level a name with a `(` behind it is defined or declared, unless in a macro.
-        let declares =
-            depths[line] == 0 && after.trim_start().starts_with('(') && !code[line].trim_start().starts_with('#');
+        // On the outermost level a name with a `(` behind it is defined or declared.
+        let depth = (depths[line] + before.matches('{').count()).saturating_sub(before.matches('}').count());
+        let declares = depth == 0 && after.trim_start().starts_with('(');
         !wraps && !declares
     })
+}
+
+/// The first line of the preprocessor's directive that a line belongs to.
+fn directive(code: &[String], line: usize) -> Option<&str> {
+    let first = code[..line].iter().rposition(|line| !line.trim_end().ends_with('\\')).map_or(0, |above| above + 1);
+    code[first].trim_start().strip_prefix('#')
 }
 
 /// In how many braces each line begins.
@@ -216,6 +283,19 @@ mod tests {
     }
 
     #[test]
+    fn an_attribute_may_have_several_lines() {
+        let several = "#[inline]\n#[expect(\n    dead_code,\n    reason = \"the next patch calls it\"\n)]\nfn a() {}\n";
+        let more = "mod b {\n    #![cfg_attr(\n        not(X),\n        allow(unused, unused_imports)\n    )]\n}\n";
+        let fine = "#[expect(\n    clippy::x\n)]\nfn c() { dead_code().expect(unused); }\n";
+        insta::assert_snapshot!(found(&[], &[("a.rs", &format!("{several}{more}{fine}"))]).join("\n"), @r"
+        a.rs:2: a warning about unused code is switched off: `expect(dead_code)`
+        a.rs:8: a warning about unused code is switched off: `allow(unused, unused_imports)`
+        ");
+        let one = several.replace("\n    ", "").replace("\n)", ")");
+        assert_eq!(found(&[("a.rs", &one)], &[("a.rs", several)]), [""; 0], "rustfmt breaks lines");
+    }
+
+    #[test]
     fn what_only_its_definition_and_prototypes_mention() {
         let header = "int used(int a);\nint pci_gone(int a);\n#if X\n#else\nstatic inline int pci_gone(int a) { return 0; }\n#endif\n";
         let c = "int pci_gone(int a)\n{\n\treturn used(1);\n}\nEXPORT_SYMBOL_GPL(pci_gone);\n\nint used(int a)\n{\n}\n";
@@ -224,6 +304,27 @@ mod tests {
         a.c:1: nothing reaches `pci_gone` as of this patch
         a.rs:2: nothing reaches `lost` as of this patch
         ");
+    }
+
+    #[test]
+    fn what_a_header_has_inline_must_be_called() {
+        let stubs = "int real(void);\n#ifdef X\nstatic inline int dead(void)\n{\n\treturn 1;\n}\nbool up(int a);\n#else\nstatic inline int real(void) { return used(); }\nstatic inline int dead(void)\n{\n\treturn 0;\n}\nstatic inline bool up(int a) { return false; }\n#endif\n";
+        let more = "static __always_inline struct x *\nsplit(void)\n{\n}\n#define split split\n#ifndef split\n#endif\nstatic inline __printf(1, 2) void says(char *f)\n{\n}\nstatic inline int used(void)\n{\n}\n#define each(x) \\\n\tfor (x = first(); x;)\nstatic inline int first(void)\n{\n}\n";
+        let c = "int real(void)\n{\n}\nvoid x(void)\n{\n\treal();\n\tup(x);\n}\n";
+        let program = "static inline int helper(void)\n{\n}\n";
+        let new = [("a.h", stubs), ("b.h", more), ("c.c", c), ("tools/t.h", program)];
+        insta::assert_snapshot!(found(&[("c.c", "void x(void)\n{\n}\n")], &new).join("\n"), @r"
+        a.h:3: nothing reaches `dead` as of this patch
+        b.h:2: nothing reaches `split` as of this patch
+        tools/t.h:1: nothing reaches `helper` as of this patch
+        ");
+    }
+
+    #[test]
+    fn who_calls_what_was_there_need_not_have_changed() {
+        let old = [("a.h", "int a(void);\nstatic inline int b(void)\n{\n}\n")];
+        let stub = "#ifdef X\nint a(void);\n#else\nstatic inline int a(void)\n{\n}\n#endif\n";
+        assert_eq!(found(&old, &[("a.h", stub), ("b.h", "static inline int b(int x)\n{\n}\n")]), [""; 0]);
     }
 
     #[test]

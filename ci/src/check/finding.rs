@@ -7,14 +7,15 @@ use std::fmt;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
+use stg_core::Diagnostic;
 
 /// Something that is wrong with a patch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
     /// In the Linux tree as of the patch; for the message and the series, a file of the project.
     pub file: Utf8PathBuf,
-    /// 1-based, if it is about one.
-    pub line: Option<usize>,
+    /// 1-based. What is about a whole file is at its first line, what is gone at the one it had.
+    pub line: usize,
     /// What is wrong, in one line.
     pub message: String,
     /// What to do, as an imperative.
@@ -22,14 +23,21 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// About a line of a file; 0 if it is about no particular one.
+    /// About a line of a file; 0 is the file as a whole.
     pub fn new(file: &Utf8Path, line: usize, message: impl Into<String>, fix: impl Into<String>) -> Self {
-        Self { file: file.to_owned(), line: (line > 0).then_some(line), message: message.into(), fix: fix.into() }
+        Self { file: file.to_owned(), line: line.max(1), message: message.into(), fix: fix.into() }
     }
 
     /// `path:12`.
     pub fn place(&self) -> String {
-        self.line.map_or_else(|| self.file.to_string(), |line| format!("{}:{line}", self.file))
+        format!("{}:{}", self.file, self.line)
+    }
+}
+
+/// A mistake in a file of the project.
+impl From<&Diagnostic> for Finding {
+    fn from(one: &Diagnostic) -> Self {
+        Self::new(&one.file, one.line.unwrap_or(0), &one.message, &one.fix)
     }
 }
 
@@ -68,6 +76,6 @@ mod tests {
         assert_eq!(fresh(&old, vec![at(5, "x"), at(6, "x"), at(9, "z")]), [at(6, "x"), at(9, "z")]);
         assert_eq!(fresh(&old, vec![at(7, "y")]), []);
         assert_eq!(at(3, "m").to_string(), "a.c:3: m\n  fix: f");
-        assert_eq!(at(0, "m").place(), "a.c");
+        assert_eq!(at(0, "m").place(), "a.c:1");
     }
 }

@@ -53,18 +53,59 @@ fn finding(line: &str) -> Option<Finding> {
     let rest = ["Warning: ", "Error: "].iter().find_map(|word| line.strip_prefix(word))?;
     let (place, message) = rest.split_once(' ')?;
     let (file, number) = place.split_once(':')?;
-    let fix = "see Documentation/doc-guide/kernel-doc.rst of Linux";
-    Some(Finding::new(
-        file.into(),
-        number.trim_end_matches(':').parse().unwrap_or(0),
-        format!("kernel-doc: {message}"),
-        fix,
-    ))
+    let number = number.trim_end_matches(':').parse().unwrap_or(0);
+    Some(Finding::new(file.into(), number, format!("kernel-doc: {message}"), fix(message)))
+}
+
+/// What to do, by what kernel-doc says of the comment.
+fn fix(message: &str) -> String {
+    let mut quoted = message.split('\'').skip(1).step_by(2);
+    let (first, second) = (quoted.next().unwrap_or("it"), quoted.next().unwrap_or("it"));
+    let has = |words: &str| message.contains(words);
+    if has("No description found for return value") {
+        format!("say behind `Return:` what {first} returns")
+    } else if has("starts with '/**'") {
+        "begin it with `/*`, or with a line `name - what it is`".to_owned()
+    } else if has("not described in") {
+        format!("describe it as `@{first}:` in the comment of {second}")
+    } else if message.starts_with("Excess") {
+        format!("remove the description of {first}, or call it what the code calls it")
+    } else if has("expecting prototype for") {
+        "put the comment right above what it describes, and begin it with the name of that".to_owned()
+    } else if has("identifier") || has("short description") {
+        "begin the comment with a line `name - what it is`".to_owned()
+    } else if has("duplicate section") {
+        format!("merge the sections called {first}")
+    } else if has("bad line") || has("suspicious ending") {
+        "begin each line of the comment with ` * `, and end it with ` */` alone".to_owned()
+    } else {
+        "write the comment as Documentation/doc-guide/kernel-doc.rst of Linux has it".to_owned()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use crate::check::testing::Small;
+
+    #[test]
+    fn each_finding_says_what_to_do() {
+        let fix = |said: &str| super::finding(&format!("Warning: a.h:7 {said}")).unwrap().fix;
+        insta::assert_snapshot!([
+            fix("function parameter 'y' not described in 'z'"),
+            fix("Excess struct member 'x' description in 'y'"),
+            fix("No description found for return value of 'f'"),
+            fix("This comment starts with '/**', but isn't a kernel-doc comment. Refer to x"),
+            fix("expecting prototype for a(). Prototype was for b() instead"),
+            fix("cannot understand function prototype: 'x'"),
+        ].join("\n"), @r"
+        describe it as `@y:` in the comment of z
+        remove the description of x, or call it what the code calls it
+        say behind `Return:` what f returns
+        begin it with `/*`, or with a line `name - what it is`
+        put the comment right above what it describes, and begin it with the name of that
+        write the comment as Documentation/doc-guide/kernel-doc.rst of Linux has it
+        ");
+    }
 
     #[test]
     fn only_what_is_new() {

@@ -20,6 +20,8 @@ pub mod finding;
 mod inert;
 mod kconfig;
 mod kernel_doc;
+mod places;
+mod prepares;
 mod programs;
 mod run;
 mod rustfmt;
@@ -34,7 +36,7 @@ pub use self::abi::lint_tree as lint_abi;
 pub use self::build::{Kernels, Verdict};
 pub use self::finding::Finding;
 pub use self::programs::Programs;
-pub use self::run::{Answer, run};
+pub use self::run::{Answer, forget, run};
 pub use self::series::{LIMIT, Member};
 pub use self::subject::{Origin, Subject, Touched};
 
@@ -81,57 +83,73 @@ pub struct Check {
 
 const fn quick(
     name: &'static str,
+    version: u32,
     about: &'static str,
     run: fn(&Subject, &Bench<'_>) -> Result<Verdict, BuildError>,
 ) -> Check {
-    Check { name, about, cost: Cost::Quick, version: 1, run }
+    Check { name, about, cost: Cost::Quick, version, run }
+}
+
+const fn compiles(
+    name: &'static str,
+    version: u32,
+    about: &'static str,
+    run: fn(&Subject, &Bench<'_>) -> Result<Verdict, BuildError>,
+) -> Check {
+    Check { name, about, cost: Cost::Build, version, run }
 }
 
 /// All of them, in the order in which they run.
 pub static CHECKS: &[Check] = &[
-    quick("applies", "plain git applies the mail to the tree before, and gets the same tree", applies::check),
-    quick("body", "the message is where git looks for it: no text behind trailers, no changelog inside", body::check),
-    quick("series", "no more than 15 patches in a series; a split is proposed", series::check),
-    quick("checkpatch", "scripts/checkpatch.pl --strict", checkpatch::check),
-    quick("rustfmt", "Rust files are formatted", rustfmt::check),
+    quick("applies", 2, "plain git applies the mail to the tree before, and gets the same tree", applies::check),
+    quick(
+        "body",
+        1,
+        "the message is where git looks for it: no text behind trailers, no changelog inside",
+        body::check,
+    ),
+    quick("series", 2, "no more than 15 patches in a series; a split is proposed", series::check),
+    quick("prepares", 1, "a patch that prepares comes before all others of its series", prepares::check),
+    quick("checkpatch", 2, "scripts/checkpatch.pl --strict", checkpatch::check),
+    quick("rustfmt", 1, "Rust files are formatted", rustfmt::check),
     quick(
         "safety",
-        "every unsafe block and impl has a SAFETY comment, every unsafe fn a Safety section",
+        2,
+        "every unsafe block and impl has a SAFETY comment that argues, every unsafe fn a Safety section",
         safety::check,
     ),
     quick(
         "dead-code",
+        2,
         "nothing is added that no path reaches, or that switches the warning about it off",
         dead_code::check,
     ),
-    quick("kernel-doc", "scripts/kernel-doc -Wall", kernel_doc::check),
+    quick("kernel-doc", 2, "scripts/kernel-doc -Wall", kernel_doc::check),
     quick(
         "abi",
+        2,
         "a change under include/linux/kho/abi steps a version, and the documentation says the same",
         abi::check,
     ),
-    quick("kconfig", "a phase's gate is experimental, explained, and off unless somebody asks for it", kconfig::check),
-    Check {
-        name: "build",
-        about: "the kernel builds with W=1, without a warning that its parent does not have",
-        cost: Cost::Build,
-        version: 1,
-        run: build::check,
-    },
-    Check {
-        name: "clippy",
-        about: "clippy has nothing to say about the patch's Rust files that it did not say before",
-        cost: Cost::Build,
-        version: 1,
-        run: clippy::check,
-    },
-    Check {
-        name: "gate",
-        about: "with the phase's gates off, every object is what it was before the series (patches that prepare may differ)",
-        cost: Cost::Build,
-        version: 1,
-        run: inert::check,
-    },
+    quick(
+        "kconfig",
+        1,
+        "a phase's gate is experimental, explained, and off unless somebody asks for it",
+        kconfig::check,
+    ),
+    compiles("build", 3, "the kernel builds with W=1, without a warning that its parent does not have", build::check),
+    compiles(
+        "clippy",
+        3,
+        "clippy has nothing to say about the patch's Rust files that it did not say before",
+        clippy::check,
+    ),
+    compiles(
+        "gate",
+        1,
+        "with the phase's gates off, every object is what it was before the series (patches that prepare may differ)",
+        inert::check,
+    ),
 ];
 
 /// The check of a name.

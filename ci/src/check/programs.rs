@@ -25,6 +25,9 @@ const SCRIPTS: [&str; 6] = [
     "tools/lib/python",
 ];
 
+/// Where those live who have no home.
+const NO_HOME: &str = "/nonexistent";
+
 /// Where programs are, and under which versions their answers are kept.
 #[derive(Debug, Clone)]
 pub struct Programs {
@@ -32,7 +35,7 @@ pub struct Programs {
     pub rustfmt: Utf8PathBuf,
     /// The search path for perl and python3.
     pub path: String,
-    /// Versions.
+    /// Versions of all three.
     pub id: String,
     /// Where scripts are written out.
     pub scripts: Utf8PathBuf,
@@ -53,10 +56,20 @@ impl Programs {
     ///
     /// If the cache cannot be written.
     pub fn new(cache: &Cache) -> Result<Self, BuildError> {
-        let found = Rustfmt::detect(cache)?;
-        let (rustfmt, id) = found.map_or(("rustfmt".into(), "none".into()), |found| (found.path, found.id));
-        let path = std::env::var("PATH").unwrap_or_default();
-        Ok(Self { rustfmt, path, id, scripts: cache.build("scripts")? })
+        Ok(Self::of(Rustfmt::detect(cache)?, std::env::var("PATH").unwrap_or_default(), cache.build("scripts")?))
+    }
+
+    /// Those of a search path.
+    fn of(rustfmt: Option<Rustfmt>, path: String, scripts: Utf8PathBuf) -> Self {
+        let (rustfmt, id) = rustfmt.map_or(("rustfmt".into(), "none".into()), |found| (found.path, found.id));
+        let mut programs = Self { rustfmt, path, id, scripts };
+        for program in ["perl", "python3"] {
+            let said = programs.run(program, &["--version"], &programs.scripts, b"");
+            // One that is missing the check that wants it reports.
+            let version = said.map_or("none".to_owned(), |said| said.out + &said.err);
+            programs.id.push_str(&format!("\n{program}: {}", version.trim()));
+        }
+        programs
     }
 
     /// The directory that has the scripts of a tree.
@@ -80,14 +93,13 @@ impl Programs {
         }
     }
 
-    /// Runs a program in a directory, in an environment of nothing but the search path.
+    /// Runs a program in a directory, in an environment of nothing but the search path. It has no home: a `.checkpatch.conf`
+    /// or modules of whoever runs it would change what it says.
     pub(super) fn run(&self, program: &str, args: &[&str], dir: &Utf8Path, stdin: &[u8]) -> Result<Said, BuildError> {
         let tool = |source| BuildError::Tool { program: program.into(), source };
         let mut command = Command::new(program);
         command.env_clear().env("PATH", &self.path).env("LC_ALL", "C.UTF-8").env("PYTHONDONTWRITEBYTECODE", "1");
-        for name in ["HOME", "TMPDIR"] {
-            command.envs(std::env::var_os(name).map(|value| (name, value)));
-        }
+        command.env("HOME", NO_HOME).envs(std::env::var_os("TMPDIR").map(|value| ("TMPDIR", value)));
         command.args(args).current_dir(dir).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(tool)?;
         let input = child.stdin.take();
@@ -107,4 +119,33 @@ impl Programs {
 pub(super) fn broken(program: &str, said: &Said) -> BuildError {
     let lines = said.err.lines().chain(said.out.lines()).take(3).collect::<Vec<_>>().join(" / ");
     BuildError::Tool { program: program.into(), source: std::io::Error::other(lines) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::Small;
+    use super::*;
+
+    #[test]
+    fn the_versions_of_all_programs_count() {
+        let small = Small::new();
+        let path = format!("{}/bin:/bin:/usr/bin", small.root());
+        let id = |perl: &str, python: &str| {
+            small.program("perl", &format!("#!/bin/sh\necho; echo {perl}\n"));
+            small.program("python3", &format!("#!/bin/sh\necho {python}\n"));
+            Programs::of(None, path.clone(), small.root().to_owned()).id
+        };
+        assert_eq!(id("perl 5.40", "Python 3.13"), "none\nperl: perl 5.40\npython3: Python 3.13");
+        assert_ne!(id("perl 5.40", "Python 3.13"), id("perl 5.42", "Python 3.13"));
+        let nothing = Programs::of(None, "/nonexistent".into(), small.root().to_owned());
+        assert_eq!(nothing.id, "none\nperl: none\npython3: none");
+    }
+
+    #[test]
+    fn programs_have_no_home_with_settings_in_it() {
+        let small = Small::new();
+        small.program("perl", "#!/bin/sh\necho \"$HOME\"\n");
+        let said = small.bench(None).programs.run("perl", &[], small.root(), b"").unwrap().out;
+        assert!(!said.trim().is_empty() && !Utf8Path::new(said.trim()).exists(), "{said}");
+    }
 }

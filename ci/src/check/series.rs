@@ -24,6 +24,8 @@ const NO_TEST: usize = 4;
 pub struct Member {
     /// Its name.
     pub name: String,
+    /// The line of its entry in phase.yaml.
+    pub line: usize,
     /// Whether a test first passes at it.
     pub tested: bool,
     /// What it touches.
@@ -46,7 +48,7 @@ pub(super) fn check(subject: &Subject, _: &Bench<'_>) -> Result<Verdict, BuildEr
         .collect();
     let message =
         format!("the series that begins with {} has {} patches, {LIMIT} is the limit", members[0].name, members.len());
-    Ok(vec![Finding::new(&file, 0, message, format!("split it: {}", parts.join("; ")))].into())
+    Ok(vec![Finding::new(&file, members[0].line, message, format!("split it: {}", parts.join("; ")))].into())
 }
 
 /// The parts of a series, none longer than the limit.
@@ -84,7 +86,9 @@ mod tests {
 
     fn members(count: usize) -> Vec<Member> {
         let files = |number: usize| [if number < 9 { "a.c" } else { "b.c" }, "Makefile"].map(Utf8PathBuf::from);
-        (0..count).map(|n| Member { name: format!("p{n}"), tested: n % 4 == 3, files: files(n).into() }).collect()
+        (0..count)
+            .map(|n| Member { name: format!("p{n}"), line: n + 9, tested: n % 4 == 3, files: files(n).into() })
+            .collect()
     }
 
     #[test]
@@ -95,6 +99,7 @@ mod tests {
         assert!(small.run("series", &subject).is_empty());
         subject.series = members(20);
         let found = small.run("series", &subject);
+        assert_eq!(found[0].place(), "phase.yaml:9");
         assert_eq!(found[0].message, "the series that begins with p0 has 20 patches, 15 is the limit");
         // Behind p7, where a test passes, and not behind p8, where only Makefile is on both sides.
         assert_eq!(found[0].fix, "split it: p0 to p7 (8 patches); p8 to p19 (12 patches)");

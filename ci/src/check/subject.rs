@@ -9,7 +9,7 @@ use stg_core::git::{NewCommit, Oid, Repo};
 use stg_core::hunk::Tag;
 use stg_core::manifest::Identity;
 
-use super::Member;
+use super::{Finding, Member};
 use crate::kbuild::BuildError;
 
 /// Where a patch comes from, and so where its message can be corrected.
@@ -42,6 +42,8 @@ pub struct Subject {
     pub touched: Vec<Touched>,
     /// All patches of its series, if it is the first one of them.
     pub series: Vec<Member>,
+    /// What is wrong with its place in the series, see [`crate::gate::misplaced`].
+    pub misplaced: Option<Finding>,
 }
 
 /// A file that a patch adds, changes, renames or deletes.
@@ -101,6 +103,7 @@ impl Subject {
             mail,
             touched,
             series: Vec::new(),
+            misplaced: None,
         })
     }
 }

@@ -13,7 +13,7 @@ use object::read::{Object as _, ObjectSection as _, ObjectSymbol as _, Relocatio
 use object::{RelocationFlags, SectionFlags, SectionIndex, SectionKind, SymbolKind, elf};
 
 use super::lines;
-use crate::outcomes::hash;
+use crate::hash::hash;
 
 /// How much of a SHA-256 is kept of each part: 64 bits, since nobody makes collisions on purpose here.
 const HASH: usize = 16;

@@ -30,8 +30,9 @@ use std::time::Instant;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
+use crate::hash::hash;
 use crate::kbuild::{self, BuildError, BuildRequest};
-use crate::outcomes::{Inputs, Outcomes, hash};
+use crate::outcomes::{Inputs, Outcomes};
 
 pub use self::findings::findings;
 pub use self::rule::{Comparison, comparisons, misplaced};

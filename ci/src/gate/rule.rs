@@ -41,30 +41,24 @@ pub fn comparisons(phase: &Phase) -> Vec<Comparison<'_>> {
     found
 }
 
-/// The patches that prepare and do not come first in their series.
+/// What is wrong with the place of a patch: that it prepares, and does not come first in its series.
 ///
 /// # Errors
 ///
 /// If the phase's manifest cannot be read.
-pub fn misplaced(source: &dyn Source, phase: &Phase) -> stg_core::Result<Vec<Diagnostic>> {
-    let late: Vec<(&Series, &str)> = phase.manifest.series.iter().flat_map(|series| late(series)).collect();
-    if late.is_empty() {
-        return Ok(Vec::new());
-    }
+pub fn misplaced(source: &dyn Source, phase: &Phase, patch: &Patch) -> stg_core::Result<Option<Diagnostic>> {
+    let name = &patch.entry.name;
+    let Some(series) = phase.manifest.series.iter().find(|series| late(series, name)) else { return Ok(None) };
     let bytes = source.read(&phase.file)?.map(|file| file.bytes).unwrap_or_default();
-    let text = String::from_utf8_lossy(&bytes);
-    let diagnostic = |(series, name): (&Series, &str)| {
-        let (line, column) = locate(&text, "name", name);
-        let message = format!("patch {name} prepares, but comes after others of series {}", series.name);
-        let fix = "move it to the front of its series, or drop `prepares:` if it changes nothing with the gates off";
-        Diagnostic::new(&phase.file, message, fix).at(line).column(column)
-    };
-    Ok(late.into_iter().map(diagnostic).collect())
+    let (line, column) = locate(&String::from_utf8_lossy(&bytes), "name", name);
+    let message = format!("patch {name} prepares, but comes after others of series {}", series.name);
+    let fix = "move it to the front of its series, or drop `prepares:` if it changes nothing with the gates off";
+    Ok(Some(Diagnostic::new(&phase.file, message, fix).at(line).column(column)))
 }
 
-fn late(series: &Series) -> Vec<(&Series, &str)> {
-    let rest = series.patches.iter().skip_while(|patch| patch.prepares);
-    rest.filter(|patch| patch.prepares).map(|patch| (series, patch.name.as_str())).collect()
+/// Whether a patch of this name prepares after one of the series that does not.
+fn late(series: &Series, name: &str) -> bool {
+    series.patches.iter().skip_while(|patch| patch.prepares).any(|patch| patch.prepares && patch.name == name)
 }
 
 #[cfg(test)]
@@ -120,7 +114,9 @@ mod tests {
     fn the_real_phases_keep_to_the_rule() {
         let disk = disk();
         for phase in &Stack::load(&disk).unwrap().phases {
-            assert_eq!(misplaced(&disk, phase).unwrap(), []);
+            for patch in &phase.patches {
+                assert_eq!(misplaced(&disk, phase, patch).unwrap(), None);
+            }
             let inert = phase.patches.iter().filter(|patch| !patch.entry.prepares).count();
             assert_eq!(comparisons(phase).len(), inert);
         }
@@ -129,9 +125,11 @@ mod tests {
     #[test]
     fn a_patch_that_prepares_too_late_is_named_with_its_line() {
         let mut phase = Stack::load(&disk()).unwrap().phases.remove(0);
-        let patch = phase.manifest.series[0].patches.last_mut().unwrap();
-        patch.prepares = true;
-        let (name, found) = (patch.name.clone(), misplaced(&disk(), &phase).unwrap());
+        let entry = phase.manifest.series[0].patches.last_mut().unwrap();
+        entry.prepares = true;
+        let name = entry.name.clone();
+        let said = phase.patches.iter().filter_map(|patch| misplaced(&disk(), &phase, patch).unwrap());
+        let found: Vec<Diagnostic> = said.collect();
         let text = std::fs::read_to_string(disk().root().join(&phase.file)).unwrap();
         let line = text.lines().position(|line| line.trim() == format!("- name: {name}")).unwrap() + 1;
         assert_eq!((found.len(), found[0].line), (1, Some(line)), "{found:?}");

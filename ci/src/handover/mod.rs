@@ -58,6 +58,8 @@ pub enum Fate {
     Unsafe,
     /// Anything else: a fault.
     Broken,
+    /// The next kernel was never seen to run, so nothing is known of the hand-over.
+    Unseen,
 }
 
 impl fmt::Display for Fate {
@@ -69,6 +71,7 @@ impl fmt::Display for Fate {
             Self::Panic => f.pad("panic"),
             Self::Unsafe => f.pad("unsafe"),
             Self::Broken => f.pad("broken"),
+            Self::Unseen => f.pad("unseen"),
         }
     }
 }
@@ -87,7 +90,7 @@ impl Fates {
         Self { device: fate.clone(), memory: fate }
     }
 
-    /// Whether it is what was predicted. A hand-over that is unsafe may end in any way but a good one.
+    /// Whether it is what was predicted. A hand-over that is unsafe may end in any way but a good one, if there was one.
     pub fn agrees_with(&self, predicted: &Self) -> bool {
         match predicted.device {
             Fate::Unsafe => matches!(self.device, Fate::Unsafe | Fate::Broken),

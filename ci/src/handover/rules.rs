@@ -21,7 +21,7 @@ Rules of the prediction. The first one that fits decides:
   7. The same handler's string with other lists behind it is a mistake in the ABI.
   8. Anything else works.
 A device that is handed over running and then lost, to a kernel that did not read the list, is unsafe: nothing is promised, and what is
-observed agrees unless the device is usable or stopped.";
+observed agrees unless the device is usable or stopped, or the incoming kernel was never seen to run.";
 
 /// What becomes of what is handed over, and by which rule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

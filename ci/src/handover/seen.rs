@@ -33,6 +33,9 @@ pub enum Step {
 pub struct Seen {
     /// Whether both kernels did all that the plan says, and said nothing bad.
     pub passed: bool,
+    /// Whether the second kernel was seen to run. Answers from before this was kept do not say so.
+    #[serde(default)]
+    pub arrived: bool,
     /// Whether the second kernel panicked while it took over.
     pub restore_panic: bool,
     /// Why not, if not.
@@ -42,6 +45,14 @@ pub struct Seen {
 }
 
 impl Seen {
+    /// The kind of question that it is kept as the answer to.
+    pub const KIND: &str = "matrix";
+
+    /// Whether the second kernel was seen to run, whatever shows it.
+    fn arrived(&self) -> bool {
+        self.arrived || self.restore_panic || self.steps.contains_key("running")
+    }
+
     fn is_done(&self, step: &str) -> bool {
         self.steps.get(step) == Some(&Step::Done)
     }
@@ -78,7 +89,8 @@ pub fn classify(seen: &Seen) -> (Fates, String) {
         return (Fates { device: refused(seen).unwrap_or(Fate::Panic), memory: Fate::Panic }, seen.reason.clone());
     }
     if !seen.passed {
-        return (Fates::both(Fate::Broken), seen.reason.clone());
+        let fate = if seen.arrived() { Fate::Broken } else { Fate::Unseen };
+        return (Fates::both(fate), seen.reason.clone());
     }
     let (memory, about_memory) = memory(seen);
     let (device, about_device) = device(seen);

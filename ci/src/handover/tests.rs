@@ -141,7 +141,7 @@ fn seen(change: &[(&str, Step)]) -> Seen {
     let names = names.into_iter().chain(["device-right", "device-alive", "finish"]);
     let mut steps: std::collections::BTreeMap<_, _> = names.map(|name| (name.to_owned(), Step::Done)).collect();
     steps.extend(change.iter().map(|(name, step)| ((*name).to_owned(), step.clone())));
-    Seen { passed: true, restore_panic: false, reason: String::new(), steps }
+    Seen { passed: true, arrived: true, restore_panic: false, reason: String::new(), steps }
 }
 
 fn errno(errno: &str) -> Step {
@@ -199,7 +199,8 @@ fn a_panic_counts_if_it_is_the_documented_one_and_comes_in_time() {
     let reason = "the second kernel panicked: Kernel panic - not syncing: PCI: the hand-over \"pci\" of the previous kernel cannot \
                   be trusted: version 3 is unknown, this kernel understands 2";
     let preserve = [("preserve-device".to_owned(), Step::Done)];
-    let panic = Seen { passed: false, restore_panic: true, reason: reason.into(), steps: preserve.into() };
+    let panic =
+        Seen { passed: false, arrived: true, restore_panic: true, reason: reason.into(), steps: preserve.into() };
     let fate = |seen: &Seen| classify(seen).0.to_string();
     assert_eq!(fate(&panic), "device panic, memory panic");
     let other = Seen { reason: reason.replace("cannot be trusted", "is odd"), ..panic.clone() };
@@ -207,6 +208,31 @@ fn a_panic_counts_if_it_is_the_documented_one_and_comes_in_time() {
     let late = Seen { steps: seen(&[]).steps, ..panic.clone() };
     assert_eq!(fate(&late), "device broken, memory broken");
     assert_eq!(fate(&Seen { restore_panic: false, ..panic }), "device broken, memory broken");
+}
+
+#[test]
+fn nothing_is_known_of_a_hand_over_to_a_kernel_that_never_ran() {
+    let preserve = [("preserve-device".to_owned(), Step::Done)];
+    let stopped = Seen {
+        passed: false,
+        arrived: false,
+        restore_panic: false,
+        reason: "in the first kernel, step 3".into(),
+        steps: preserve.into(),
+    };
+    let fates = |seen: &Seen| classify(seen).0;
+    assert_eq!(fates(&stopped).to_string(), "device unseen, memory unseen");
+    let predicted = Fates { device: Fate::Unsafe, memory: Fate::Lost };
+    assert!(!fates(&stopped).agrees_with(&predicted), "an unsafe hand-over is one that took place");
+    let arrived = Seen { arrived: true, ..stopped.clone() };
+    assert_eq!(fates(&arrived).to_string(), "device broken, memory broken");
+    assert!(fates(&arrived).agrees_with(&predicted));
+    // An answer that was kept before is taken for what it shows.
+    let text = serde_json::to_string(&stopped).unwrap().replace("\"arrived\":false,", "");
+    let mut old: Seen = serde_json::from_str(&text).unwrap();
+    assert_eq!(old, stopped);
+    old.steps.insert("running".into(), Step::Done);
+    assert_eq!(fates(&old).to_string(), "device broken, memory broken");
 }
 
 #[test]
@@ -222,5 +248,6 @@ fn agreement() {
     let harmful = || fates(Fate::Unsafe, Fate::Lost);
     assert!(harmful().agrees_with(&harmful()) && Fates::both(Fate::Broken).agrees_with(&harmful()));
     assert!(!good().agrees_with(&harmful()) && !Fates::both(Fate::Lost).agrees_with(&harmful()));
+    assert!(!Fates::both(Fate::Unseen).agrees_with(&harmful()));
     assert!(!Fates::both(Fate::Broken).agrees_with(&Fates::both(Fate::Broken)), "a mistake remains one");
 }

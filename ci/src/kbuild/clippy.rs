@@ -13,10 +13,9 @@ use stg_core::git::Repo;
 use super::config;
 use super::error::BuildError;
 use super::ledger::{Ledger, Warnings};
-use super::make::Make;
 use super::progress::Progress;
 use super::worktree;
-use super::{BuildRequest, Work, directory_key, interrupted};
+use super::{BuildRequest, Work, interrupted};
 
 /// What clippy says of some crates of a commit, given by their root files; `rust` stands for those that every kernel has.
 /// Crates that are not there, or not configured, have nothing to say.
@@ -28,13 +27,8 @@ pub fn clippy(request: &BuildRequest<'_>, crates: &[Utf8PathBuf]) -> Result<Warn
     let repo = Repo::open(request.repo)?;
     let commit = Repo::oid(request.commit)?;
     let wanted = config::merge(request.fragments);
-    let _lock = request.cache.lock("kernel-build")?;
-    let work = Work {
-        request,
-        wanted: &wanted,
-        source: request.cache.worktrees()?.join("kernel-build"),
-        out: request.cache.build(&format!("clippy-{}", directory_key(&wanted, request.tools)))?,
-    };
+    let lock = request.cache.lock("kernel-build")?;
+    let work = Work::new(request, &wanted, "clippy", lock)?;
     let progress = Progress::start(&format!("clippy of {}", request.label));
     let started = Instant::now();
     progress.say("checkout");
@@ -49,7 +43,7 @@ impl Work<'_> {
         let log = self.out.join("build.log");
         let ledger = Ledger::open(self.dirs(), &log);
         std::fs::write(&log, "").map_err(BuildError::io("write", &log))?;
-        let make = Make { tools: self.request.tools, source: &self.source, out: &self.out, log: &log };
+        let make = self.tool(&log);
         let running = interrupted::Running::begin(&self.out)?;
         let made = self.configure(&make, progress).and_then(|_| {
             let config = std::fs::read_to_string(self.out.join(".config"));

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use camino::Utf8Path;
+use stg_core::yaml::locate;
 
 use super::error::BuildError;
 
@@ -156,7 +157,7 @@ pub fn project_fragments(
     let mut fragments = vec![Fragment::read(root, "ci/kernel.config", Scope::Always)?];
     for phase in phases {
         fragments.extend(own_fragment(root, phase)?);
-        fragments.push(Fragment::gates(phase.phase, phase.gates, phase.on));
+        fragments.push(gates(root, phase, phase.on));
     }
     if let Some(variant) = variant {
         fragments.push(Fragment::read(root, &format!("ci/variants/{variant}.config"), Scope::Always)?);
@@ -174,8 +175,21 @@ pub fn inert_fragments(root: &Utf8Path, phases: &[PhaseGates<'_>]) -> Result<Vec
     let Some((last, below)) = phases.split_last() else { return project_fragments(root, phases, None) };
     let mut fragments = project_fragments(root, below, None)?;
     fragments.extend(own_fragment(root, last)?.map(Fragment::off));
-    fragments.push(Fragment::gates(last.phase, last.gates, false));
+    fragments.push(gates(root, last, false));
     Ok(fragments)
+}
+
+/// The gates of a phase, each with its line of phase.yaml.
+fn gates(root: &Utf8Path, phase: &PhaseGates<'_>, on: bool) -> Fragment {
+    let mut gates = Fragment::gates(phase.phase, phase.gates, on);
+    let file = format!("phases/{}/phase.yaml", phase.phase);
+    let text = std::fs::read_to_string(root.join(&file)).unwrap_or_default();
+    for gate in &mut gates.options {
+        if let (line, Some(_)) = locate(&text, "gates", &gate.symbol) {
+            gate.origin = format!("{file}:{line}");
+        }
+    }
+    gates
 }
 
 fn own_fragment(root: &Utf8Path, phase: &PhaseGates<'_>) -> Result<Option<Fragment>, BuildError> {
@@ -318,6 +332,10 @@ mod tests {
         assert_eq!(value(&off, "VFIO_PCI_LIVEUPDATE"), "# CONFIG_VFIO_PCI_LIVEUPDATE is not set");
         assert_eq!(value(&off, "SAMPLE_RUST_LIVEUPDATE"), "# CONFIG_SAMPLE_RUST_LIVEUPDATE is not set");
         assert_eq!(value(&off, "SAMPLES_RUST"), "CONFIG_SAMPLES_RUST=y");
+        let gate = off.iter().flat_map(Fragment::options).find(|one| one.symbol == "VFIO_PCI_LIVEUPDATE").unwrap();
+        let text = std::fs::read_to_string(root.join("phases/phase1/phase.yaml")).unwrap();
+        let line = text.lines().position(|line| line.starts_with("gates:")).unwrap() + 1;
+        assert_eq!(gate.origin, format!("phases/phase1/phase.yaml:{line}"));
         // What it requires stays on.
         let above = inert_fragments(root, &[phase, PhaseGates { phase: "phase9", gates: &[], on: true }]).unwrap();
         assert_eq!(value(&above, "VFIO_PCI_LIVEUPDATE"), "CONFIG_VFIO_PCI_LIVEUPDATE=y");

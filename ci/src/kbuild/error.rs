@@ -37,9 +37,9 @@ pub enum BuildError {
         /// The whole log.
         log: Utf8PathBuf,
     },
-    /// Something ended make, or a compiler under it, from outside.
+    /// Something ended make, or a compiler under it, from outside, or the machine lacked space or memory.
     #[error(
-        "the build was interrupted: {what}\n  log: {log}\n  fix: run it again, it goes on where it stopped; what was \"Killed\" may have lacked memory"
+        "the build was interrupted: {what}\n  log: {log}\n  fix: make room if it lacked some (what was \"Killed\" may have lacked memory), and run it again: it goes on where it stopped"
     )]
     Interrupted {
         /// What was ended and how.
@@ -93,6 +93,16 @@ impl BuildError {
             Self::Core(error) => error.exit_code(),
             Self::Fragment { .. } => exit::CHECK_FAILED,
             Self::Interrupted { .. } | Self::Worktree { .. } | Self::Io { .. } => exit::OTHER,
+        }
+    }
+
+    /// What is said of the tree or its configuration, if that is to blame and not the surroundings: it would be said again. The place of the
+    /// log, which is this machine's, is left out.
+    pub fn of_tree(&self) -> Option<String> {
+        match self {
+            Self::Compile { errors, .. } => Some(listed(errors).trim_end().to_owned()),
+            Self::Config(_) => Some(self.to_string()),
+            _ => None,
         }
     }
 
@@ -197,6 +207,10 @@ mod tests {
           log: /c/build.log
         ");
         assert_eq!(build.exit_code(), 101);
+        let said = build.of_tree().unwrap();
+        assert_eq!(format!("{said}\n  log: /c/build.log"), build.to_string(), "nothing but the log is left out");
+        let interrupted = BuildError::Interrupted { what: "make".into(), log: "/c/build.log".into() };
+        assert_eq!(interrupted.of_tree(), None);
     }
 
     #[test]

@@ -4,7 +4,8 @@
 //!
 //! A signal says nothing about the code. It shows in how make itself ended, or, where make outlived what it ran, in the
 //! line in which make reports that (in English: the locale of a build is fixed). A crash of a compiler is not among them:
-//! that may well be the code's doing.
+//! that may well be the code's doing. As little does it say about the code that the disk is full or the memory: that is
+//! in the words of whatever program first met it.
 //!
 //! make removes the target of a command that fails or that it interrupts itself, but nobody does when everything is
 //! killed at once: an object may then be cut short, and yet newer than its source. A marker lies in the directory while
@@ -28,7 +29,23 @@ const MOMENTS: Duration = Duration::from_secs(20);
 /// Signals that come from outside, by number, and as make names them.
 const OUTSIDE: [(i32, &str); 5] = [(1, "Hangup"), (2, "Interrupt"), (3, "Quit"), (9, "Killed"), (15, "Terminated")];
 
-/// What was ended from outside, if that is why a build failed.
+/// What the machine lacks, in the words of the C library, of LLVM and of Rust's library.
+const LACKS: [&str; 12] = [
+    "No space left on device",
+    "Disk quota exceeded",
+    "Read-only file system",
+    "Input/output error",
+    "Too many open files",
+    "Cannot allocate memory",
+    "Resource temporarily unavailable",
+    "virtual memory exhausted",
+    "LLVM ERROR: out of memory",
+    "std::bad_alloc",
+    "memory allocation of ",
+    "SIGKILL",
+];
+
+/// What was ended from outside, or what the machine lacked, if that is why a build failed.
 pub(super) fn by(end: ExitStatus, log: &str) -> Option<String> {
     let name = |number: i32| OUTSIDE.into_iter().find(|(signal, _)| *signal == number).map(|(_, name)| name);
     if let Some(name) = end.signal().and_then(name) {
@@ -39,7 +56,20 @@ pub(super) fn by(end: ExitStatus, log: &str) -> Option<String> {
             && line.contains("*** [")
             && OUTSIDE.iter().any(|(_, name)| line.trim_end().ends_with(&format!("] {name}")))
     };
-    log.lines().find(reported).map(|line| line.trim_end().to_owned())
+    let lacks = |line: &&str| LACKS.iter().any(|words| line.contains(words)) || killed(line);
+    let said = |line: &str| line.trim().to_owned();
+    log.lines().find(reported).or_else(|| log.lines().filter(|line| !quotes(line)).find(lacks)).map(said)
+}
+
+/// What a shell says of its child, `clang` of its own and a linker's driver: `Killed`, `12 Killed    clang ...`, `command: Killed`.
+fn killed(line: &str) -> bool {
+    let line = line.trim();
+    line.starts_with("Killed") || line.ends_with(": Killed") || line.ends_with(" Killed") || line.contains(" Killed  ")
+}
+
+/// Whether a line shows code, as compilers do: `   12 | code`.
+fn quotes(line: &str) -> bool {
+    line.split_once('|').is_some_and(|(number, _)| number.trim().bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// Says that make is at work in a build directory until [`Running::done`].
@@ -109,6 +139,33 @@ mod tests {
             assert_eq!(by(2 << 8, own), None, "{own}");
         }
         assert_eq!(by(11, ""), None, "a crash of make is its own");
+    }
+
+    #[test]
+    fn what_the_machine_lacks_is_no_failure_of_the_code() {
+        let by = |log: &str| by(ExitStatus::from_raw(2 << 8), log);
+        for line in [
+            "fatal error: error in backend: IO failure on output stream: No space left on device",
+            "error: unable to open output file 'a.o': 'No space left on device'",
+            "error: failed to write to `a.rmeta`: No space left on device (os error 28)",
+            "make[2]: vfork: Cannot allocate memory",
+            "/bin/sh: 1: fork: Resource temporarily unavailable",
+            "LLVM ERROR: out of memory",
+            "memory allocation of 65536 bytes failed",
+            "Killed",
+            "/bin/sh: line 1:  4711 Killed                  clang -c -o a.o a.c",
+            "clang-19: error: unable to execute command: Killed",
+        ] {
+            let log = format!("  CC      a.o\n{line}\nmake[3]: *** [Makefile:1: a.o] Error 1\n");
+            assert_eq!(by(&log).as_deref(), Some(line));
+        }
+        for own in [
+            "a.c:1:2: error: use of undeclared identifier 'Killed'",
+            "a.c:1:2: error: x\n    1 |  pr_err(\"No space left on device\");",
+            "  --> a.rs:3:1\n   |\n 3 | // Killed",
+        ] {
+            assert_eq!(by(own), None, "{own}");
+        }
     }
 
     #[test]

@@ -10,9 +10,10 @@
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus};
 
 use camino::{Utf8Path, Utf8PathBuf};
+use stg_env::LockGuard;
 use stg_env::toolchain::Toolchain;
 
 use super::error::BuildError;
@@ -61,9 +62,11 @@ pub(super) const FIXED: [(&str, &str); 7] = [
     ("LOCALVERSION", ""),
 ];
 
-/// The directories and the log of a build.
+/// The directories and the log of a build, and the lock under which it has them.
+#[derive(Clone, Copy)]
 pub(super) struct Make<'a> {
     pub(super) tools: &'a Tools,
+    pub(super) lock: &'a LockGuard,
     pub(super) source: &'a Utf8Path,
     pub(super) out: &'a Utf8Path,
     pub(super) log: &'a Utf8Path,
@@ -82,7 +85,8 @@ impl Make<'_> {
         command.args(["-C", self.source.as_str()]).arg(format!("O={}", self.out)).args(&self.tools.args).args(args);
         // One pipe for both: an error must stay behind the command that caused it.
         let second = writer.try_clone().map_err(BuildError::io("make a pipe for", self.log))?;
-        command.stdin(Stdio::null()).stdout(writer).stderr(second);
+        // If this process is killed and make is not, nobody else may build there before make has ended.
+        command.stdin(self.lock.share()?).stdout(writer).stderr(second);
         let tool = |source| BuildError::Tool { program: self.tools.make.clone(), source };
         let mut child = command.spawn().map_err(tool)?;
         // `command` holds the pipe's writing ends; while it lives, reading would never end.

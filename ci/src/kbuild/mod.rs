@@ -33,15 +33,15 @@ mod selftests;
 mod store;
 #[cfg(test)]
 pub(crate) mod tests;
+pub mod unbuildable;
 mod worktree;
 
 use std::collections::BTreeSet;
 use std::time::Instant;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use sha2::{Digest as _, Sha256};
 use stg_core::git::{Oid, Repo};
-use stg_env::Cache;
+use stg_env::{Cache, LockGuard};
 
 pub use self::blame::{Blame, Culprit, GitBlame};
 pub use self::clippy::clippy;
@@ -58,6 +58,7 @@ use self::ledger::Ledger;
 use self::make::Make;
 use self::modules::Module;
 use self::progress::Progress;
+use crate::hash::hash_all;
 
 /// Changes whenever this module makes another kernel from the same inputs.
 const RECIPE: &str = "phasectl kernel 1";
@@ -89,32 +90,50 @@ pub struct BuildRequest<'a> {
 /// [`BuildError::Config`] and [`BuildError::Compile`] if the tree is to blame, the others if the surroundings are:
 /// [`BuildError::Interrupted`] says nothing about the tree, however far the build came.
 pub fn build(request: &BuildRequest<'_>) -> Result<KernelImage, BuildError> {
-    let repo = Repo::open(request.repo)?;
-    let commit = Repo::oid(request.commit)?;
-    let tree = repo.tree_of(commit)?.to_string();
-    let wanted = config::merge(request.fragments);
-    let key = build_key(&tree, &wanted, request.tools);
+    let key = key(request)?;
     let kernels = request.cache.kernels()?;
     if let Some(image) = store::find(&kernels, &key) {
         return Ok(image);
     }
     // One lock for all: builds share the worktree, and two at once would only take turns at the processors.
-    let _lock = request.cache.lock("kernel-build")?;
+    let lock = request.cache.lock("kernel-build")?;
     if let Some(image) = store::find(&kernels, &key) {
         return Ok(image);
     }
-    store::sweep(&kernels)?;
-    let work = Work {
-        request,
-        wanted: &wanted,
-        source: request.cache.worktrees()?.join("kernel-build"),
-        out: request.cache.build(&format!("kernel-{}", directory_key(&wanted, request.tools)))?,
-    };
+    build_into(request, key, &kernels, lock)
+}
+
+/// Builds the kernel whether it is known or not, and keeps it in a directory of the caller's, `kernels`: what the store has under its key is
+/// neither used nor touched. It is built where all others are, so make compiles what differs from the kernel that was built there last.
+///
+/// # Errors
+///
+/// As [`build`].
+pub fn build_again(request: &BuildRequest<'_>, kernels: &Utf8Path) -> Result<KernelImage, BuildError> {
+    let lock = request.cache.lock("kernel-build")?;
+    std::fs::create_dir_all(kernels).map_err(BuildError::io("create", kernels))?;
+    build_into(request, key(request)?, kernels, lock)
+}
+
+/// Builds into a store of kernels, under the lock.
+fn build_into(
+    request: &BuildRequest<'_>,
+    key: String,
+    kernels: &Utf8Path,
+    lock: LockGuard,
+) -> Result<KernelImage, BuildError> {
+    let repo = Repo::open(request.repo)?;
+    let commit = Repo::oid(request.commit)?;
+    let tree = repo.tree_of(commit)?.to_string();
+    let wanted = config::merge(request.fragments);
+    store::sweep(kernels)?;
+    let work = Work::new(request, &wanted, "kernel", lock)?;
     let progress = Progress::start(request.label);
     let started = Instant::now();
     let made = work.make(&repo, commit, &progress);
     progress.finish(how(&made, "built"), started.elapsed());
     let made = made?;
+    unbuildable::forget(request.cache, &key)?;
     let meta = Meta {
         key,
         commit: request.commit.to_owned(),
@@ -124,7 +143,7 @@ pub fn build(request: &BuildRequest<'_>) -> Result<KernelImage, BuildError> {
         modules: made.modules.iter().map(|module| module.name.clone()).collect(),
         seconds: started.elapsed().as_secs(),
     };
-    store::keep(&kernels, &work.out, &made, meta)
+    store::keep(kernels, &work.out, &made, meta)
 }
 
 /// The key that [`build`] would use, for callers that only ask whether something changed.
@@ -152,13 +171,8 @@ pub fn compile<T>(
     let repo = Repo::open(request.repo)?;
     let commit = Repo::oid(request.commit)?;
     let wanted = config::merge(request.fragments);
-    let _lock = request.cache.lock("kernel-build")?;
-    let work = Work {
-        request,
-        wanted: &wanted,
-        source: request.cache.worktrees()?.join("kernel-build"),
-        out: request.cache.build(&format!("gate-{}", directory_key(&wanted, request.tools)))?,
-    };
+    let lock = request.cache.lock("kernel-build")?;
+    let work = Work::new(request, &wanted, "gate", lock)?;
     let progress = Progress::start(request.label);
     let started = Instant::now();
     let compiled = work.compile(&repo, commit, &[goal], &progress);
@@ -190,7 +204,7 @@ fn attribute(error: &mut CompileError, blame: &dyn Blame) {
 fn build_key(tree: &str, wanted: &[Wanted], tools: &Tools) -> String {
     let fixed = make::FIXED.iter().map(|(name, value)| format!("{name}={value}"));
     let options = wanted.iter().map(|one| format!("{:?} {one}", one.scope));
-    hash(
+    hash_all(
         [RECIPE.to_owned(), tree.to_owned(), tools.id.clone()]
             .into_iter()
             .chain(tools.args.clone())
@@ -203,23 +217,14 @@ fn build_key(tree: &str, wanted: &[Wanted], tools: &Tools) -> String {
 fn directory_key(wanted: &[Wanted], tools: &Tools) -> String {
     let options = wanted.iter().filter(|one| one.scope == Scope::Always).map(ToString::to_string);
     let all = [RECIPE.to_owned(), tools.id.clone()].into_iter().chain(tools.args.clone()).chain(options);
-    hash(all)[..16].to_owned()
+    hash_all(all)[..16].to_owned()
 }
 
-fn hash(parts: impl Iterator<Item = String>) -> String {
-    let mut hasher = Sha256::new();
-    for part in parts {
-        // With its length, so that two lists never run together to the same text.
-        hasher.update((part.len() as u64).to_le_bytes());
-        hasher.update(part);
-    }
-    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// A build under way; the lock is held.
+/// A build under way.
 struct Work<'a> {
     request: &'a BuildRequest<'a>,
     wanted: &'a [Wanted],
+    lock: LockGuard,
     source: Utf8PathBuf,
     out: Utf8PathBuf,
 }
@@ -233,7 +238,19 @@ struct Made {
     log: Utf8PathBuf,
 }
 
-impl Work<'_> {
+impl<'a> Work<'a> {
+    /// `kind` is what the build directory is for; `lock` is that of all builds.
+    fn new(
+        request: &'a BuildRequest<'a>,
+        wanted: &'a [Wanted],
+        kind: &str,
+        lock: LockGuard,
+    ) -> Result<Self, BuildError> {
+        let source = request.cache.worktrees()?.join("kernel-build");
+        let out = request.cache.build(&format!("{kind}-{}", directory_key(wanted, request.tools)))?;
+        Ok(Self { request, wanted, lock, source, out })
+    }
+
     fn make(&self, repo: &Repo, commit: Oid, progress: &Progress) -> Result<Made, BuildError> {
         let mut goals = vec!["bzImage"];
         goals.extend(modules::wanted(self.wanted).then_some("modules"));
@@ -259,7 +276,7 @@ impl Work<'_> {
         let log = self.log();
         let ledger = Ledger::open(self.dirs(), &log);
         std::fs::write(&log, "").map_err(BuildError::io("write", &log))?;
-        let make = Make { tools: self.request.tools, source: &self.source, out: &self.out, log: &log };
+        let make = self.tool(&log);
         let running = interrupted::Running::begin(&self.out)?;
         let made = self.configure(&make, progress).and_then(|left_out| {
             let jobs = format!("-j{}", self.request.jobs.max(1));
@@ -273,6 +290,11 @@ impl Work<'_> {
         }
         let objects = ledger.close(&self.said(&log)?)?;
         Ok((made?, objects))
+    }
+
+    /// make, which says everything to a log.
+    fn tool<'b>(&'b self, log: &'b Utf8Path) -> Make<'b> {
+        Make { tools: self.request.tools, lock: &self.lock, source: &self.source, out: &self.out, log }
     }
 
     fn log(&self) -> Utf8PathBuf {

@@ -20,17 +20,17 @@ use std::process::Command;
 use std::time::Instant;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use sha2::{Digest as _, Sha256};
 use stg_core::git::{Oid, Repo};
-use stg_env::Cache;
+use stg_env::{Cache, LockGuard};
 
+use super::attribute;
 use super::blame::Blame;
 use super::diagnose::{self, Dirs};
 use super::error::BuildError;
 use super::interrupted;
 use super::make::{self, Make, Tools};
 use super::progress::Progress;
-use super::{attribute, hash};
+use crate::hash::{hash_all, sha256};
 
 /// Changes whenever this module makes other programs from the same inputs.
 const RECIPE: &str = "phasectl selftests 1";
@@ -104,12 +104,11 @@ pub fn selftests(request: &SelftestsRequest<'_>) -> Result<Utf8PathBuf, BuildErr
     if programs.is_dir() {
         return Ok(programs);
     }
-    let work = Work { request, dir: request.cache.build("selftests")? };
+    let work = Work { request, lock, dir: request.cache.build("selftests")? };
     let progress = Progress::start(&format!("selftests of {}", request.label));
     let started = Instant::now();
     let made = work.make(&repo, inputs, &programs, &progress);
     progress.finish(if made.is_ok() { "built" } else { "failed to build" }, started.elapsed());
-    drop(lock);
     made.map(|()| programs)
 }
 
@@ -120,7 +119,7 @@ fn key(inputs: Oid, tools: &Tools) -> Result<String, BuildError> {
     for library in LIBRARIES {
         parts.push(format!("{library} {}", digest(library)?));
     }
-    Ok(hash(parts.into_iter()))
+    Ok(hash_all(parts))
 }
 
 /// Digest of a library that the linker will find. One that is missing has none: the build says so better than we could.
@@ -133,12 +132,13 @@ fn digest(library: &str) -> Result<String, BuildError> {
         return Ok("missing".to_owned());
     }
     let bytes = std::fs::read(path).map_err(BuildError::io("read", path))?;
-    Ok(Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(sha256(bytes))
 }
 
-/// A build under way; the lock is held.
+/// A build under way.
 struct Work<'a> {
     request: &'a SelftestsRequest<'a>,
+    lock: LockGuard,
     dir: Utf8PathBuf,
 }
 
@@ -158,7 +158,7 @@ impl Work<'_> {
         let targets = format!("TARGETS={}", SUITES.join(" "));
         let prefix = format!("EXTRA_CFLAGS=-ffile-prefix-map={source}/=");
         let tools = self.request.tools;
-        let whole = Make { tools, source: &source, out: &out, log: &log };
+        let whole = Make { tools, lock: &self.lock, source: &source, out: &out, log: &log };
         self.succeed(&whole, &source, &["-s", &jobs, "headers"], progress)?;
         let suites = Make { source: &source.join("tools/testing/selftests"), ..whole };
         let args = ["--output-sync=target", &jobs, &targets, "FORCE_TARGETS=1", "LDFLAGS=-static", &prefix, "all"];

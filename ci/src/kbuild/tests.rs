@@ -56,8 +56,10 @@ bzImage)
     fi
     echo run >>"$out/../../runs"
     echo "  CC      a.o"
+    readlink /proc/self/fd/0 >"$out/../../stdin"
     if [ -e "$out/../../slow" ]; then sleep 0.4; fi
     if [ -e "$out/../../killed" ]; then kill -TERM $$; fi
+    if [ -e "$out/../../full" ]; then echo "error: a.o: No space left on device"; exit 2; fi
     grep -n WARN "$src/a.c" | sed "s|^\([0-9]*\):.*|$src/a.c:\1:3: warning: odd [-Wodd]|"
     if grep -q BROKEN "$src/a.c"; then
         grep -n BROKEN "$src/a.c" | sed "s|^\([0-9]*\):.*|$src/a.c:\1:7: error: broken|" >&2
@@ -79,6 +81,14 @@ exit 0
 
 const KCONFIG: &str = "config A\n\tbool\nconfig B\n\tbool\nconfig HARD\n\tbool\n\tdepends on NEVER\n";
 
+/// Tools whose make is a script.
+pub(crate) fn tools(dir: &Utf8Path, script: &str) -> Tools {
+    let make = dir.join("make");
+    std::fs::write(&make, script).unwrap();
+    std::fs::set_permissions(&make, std::fs::Permissions::from_mode(0o755)).unwrap();
+    Tools { make, args: vec!["LLVM=-19".into()], env: Vec::new(), cache_args: Vec::new(), id: "tools 1".into() }
+}
+
 pub(crate) struct Lab {
     _guard: tempfile::TempDir,
     root: Utf8PathBuf,
@@ -90,17 +100,8 @@ impl Lab {
     pub(crate) fn new() -> Self {
         let guard = tempfile::tempdir().unwrap();
         let root = Utf8Path::from_path(&guard.path().canonicalize().unwrap()).unwrap().to_owned();
-        let make = root.join("make");
-        std::fs::write(&make, MAKE).unwrap();
-        std::fs::set_permissions(&make, std::fs::Permissions::from_mode(0o755)).unwrap();
         let cache = Cache::at(&root.join("cache")).unwrap();
-        let tools = Tools {
-            make,
-            args: vec!["LLVM=-19".into()],
-            env: Vec::new(),
-            cache_args: Vec::new(),
-            id: "tools 1".into(),
-        };
+        let tools = tools(&root, MAKE);
         Self { _guard: guard, root, cache, tools }
     }
 
@@ -184,6 +185,24 @@ fn a_second_call_builds_nothing() {
     assert!(!second.built);
     assert_eq!((second.key, second.meta, lab.runs()), (first.key, first.meta, 1));
     assert!(!lab.worktree().exists());
+}
+
+#[test]
+fn built_again_it_is_made_whatever_the_store_has() {
+    let lab = Lab::new();
+    let base = lab.base();
+    let known = lab.build(&base, &[]).unwrap();
+    // What somebody put there is what a build finds.
+    std::fs::write(&known.bzimage, "forged\n").unwrap();
+    assert_eq!(read(&lab.build(&base, &[]).unwrap().bzimage), "forged\n");
+    let elsewhere = lab.root.join("elsewhere");
+    let again = lab.request(&base, &[], |request| build_again(request, &elsewhere)).unwrap();
+    assert!(again.built && again.dir.starts_with(&elsewhere) && again.key == known.key);
+    assert_eq!((read(&again.bzimage), read(&known.bzimage)), ("one\n".into(), "forged\n".into()));
+    assert_eq!(lab.runs(), 2);
+    // Once more, over what lies there.
+    assert!(lab.request(&base, &[], |request| build_again(request, &elsewhere)).unwrap().built);
+    assert_eq!(lab.runs(), 3);
 }
 
 #[test]
@@ -374,13 +393,50 @@ fn a_killed_make_is_no_failure_of_the_code() {
     insta::assert_snapshot!(error.to_string().replace(log.as_str(), "LOG"), @r#"
     the build was interrupted: make: Terminated
       log: LOG
-      fix: run it again, it goes on where it stopped; what was "Killed" may have lacked memory
+      fix: make room if it lacked some (what was "Killed" may have lacked memory), and run it again: it goes on where it stopped
     "#);
     // The directory is still marked, so that the next build throws away what may be cut short.
     assert!(log.with_file_name(".phasectl-building").exists());
     std::fs::remove_file(lab.cache.root().join("killed")).unwrap();
     assert_eq!(lab.build(&commit, &[]).unwrap_err().exit_code(), 101);
     assert!(!log.with_file_name(".phasectl-building").exists());
+}
+
+#[test]
+fn a_full_disk_is_no_failure_of_the_code() {
+    let lab = Lab::new();
+    let base = lab.base();
+    std::fs::write(lab.cache.root().join("full"), "").unwrap();
+    let error = lab.build(&base, &[]).unwrap_err();
+    let BuildError::Interrupted { what, log } = &error else { panic!("{error}") };
+    assert_eq!((what.as_str(), error.exit_code()), ("error: a.o: No space left on device", 1));
+    assert!(log.with_file_name(".phasectl-building").exists(), "what was written last may be cut short");
+    std::fs::remove_file(lab.cache.root().join("full")).unwrap();
+    assert!(lab.build(&base, &[]).unwrap().built);
+}
+
+#[test]
+fn that_it_does_not_build_is_known_until_it_does() {
+    let lab = Lab::new();
+    let commit = lab.base();
+    let key = lab.request(&commit, &[], key).unwrap();
+    let known = || unbuildable::known(&lab.cache, &key).unwrap();
+    // As somebody found who could not know better.
+    let remember = || unbuildable::remember(&lab.cache, &key, "broken").unwrap();
+    remember();
+    assert_eq!(known().as_deref(), Some("broken"));
+    let entries = || std::fs::read_dir(lab.cache.root().join("outcomes/unbuildable")).unwrap().count();
+    lab.build(&commit, &[]).unwrap();
+    assert_eq!(entries(), 0, "whoever built it forgot that");
+    // What comes later, out of another cache, is not believed either.
+    remember();
+    assert_eq!((known(), entries()), (None, 0));
+
+    let broken = lab.commit(Some(&commit), &[("a.c", "BROKEN\n")], "broken");
+    let reason = lab.build(&broken, &[]).unwrap_err().of_tree().unwrap();
+    assert!(reason.contains("error: broken") && !reason.contains("log:"), "{reason}");
+    std::fs::write(lab.cache.root().join("full"), "").unwrap();
+    assert_eq!(lab.build(&broken, &[]).unwrap_err().of_tree(), None, "a full disk is not the tree's");
 }
 
 #[test]
@@ -403,6 +459,15 @@ fn a_worktree_in_disorder_is_put_right() {
     let third = lab.commit(Some(&base), &[("a.c", "three\n")], "third");
     assert_eq!(read(&lab.build(&third, &[]).unwrap().bzimage), "three\n");
     assert!(!lab.worktree().join("new.c").exists());
+}
+
+#[test]
+fn make_holds_the_lock_as_well() {
+    let lab = Lab::new();
+    lab.build(&lab.base(), &[]).unwrap();
+    // Whoever has the file open has the lock: an orphan goes on writing in the directory.
+    let held = read(&lab.cache.root().join("stdin"));
+    assert_eq!(held.trim(), lab.cache.root().join("locks/kernel-build.lock"));
 }
 
 #[test]

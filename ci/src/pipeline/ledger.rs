@@ -13,10 +13,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use anyhow::Context as _;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 use xshell::{Shell, cmd};
 
 use super::count::Count;
+use crate::hash::Parts;
 
 /// A step that passed.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -77,7 +77,7 @@ pub fn project_key(root: &Utf8Path) -> anyhow::Result<String> {
     let mut names: Vec<&str> = listed.split('\0').filter(|name| !name.is_empty()).collect();
     names.sort_unstable();
     names.dedup();
-    let mut hasher = Sha256::new();
+    let mut parts = Parts::default();
     for name in names {
         let path = root.join(name);
         // A file that git knows and that is gone is a state like any other.
@@ -90,12 +90,11 @@ pub fn project_key(root: &Utf8Path) -> anyhow::Result<String> {
             continue;
         };
         let kind = (data.is_symlink(), data.permissions().mode() & 0o100 != 0);
-        for part in [name.as_bytes(), format!("{kind:?}").as_bytes(), &content] {
-            hasher.update((part.len() as u64).to_le_bytes());
-            hasher.update(part);
-        }
+        parts.add(name);
+        parts.add(format!("{kind:?}"));
+        parts.add(content);
     }
-    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(parts.hash())
 }
 
 #[cfg(test)]

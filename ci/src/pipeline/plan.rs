@@ -3,10 +3,10 @@
 //! This project's steps.
 //!
 //! The default run shows that a checkout is sound: formatting, lints, tests, every patch applies, passes the checks that compile nothing, is
-//! exported as it should and has a proof on record, the kernel at the end of the stack builds, every scenario but the slow ones and the
-//! blackouts passes once, and two patches taken at random are proved again. The full run adds what takes hours: every patch built, checked
-//! and tested, gates off, every hand-over between the ends of series, every planted fault noticed, every scenario several times and once
-//! on a debug kernel, the blackouts measured.
+//! exported as it should and has a proof on record (but for phases that nobody has proved yet), the kernel at the end of the stack builds, every scenario but the slow ones and the
+//! blackouts passes once, and two patches taken at random are built again and give the image on record and pass some of the cases on record.
+//! The full run adds what takes hours: every patch built, checked and tested, gates off, every hand-over between the ends of series, every
+//! planted fault noticed, every scenario several times and once on a debug kernel, the blackouts measured; of the two patches every case runs.
 //!
 //! Phases and patches are read from the checkout, so the plan grows with it. Everything goes through the `phasectl` built
 //! from this checkout, as a person would call it; only the export is also checked behind its back ([`super::mails`]).
@@ -20,22 +20,31 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use stg_core::assemble::faults;
 use stg_core::stack::scenario_of;
-use stg_core::{Disk, Fault, Stack, yaml};
+use stg_core::{Disk, Fault, Source as _, Stack, yaml};
 use stg_env::Cache;
 
 use super::count::{Count, Counter};
 use super::engine::{Failure, Step, Work};
 use super::mails::{self, Mail};
 use super::process::Call;
+use super::report::say;
+use crate::proof::DIRECTORY;
 
 /// How often the full run repeats each scenario.
 const REPETITIONS: u32 = 3;
 
-/// How many patches are proved again, chosen at random.
+/// How many patches are built and run again, chosen at random.
 const SAMPLE: &str = "2";
+
+/// The phases of which no patch is proved yet: for each other one, a patch without a good record is a failure. Whoever commits the first records
+/// of a phase takes it out, and never puts it back: a phase that is listed here and has records is a failure too.
+const UNPROVED: &[&str] = &[];
 
 /// The variant of the kernel that looks at itself.
 const DEBUG: &str = "debug";
+
+/// This file, for messages.
+const PLAN: &str = "ci/src/pipeline/plan.rs";
 
 /// What a plan is made for.
 #[derive(Debug, Clone)]
@@ -55,8 +64,8 @@ pub struct Site {
 pub struct Outline {
     /// The phases in order.
     pub phases: Vec<PhaseOutline>,
-    /// Whether there is any proof: nothing is claimed before.
-    pub proofs: bool,
+    /// Those of them that are not proved yet: [`UNPROVED`].
+    pub unproved: Vec<String>,
 }
 
 /// A phase's names.
@@ -159,7 +168,19 @@ impl Outline {
                 faults: faults.iter().filter(|fault| fault.phase == phase.name()).map(Fault::id).collect(),
             });
         }
-        Ok(Self { phases, proofs: root.join("proofs").is_dir() })
+        let unproved = unproved(UNPROVED, &phases)?;
+        Ok(Self { phases, unproved })
+    }
+}
+
+/// The phases that are listed as not proved yet. A name that is no phase's would go on saying so of whoever gets it next.
+fn unproved(names: &[&str], phases: &[PhaseOutline]) -> anyhow::Result<Vec<String>> {
+    let stray = names.iter().find(|&&name| phases.iter().all(|phase| phase.name != name));
+    match stray {
+        Some(name) => anyhow::bail!(
+            "{PLAN}: UNPROVED lists {name}, and there is no such phase\n  fix: take it out, or correct its name"
+        ),
+        None => Ok(names.iter().map(|&name| name.to_owned()).collect()),
     }
 }
 
@@ -208,10 +229,16 @@ pub fn steps<'a>(site: &'a Site, outline: anyhow::Result<Outline>, full: bool) -
     if !outline.phases.is_empty() {
         steps.push(plan.call("matrix", &["base"], plan.phasectl(&["matrix", "--predict"])));
     }
-    if let Some(last) = outline.phases.last() {
-        if outline.proofs {
-            steps.push(plan.call("verify", &["base"], plan.phasectl(&["verify"]).counted(Counter::Ktap)));
+    let mut proved = Vec::new();
+    for phase in outline.phases.iter().map(|phase| phase.name.as_str()) {
+        if outline.unproved.iter().any(|unproved| unproved == phase) {
+            steps.push(plan.unproved(phase));
+        } else {
+            steps.push(plan.call(&verify(phase), &["base"], plan.phasectl(&["verify", phase]).counted(Counter::Ktap)));
+            proved.push(phase);
         }
+    }
+    if let Some(last) = outline.phases.last() {
         let build = plan.call("kernel", &["base"], plan.phasectl(&["build", &last.name]));
         // The kernel may have gone from the cache since.
         steps.push(Step { lasting: false, ..build });
@@ -219,9 +246,12 @@ pub fn steps<'a>(site: &'a Site, outline: anyhow::Result<Outline>, full: bool) -
             steps.push(plan.scenarios(&phase.name));
         }
         steps.push(plan.scenarios("harness"));
-        if outline.proofs {
-            let again = plan.phasectl(&["verify", "--sample", SAMPLE]).counted(Counter::Ktap);
-            let again = plan.call("verify/sample", &["kernel", "verify"], again);
+        if !proved.is_empty() {
+            let cases: &[&str] = if full { &["--cases", "all"] } else { &[] };
+            let again = [&["verify"], proved.as_slice(), &["--sample", SAMPLE], cases].concat();
+            let needs: Vec<String> = ["kernel".to_owned()].into_iter().chain(proved.iter().map(verify)).collect();
+            let needs: Vec<&str> = needs.iter().map(String::as_str).collect();
+            let again = plan.call("verify/sample", &needs, plan.phasectl(&again).counted(Counter::Ktap));
             // It takes others every time.
             steps.push(Step { lasting: false, ..again });
         }
@@ -230,6 +260,11 @@ pub fn steps<'a>(site: &'a Site, outline: anyhow::Result<Outline>, full: bool) -
         plan.full(&outline, &mut steps);
     }
     steps
+}
+
+/// The step that checks the records of a phase.
+fn verify(phase: impl std::fmt::Display) -> String {
+    format!("verify/{phase}")
 }
 
 struct Plan<'a> {
@@ -262,6 +297,24 @@ impl<'a> Plan<'a> {
         let call = self.phasectl(&["test", phase, "--quick"]).counted(Counter::Ktap);
         let step = self.call(&format!("scenarios/{phase}"), &["kernel"], call);
         Step { title: format!("{}: each scenario once (slow ones and blackouts: --full)", step.title), ..step }
+    }
+
+    /// A phase that is not proved yet has no records, and that is said.
+    fn unproved(&self, phase: &str) -> Step<'a> {
+        let (site, phase) = (self.site, phase.to_owned());
+        let title = format!("{phase} is not proved yet: it is in UNPROVED of {PLAN}");
+        let (id, said) = (verify(&phase), format!("{title}\n"));
+        let work = move |deadline| match records(&site.root, &phase, deadline)?.first() {
+            None => {
+                say(&said);
+                Ok(Count::default())
+            }
+            Some(record) => Err(Failure::new(format!(
+                "{record}: there are records of {phase}, which is listed as not proved yet\n  fix: take {phase} out of UNPROVED in {PLAN}"
+            ))),
+        };
+        // What git knows may change while the files do not.
+        Step { lasting: false, ..self.step(&id, &title, &["manifests"], Box::new(work)) }
     }
 
     fn full(&self, outline: &Outline, steps: &mut Vec<Step<'a>>) {
@@ -346,6 +399,16 @@ impl<'a> Plan<'a> {
             Ok(Count::ONE + Count::ONE)
         })
     }
+}
+
+/// The records of a phase: those that are there, and those that git knows, so that to delete them makes no phase unproved.
+fn records(root: &Utf8Path, phase: &str, deadline: Option<Instant>) -> Result<Vec<String>, Failure> {
+    let directory = Utf8Path::new(DIRECTORY).join(phase);
+    let there = Disk::new(root).list(&directory).map_err(|error| Failure::new(error.to_string()))?;
+    let there = there.into_iter().map(|entry| entry.path.into_string());
+    // A copy of the files without their history has no other ones.
+    let known = Call::new(["git", "ls-files", "--", directory.as_str()]).read(root, deadline).unwrap_or_default();
+    Ok(there.chain(known.lines().map(str::to_owned)).collect())
 }
 
 /// The user's own habits, as far as they could change what git prints. (Not the identity: that is part of the result.)

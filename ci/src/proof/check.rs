@@ -4,11 +4,12 @@
 
 use std::collections::BTreeMap;
 
+use camino::Utf8PathBuf;
 use serde::Serialize;
 use stg_core::Diagnostic;
 
 use super::record::{self, Read, read};
-use super::{Record, Subject, Tools, file};
+use super::{FRESH, Record, Subject, Tools, file};
 
 /// What is wrong with a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -60,14 +61,18 @@ impl Report {
     }
 }
 
-/// Checks the records of a line of patches. `texts` are the files by patch; `here` are the tools of this machine, if it has them.
-pub fn check(subjects: &[Subject], texts: &BTreeMap<String, String>, here: Option<&Tools>) -> Report {
+/// Checks the records of some phases, of each a line of patches. `texts` are the files by patch; `here` are the tools of this machine, if it has them.
+pub fn check(subjects: &[Subject], texts: &BTreeMap<String, Vec<u8>>, here: Option<&Tools>) -> Report {
     let mut report = Report::default();
     let mut notes: BTreeMap<String, usize> = BTreeMap::new();
     // The hash that the next record must continue; `None` behind a patch without a record, where nothing can be said.
     let mut parent = Some(None);
+    let mut phase = "";
     for subject in subjects {
-        let text = texts.get(&subject.patch).map(String::as_str);
+        if phase != subject.phase() {
+            (phase, parent) = (subject.phase(), Some(None));
+        }
+        let text = texts.get(&subject.patch).map(Vec::as_slice);
         let found = one(subject, text, parent);
         if let Ok(proved) = &found {
             for note in self::notes(subject, &proved.record, here) {
@@ -85,7 +90,7 @@ pub fn check(subjects: &[Subject], texts: &BTreeMap<String, String>, here: Optio
 }
 
 /// Checks one record; `parent` is the hash that it must continue, if that is known.
-fn one(subject: &Subject, text: Option<&str>, parent: Option<Option<&str>>) -> Result<Proved, Finding> {
+fn one(subject: &Subject, text: Option<&[u8]>, parent: Option<Option<&str>>) -> Result<Proved, Finding> {
     let wrong = |kind, line: usize, message: String| {
         let fix = match kind {
             Kind::Changed => format!(
@@ -112,9 +117,9 @@ fn one(subject: &Subject, text: Option<&str>, parent: Option<Option<&str>>) -> R
         Some(parent) if record.parent.as_deref() != parent => {
             let message = match parent {
                 Some(hash) => {
-                    format!("it does not continue the record of the patch before it, {}", &hash[..12.min(hash.len())])
+                    format!("it does not continue the record of the patch before it, {}", short(hash))
                 }
-                None => "it continues another record, and this is the first patch".to_owned(),
+                None => "it continues another record, and this is the first patch of its phase".to_owned(),
             };
             Err(wrong(Kind::Unchained, line_of(text, "parent"), message))
         }
@@ -123,7 +128,7 @@ fn one(subject: &Subject, text: Option<&str>, parent: Option<Option<&str>>) -> R
 }
 
 /// The record in a file, if it is whole and about what the repository has now; it may have to be chained anew.
-pub fn current(subject: &Subject, text: Option<&str>) -> Option<Proved> {
+pub fn current(subject: &Subject, text: Option<&[u8]>) -> Option<Proved> {
     match read(text?, subject, None) {
         Read::Sound { record, hash } if stale(subject, &record.subject).is_none() => {
             Some(Proved { record: *record, hash })
@@ -191,9 +196,12 @@ fn notes(subject: &Subject, record: &Record, here: Option<&Tools>) -> Vec<String
 }
 
 /// The line of a key, 1-based; 0 if there is none, as it is new.
-fn line_of(text: &str, key: &str) -> usize {
+fn line_of(text: &[u8], key: &str) -> usize {
     let start = format!("\"{key}\":");
-    text.lines().position(|line| line.trim_start().starts_with(&start)).map_or(0, |index| index + 1)
+    String::from_utf8_lossy(text)
+        .lines()
+        .position(|line| line.trim_start().starts_with(&start))
+        .map_or(0, |index| index + 1)
 }
 
 fn short(id: &str) -> &str {
@@ -201,13 +209,19 @@ fn short(id: &str) -> &str {
 }
 
 /// Files below the directory of proofs that belong to no patch: the paths of all files, and the patches that there are.
-pub fn strays<'a>(files: &'a [camino::Utf8PathBuf], patches: &[String]) -> Vec<Diagnostic> {
-    let known: Vec<camino::Utf8PathBuf> = patches.iter().map(|patch| file(patch)).collect();
-    let stray = |path: &&'a camino::Utf8PathBuf| !known.contains(path);
-    let fix = "delete it, or put the patch back into phase.yaml";
-    files
-        .iter()
-        .filter(stray)
-        .map(|path| Diagnostic::new(path, "a proof of a patch that does not exist", fix))
-        .collect()
+pub fn strays(files: &[Utf8PathBuf], patches: &[String]) -> Vec<Diagnostic> {
+    let known: Vec<Utf8PathBuf> = patches.iter().map(|patch| file(patch)).collect();
+    let stray = |path: &Utf8PathBuf| {
+        let (message, fix) = if known.contains(path) {
+            return None;
+        } else if known.contains(&path.with_extension("")) && path.extension() == Some(FRESH) {
+            ("a record that was not written to its end", "delete it")
+        } else if path.extension() == Some("json") && path.components().count() == 3 {
+            ("a proof of a patch that does not exist", "delete it, or put the patch back into phase.yaml")
+        } else {
+            ("this is no record, and nothing else belongs here", "delete it, or move it elsewhere")
+        };
+        Some(Diagnostic::new(path, message, fix))
+    };
+    files.iter().filter_map(stray).collect()
 }

@@ -7,8 +7,9 @@
 //! the repository and the base: the tree, the configuration, the scenarios' files, the machines, how each case must end. What was used and what came
 //! out ([`Made`]), only whoever does it again can compare: the tools, the kernels' images.
 //!
-//! A record ends with the SHA-256 of everything before that last line ([`record`]), and holds that of the patch before it: a chain, so that no
-//! record can be changed, or left out, without a trace. [`check`] derives what can be derived and names each record that is missing, was
+//! A record ends with the SHA-256 of everything before that last line ([`record`]), and holds that of the patch before it: a chain for each
+//! phase, so that no record can be changed, or left out, without a trace. The first one of a phase continues nothing: a phase may require several
+//! others, and what it stands on is in its tree. [`check`] derives what can be derived and names each record that is missing, was
 //! changed, or no longer is about this repository. That the tools or the harness are others now makes no record wrong; it is noted.
 
 pub mod check;
@@ -23,12 +24,14 @@ use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use self::check::{Finding, Kind, Proved, Report, check, current, strays};
-pub use self::record::sha256;
 
 use crate::outcomes::Inputs;
 
 /// Where records are, relative to the project root.
 pub const DIRECTORY: &str = "proofs";
+
+/// What the name of a record ends with until it is written as a whole.
+pub const FRESH: &str = "new";
 
 /// Names and hashes.
 pub type Hashes = BTreeMap<String, String>;
@@ -59,6 +62,11 @@ pub struct Subject {
 }
 
 impl Subject {
+    /// The phase of its patch.
+    pub fn phase(&self) -> &str {
+        self.patch.split('/').next().unwrap_or(&self.patch)
+    }
+
     /// Where its record is, relative to the project root.
     pub fn file(&self) -> Utf8PathBuf {
         file(&self.patch)
@@ -114,7 +122,7 @@ pub struct Record {
     /// What it is about.
     #[serde(flatten)]
     pub subject: Subject,
-    /// The hash of the record of the patch before, if there is one.
+    /// The hash of the record of the patch before, if there is one in its phase.
     pub parent: Option<String>,
     /// What was used and what came out.
     #[serde(flatten)]

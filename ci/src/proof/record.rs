@@ -12,6 +12,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::{Made, Record, Subject, Tools};
+use crate::hash::sha256;
 
 /// How the line with the hash begins.
 const HASH: &str = "  \"hash\": \"";
@@ -19,15 +20,6 @@ const HASH: &str = "  \"hash\": \"";
 const END: &str = "\"\n}\n";
 /// The first line of what cannot be derived.
 const MADE: &str = "  \"toolchain\": ";
-
-/// SHA-256 in hexadecimal, as `sha256sum` prints it.
-pub fn sha256(bytes: impl AsRef<[u8]>) -> String {
-    hex(Sha256::new_with_prefix(bytes))
-}
-
-fn hex(hasher: Sha256) -> String {
-    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
-}
 
 /// The bytes of a hash.
 fn bytes(hash: &str) -> Option<Vec<u8>> {
@@ -65,56 +57,63 @@ pub enum Read {
     },
 }
 
-/// Reads a file. `expected` is what the repository says, and the hash of the record before; with it, the place of a change is found.
-pub fn read(text: &str, expected: &Subject, parent: Option<&str>) -> Read {
+/// Reads a file, whatever its bytes are. `expected` is what the repository says, and the hash of the record before; with it, the place of a
+/// change is found.
+pub fn read(text: &[u8], expected: &Subject, parent: Option<&str>) -> Read {
     let changed = |line, what: String| Read::Changed { line, what };
     let Some((body, stored)) = split(text) else {
-        return changed(text.lines().count().max(1), "it does not end with the line of its hash and a `}`".to_owned());
+        return changed(lines(text).max(1), "it does not end with the line of its hash and a `}`".to_owned());
     };
     let hash = sha256(body);
-    if hash != stored {
+    if hash.as_bytes() != stored {
         let (line, what) = place(body, stored, expected, parent);
         return changed(line, what);
     }
-    match serde_json::from_str(text) {
+    match serde_json::from_slice(text) {
         Ok(record) => Read::Sound { record: Box::new(record), hash },
         Err(error) => changed(error.line(), format!("it is no record: {error}")),
     }
 }
 
-/// The hash that a file has in it, right or wrong.
-pub fn stored(text: &str) -> Option<&str> {
-    split(text).map(|(_, stored)| stored)
+/// The hash that a file has in it, right or wrong; nothing if it is no text.
+pub fn stored(text: &[u8]) -> Option<&str> {
+    split(text).and_then(|(_, stored)| std::str::from_utf8(stored).ok())
 }
 
 /// What is hashed, and the hash.
-fn split(text: &str) -> Option<(&str, &str)> {
-    let stored = text.strip_suffix(END)?.rsplit_once(HASH)?.1;
-    let body = text.strip_suffix(END)?.strip_suffix(stored)?.strip_suffix(HASH)?;
-    Some((body, stored))
+fn split(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let text = text.strip_suffix(END.as_bytes())?;
+    let at = text.windows(HASH.len()).rposition(|bytes| bytes == HASH.as_bytes())?;
+    Some((&text[..at], &text[at + HASH.len()..]))
+}
+
+/// How many lines there are.
+fn lines(text: &[u8]) -> usize {
+    text.split_inclusive(|&byte| byte == b'\n').count()
 }
 
 /// Where a file was changed whose hash does not fit: the line, and what is known about it.
 ///
 /// The hash tells right from wrong. So whatever makes it fit is what was there: with the lines that can be derived as the repository has them, or
 /// with another byte in those that cannot.
-fn place(body: &str, stored: &str, expected: &Subject, parent: Option<&str>) -> (usize, String) {
+fn place(body: &[u8], stored: &[u8], expected: &Subject, parent: Option<&str>) -> (usize, String) {
     let derived = derivable(expected, parent);
-    let whole = body.starts_with(&derived).then_some(derived.len());
-    let (head, made) = body.split_at(whole.or_else(|| body.find(MADE)).unwrap_or(body.len()));
-    if sha256(format!("{derived}{made}")) == stored {
-        let at = head.bytes().zip(derived.bytes()).position(|(one, other)| one != other);
+    let whole = body.starts_with(derived.as_bytes()).then_some(derived.len());
+    let marked = || body.windows(MADE.len()).position(|bytes| bytes == MADE.as_bytes());
+    let (head, made) = body.split_at(whole.or_else(marked).unwrap_or(body.len()));
+    if sha256([derived.as_bytes(), made].concat()).as_bytes() == stored {
+        let at = head.iter().zip(derived.as_bytes()).position(|(one, other)| one != other);
         let at = at.unwrap_or(head.len().min(derived.len()));
-        let (line, column) = line_column(head.as_bytes(), at);
+        let (line, column) = line_column(head, at);
         let was = derived.lines().nth(line - 1).unwrap_or_default().trim();
         return (line, format!("byte {} (column {column}) was changed: the line was {was}", at + 1));
     }
-    if let Some((at, byte)) = search(head.as_bytes(), made.as_bytes(), stored) {
-        let (line, column) = line_column(body.as_bytes(), at);
+    if let Some((at, byte)) = search(head, made, stored) {
+        let (line, column) = line_column(body, at);
         let was = char::from(byte).escape_default();
         return (line, format!("byte {} (column {column}) was changed: it was `{was}`", at + 1));
     }
-    let last = body.lines().count() + 1;
+    let last = lines(body) + 1;
     let what = "the SHA-256 of the lines above is another one: the record was changed, here or in several places";
     (last, what.to_owned())
 }
@@ -132,8 +131,8 @@ fn derivable(subject: &Subject, parent: Option<&str>) -> String {
 }
 
 /// The byte of `made`, behind `head`, with another value of which the hash fits: its place in both, and that value.
-fn search(head: &[u8], made: &[u8], stored: &str) -> Option<(usize, u8)> {
-    let stored = bytes(stored)?;
+fn search(head: &[u8], made: &[u8], stored: &[u8]) -> Option<(usize, u8)> {
+    let stored = bytes(std::str::from_utf8(stored).ok()?)?;
     let mut before = Sha256::new_with_prefix(head);
     for (at, &here) in made.iter().enumerate() {
         for byte in (0..=u8::MAX).filter(|&byte| byte != here) {

@@ -3,6 +3,7 @@
 use stg_core::Diagnostic;
 
 use super::*;
+use crate::hash::sha256;
 
 fn hashes(all: &[(&str, &str)]) -> Hashes {
     all.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect()
@@ -32,20 +33,25 @@ fn made() -> Made {
 }
 
 /// Three patches and their records.
-fn chain() -> (Vec<Subject>, BTreeMap<String, String>) {
+fn chain() -> (Vec<Subject>, BTreeMap<String, Vec<u8>>) {
     let subjects = ["one", "two", "three"].map(subject).to_vec();
     let mut texts = BTreeMap::new();
     let mut parent = None;
     for subject in &subjects {
         let (text, hash) = Record { subject: subject.clone(), parent, made: made() }.write();
-        texts.insert(subject.patch.clone(), text);
+        texts.insert(subject.patch.clone(), text.into_bytes());
         parent = Some(hash);
     }
     (subjects, texts)
 }
 
+/// A record as text.
+fn text(texts: &BTreeMap<String, Vec<u8>>, patch: &str) -> String {
+    String::from_utf8(texts[patch].clone()).unwrap()
+}
+
 /// What is found: patch, class and message of each.
-fn found(subjects: &[Subject], texts: &BTreeMap<String, String>) -> String {
+fn found(subjects: &[Subject], texts: &BTreeMap<String, Vec<u8>>) -> String {
     let report = check(subjects, texts, Some(&tools()));
     assert!(report.notes.is_empty(), "{:?}", report.notes);
     report.findings().map(|finding| format!("{:?} {}\n", finding.kind, finding.diagnostic)).collect()
@@ -54,7 +60,7 @@ fn found(subjects: &[Subject], texts: &BTreeMap<String, String>) -> String {
 #[test]
 fn a_record_is_a_file_that_sha256sum_can_check() {
     let (subjects, texts) = chain();
-    insta::assert_snapshot!(texts["phase1/one"], @r#"
+    insta::assert_snapshot!(text(&texts, "phase1/one"), @r#"
     {
       "patch": "phase1/one",
       "base": "ba5e00000000000000",
@@ -92,25 +98,27 @@ fn a_record_is_a_file_that_sha256sum_can_check() {
     assert!(report.findings().count() == 0 && report.notes.is_empty());
     let Ok(Proved { record, hash }) = &report.patches[0] else { panic!("no proof") };
     assert_eq!(record.made, made());
-    let lines: Vec<&str> = texts["phase1/one"].split_inclusive('\n').collect();
+    let text = text(&texts, "phase1/one");
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
     assert_eq!(sha256(lines[..lines.len() - 2].concat()), *hash);
-    assert_eq!(sha256("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
 
 #[test]
 fn every_changed_byte_is_noticed_and_named() {
     let (subjects, texts) = chain();
-    let text = texts["phase1/two"].clone();
+    let text = text(&texts, "phase1/two");
     let hash_line = text.lines().count() - 1;
     let (mut named, mut hashes) = (0, 0);
-    for at in 0..text.len() {
+    // Another letter, and a byte that is no text.
+    let changes = (0..text.len()).flat_map(|at| [b'x', 0xff].map(|byte| (at, byte)));
+    for (at, byte) in changes {
         let mut bytes = text.clone().into_bytes();
-        bytes[at] = if bytes[at] == b'x' { b'y' } else { b'x' };
-        let changed = BTreeMap::from([("phase1/two".to_owned(), String::from_utf8(bytes).unwrap())]);
+        bytes[at] = if bytes[at] == byte { b'y' } else { byte };
+        let changed = BTreeMap::from([("phase1/two".to_owned(), bytes)]);
         let texts: BTreeMap<_, _> = texts.clone().into_iter().chain(changed).collect();
         let report = check(&subjects, &texts, None);
         let finding = report.findings().next().unwrap();
-        assert_eq!((finding.patch.as_str(), finding.kind), ("phase1/two", Kind::Changed), "byte {at}");
+        assert_eq!((finding.patch.as_str(), finding.kind), ("phase1/two", Kind::Changed), "byte {at}: {byte:x}");
         let line = text[..at].matches('\n').count() + 1;
         let Diagnostic { line: found, message, .. } = &*finding.diagnostic;
         if line >= hash_line {
@@ -121,13 +129,28 @@ fn every_changed_byte_is_noticed_and_named() {
         assert!(message.contains(&format!("byte {} ", at + 1)), "byte {at}: {message}");
         named += 1;
     }
-    assert!(named > 500 && hashes < 90, "{named} {hashes}");
+    assert!(named > 2 * 500 && hashes < 2 * 90, "{named} {hashes}");
+}
+
+#[test]
+fn letters_that_take_several_bytes_are_noticed_wherever_they_are() {
+    let (subjects, texts) = chain();
+    let text = text(&texts, "phase1/two");
+    let hash = text.rfind("\"hash\"").unwrap();
+    for at in (0..hash).step_by(16).chain(hash..text.len()) {
+        let wrong = format!("{}\u{fffd}{}", &text[..at], &text[at + 1..]);
+        let changed = BTreeMap::from([("phase1/two".to_owned(), wrong.into_bytes())]);
+        let texts: BTreeMap<_, _> = texts.clone().into_iter().chain(changed).collect();
+        let report = check(&subjects, &texts, None);
+        let finding = report.findings().next().unwrap();
+        assert_eq!((finding.patch.as_str(), finding.kind), ("phase1/two", Kind::Changed), "byte {at}");
+    }
 }
 
 #[test]
 fn bytes_that_come_or_go_are_noticed() {
     let (subjects, texts) = chain();
-    let text = &texts["phase1/one"];
+    let text = text(&texts, "phase1/one");
     for wrong in [
         format!("{text}\n"),
         text.trim_end().to_owned(),
@@ -136,7 +159,7 @@ fn bytes_that_come_or_go_are_noticed() {
         "{}\n".into(),
         text.replace("\"1a\"", "\"1\""),
     ] {
-        let texts = BTreeMap::from([("phase1/one".to_owned(), wrong)]);
+        let texts = BTreeMap::from([("phase1/one".to_owned(), wrong.into_bytes())]);
         let report = check(&subjects[..1], &texts, None);
         assert_eq!(report.findings().map(|finding| finding.kind).collect::<Vec<_>>(), [Kind::Changed], "{texts:?}");
     }
@@ -145,11 +168,12 @@ fn bytes_that_come_or_go_are_noticed() {
 #[test]
 fn a_changed_byte_is_named_with_its_line() {
     let (subjects, mut texts) = chain();
-    for text in texts.values_mut() {
-        *text = text.replacen("\"phase1/preserve\": \"51\"", "\"phase1/preserve\": \"61\"", 1);
+    for patch in ["phase1/one", "phase1/three"] {
+        let wrong = text(&texts, patch).replacen("\"phase1/preserve\": \"51\"", "\"phase1/preserve\": \"61\"", 1);
+        texts.insert(patch.into(), wrong.into_bytes());
     }
-    let two = texts.get_mut("phase1/two").unwrap();
-    *two = two.replace("\"61\"", "\"51\"").replace("clang 19", "clang 20");
+    let two = text(&texts, "phase1/two").replace("clang 19", "clang 20");
+    texts.insert("phase1/two".into(), two.into_bytes());
     insta::assert_snapshot!(found(&subjects, &texts), @r#"
     Changed proofs/phase1/one.json:11: byte 215 (column 25) was changed: the line was "phase1/preserve": "51",
       fix: take it back with `git checkout -- proofs/phase1/one.json`, or prove it again: `phasectl prove phase1/one`
@@ -215,7 +239,7 @@ fn a_chain_has_no_gap() {
     let mut other = made();
     other.images.insert("current".into(), "1c".into());
     let record = Record { subject: subjects[0].clone(), parent: None, made: other };
-    texts.insert("phase1/one".into(), record.write().0);
+    texts.insert("phase1/one".into(), record.write().0.into_bytes());
     insta::assert_snapshot!(found(&subjects, &texts), @r"
     Unchained proofs/phase1/two.json:23: it does not continue the record of the patch before it, 67b8306baa71
       fix: run `phasectl prove phase1/two`
@@ -224,9 +248,31 @@ fn a_chain_has_no_gap() {
     let (mut subjects, texts) = chain();
     subjects.remove(0);
     insta::assert_snapshot!(found(&subjects, &texts), @r"
-    Unchained proofs/phase1/two.json:23: it continues another record, and this is the first patch
+    Unchained proofs/phase1/two.json:23: it continues another record, and this is the first patch of its phase
       fix: run `phasectl prove phase1/two`
     ");
+}
+
+#[test]
+fn each_phase_has_a_chain_of_its_own() {
+    let (mut subjects, mut texts) = chain();
+    let mut parent = None;
+    for name in ["four", "five"] {
+        let subject = Subject { patch: format!("phase2/{name}"), ..subject(name) };
+        let (text, hash) = Record { subject: subject.clone(), parent, made: made() }.write();
+        texts.insert(subject.patch.clone(), text.into_bytes());
+        subjects.push(subject);
+        parent = Some(hash);
+    }
+    assert_eq!(found(&subjects, &texts), "");
+    // The second phase neither needs the records of the first one, nor does it cover for them.
+    texts.retain(|patch, _| patch.starts_with("phase2"));
+    assert_eq!(found(&subjects[3..], &texts), "");
+    assert_eq!(found(&subjects, &texts).matches("Missing").count(), 3);
+    // One that continues a record of another phase.
+    let record = Record { subject: subjects[3].clone(), parent: Some("0".repeat(64)), made: made() };
+    texts.insert("phase2/four".into(), record.write().0.into_bytes());
+    assert!(found(&subjects[3..], &texts).starts_with("Unchained proofs/phase2/four.json:23: it continues another"));
 }
 
 #[test]
@@ -250,12 +296,22 @@ fn other_tools_and_another_base_are_noted() {
 
 #[test]
 fn a_proof_without_its_patch_is_a_stray() {
-    let files = [file("phase1/one"), file("phase1/gone")];
+    let others = ["README", "phase1/one.json.new", "phase1/two.json.new", "phase1/one.json/one.json"];
+    let others = others.map(|path| format!("{DIRECTORY}/{path}").into());
+    let files = [&[file("phase1/one"), file("phase1/gone")], &others[..]].concat();
     let strays = strays(&files, &["phase1/one".to_owned()]);
     let text: Vec<String> = strays.iter().map(ToString::to_string).collect();
     insta::assert_snapshot!(text.join("\n"), @r"
     proofs/phase1/gone.json: a proof of a patch that does not exist
       fix: delete it, or put the patch back into phase.yaml
+    proofs/README: this is no record, and nothing else belongs here
+      fix: delete it, or move it elsewhere
+    proofs/phase1/one.json.new: a record that was not written to its end
+      fix: delete it
+    proofs/phase1/two.json.new: this is no record, and nothing else belongs here
+      fix: delete it, or move it elsewhere
+    proofs/phase1/one.json/one.json: this is no record, and nothing else belongs here
+      fix: delete it, or move it elsewhere
     ");
 }
 

@@ -58,3 +58,6 @@ mod vtd;
 pub mod witness;
 
 pub use error::HarnessError;
+
+/// The SHA-256 of the source that this was made from: what it does with a scenario is part of every verdict.
+pub const SOURCE: &str = env!("HARNESS_SOURCE");

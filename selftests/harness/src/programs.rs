@@ -15,15 +15,18 @@ use crate::scenario::{Kind, Scenario};
 
 /// Whether any case of these runs a program, so that the programs must be built.
 pub fn wanted(scenarios: &[Scenario]) -> bool {
-    scenarios.iter().any(|scenario| {
-        let own: [&[Stage]; 2] = match &scenario.kind {
-            Kind::Handover(stages) | Kind::Measure { stages, .. } => [stages, &[]],
-            Kind::Blackout { stages, baseline, .. } => [stages, baseline],
-            Kind::Kunit(_) => [&[], &[]],
-        };
-        let cases = scenario.cases.iter().filter_map(|case| case.stages.as_deref());
-        cases.chain(own).any(|stages| !names(stages).is_empty())
-    })
+    scenarios.iter().any(|scenario| !needed(scenario).is_empty())
+}
+
+/// The programs that the cases of a scenario run.
+pub fn needed(scenario: &Scenario) -> BTreeSet<&str> {
+    let shared: [&[Stage]; 2] = match &scenario.kind {
+        Kind::Handover(stages) | Kind::Measure { stages, .. } => [stages, &[]],
+        Kind::Blackout { stages, baseline, .. } => [stages, baseline],
+        Kind::Kunit(_) => [&[], &[]],
+    };
+    let stages = scenario.cases.iter().map(|case| case.stages.as_deref().map_or(shared, |own| [own, &[]]));
+    stages.flatten().flat_map(names).collect()
 }
 
 /// The files of the programs that a plan runs.
@@ -79,10 +82,15 @@ mod tests {
         let twice = scenario("{ run: { program: t } }, { run: { program: t, args: [-s] } }");
         assert!(wanted(std::slice::from_ref(&twice)));
         assert_eq!(read(&plan(&twice), Some(directory)).unwrap(), [("t".to_owned(), b"elf".to_vec())]);
-        let gone = plan(&scenario("{ run: { program: gone } }"));
+        let gone_stages = || scenario("{ run: { program: gone } }");
+        let gone = plan(&gone_stages());
         let text = read(&gone, Some(directory)).unwrap_err().to_string();
         assert_eq!(text, "p/s/a runs `gone`, which the selftests of the tree do not have\n  fix: name one of: t, u");
         assert!(read(&gone, None).unwrap_err().to_string().ends_with("(none were built)"));
+        let mut own = twice.clone();
+        let Kind::Handover(stages) = &gone_stages().kind else { panic!("no hand-over") };
+        own.cases[0].stages = Some(stages.clone());
+        assert_eq!((needed(&twice), needed(&own)), (BTreeSet::from(["t"]), BTreeSet::from(["gone"])));
         let none = scenario("kexec-unload");
         assert!(!wanted(std::slice::from_ref(&none)));
         assert!(read(&plan(&none), None).unwrap().is_empty());

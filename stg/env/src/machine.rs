@@ -29,6 +29,9 @@ use crate::EnvError;
 use crate::requirements::Rust;
 use memo::Memo;
 
+/// Where os-release, headers and libraries are looked for instead of `/`: for tests of the command line, which bring a machine of their own.
+const ROOT: &str = "PHASECTL_ROOT";
+
 /// This machine, or a fake one.
 #[derive(Debug)]
 pub struct Machine {
@@ -66,7 +69,8 @@ impl Machine {
                 path.push(dir);
             }
         }
-        let release = ["/etc/os-release", "/usr/lib/os-release"];
+        let root = std::env::var(ROOT).map_or_else(|_| "/".into(), Utf8PathBuf::from);
+        let release = ["etc/os-release", "usr/lib/os-release"].map(|file| root.join(file));
         let release = release.iter().find_map(|file| std::fs::read_to_string(file).ok()).unwrap_or_default();
         Ok(Self {
             os: OsRelease::parse(&release),
@@ -75,7 +79,7 @@ impl Machine {
             compiler_cache: CompilerCache::chosen()?,
             libclang_path: std::env::var("LIBCLANG_PATH").ok().map(Utf8PathBuf::from),
             path,
-            root: "/".into(),
+            root,
             memo: RefCell::new(Memo::load(cache.root().join("probes.json"))),
             rust: OnceCell::new(),
         })

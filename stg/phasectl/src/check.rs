@@ -6,11 +6,13 @@ mod mail;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use ci::check::{Finding, Kernels, LIMIT, Member, Origin, Subject};
-use ci::kbuild::{Blame as _, BuildError, BuildRequest, Culprit, GitBlame, Warnings, clippy};
-use ci::outcomes::hash;
+use ci::gate::misplaced;
+use ci::hash::hash;
+use ci::kbuild::{Blame as _, BuildError, Culprit, GitBlame, Warnings, clippy};
 use stg_core::git::Repo;
 use stg_core::stack::Patch;
-use stg_core::{Assembled, Diagnostic, Stack, Target};
+use stg_core::yaml::locate;
+use stg_core::{Assembled, Disk, Source as _, Stack, Target};
 
 use crate::kernels::{Made, Which};
 use crate::lab::Lab;
@@ -22,6 +24,7 @@ pub(crate) struct Patches<'a> {
     pub(crate) stack: &'a Stack,
     pub(crate) assembled: &'a Assembled,
     pub(crate) repo: &'a Repo,
+    pub(crate) disk: &'a Disk,
 }
 
 impl Patches<'_> {
@@ -32,8 +35,11 @@ impl Patches<'_> {
         let mut subject = Subject::of_commit(self.repo, origin(patch), made.commit, made.parent_tree)?;
         let series: Vec<&Patch> = phase.patches.iter().filter(|other| other.series == patch.series).collect();
         if series.first().is_some_and(|first| first.file == patch.file) && series.len() > LIMIT {
-            subject.series = series.into_iter().map(member).collect();
+            let file = self.disk.read(&phase.file)?.map(|file| file.bytes).unwrap_or_default();
+            let text = String::from_utf8_lossy(&file);
+            subject.series = series.into_iter().map(|patch| member(patch, &text)).collect();
         }
+        subject.misplaced = misplaced(self.disk, phase, patch)?.as_ref().map(Finding::from);
         Ok(subject)
     }
 }
@@ -48,10 +54,12 @@ fn origin(patch: &Patch) -> Origin {
     Origin { id: patch.id(), file: patch.file.clone(), body_line: patch.text.body_line }
 }
 
-fn member(patch: &Patch) -> Member {
+/// A patch of a series; the text is that of its phase.yaml.
+fn member(patch: &Patch, text: &str) -> Member {
     let edits = patch.text.diffs.iter().map(|diff| diff.path.clone());
     let files = patch.text.adds().map(|(path, _)| path.to_owned()).chain(edits).collect();
-    Member { name: patch.entry.name.clone(), tested: !patch.entry.tests.is_empty(), files }
+    let (line, _) = locate(text, "name", &patch.entry.name);
+    Member { name: patch.entry.name.clone(), line, tested: !patch.entry.tests.is_empty(), files }
 }
 
 /// Builds the kernels of a lab's patches.
@@ -93,8 +101,11 @@ fn known(error: anyhow::Error) -> BuildError {
 }
 
 impl Kernels for Builder<'_> {
-    fn id(&self, subject: &Subject) -> Result<String, BuildError> {
-        let mut text = self.lab.tools().id.clone();
+    fn id(&self, subject: &Subject, check: &str) -> Result<String, BuildError> {
+        if check == "gate" {
+            return Ok(hash(self.lab.gate_inputs(&subject.origin.id).map_err(known)?));
+        }
+        let mut text = self.lab.tools.id.clone();
         for parent in [true, false] {
             let which = self.which(&subject.origin.id, parent)?;
             for fragment in which.fragments(self.lab.project.root(), &self.lab.stack)? {
@@ -113,27 +124,12 @@ impl Kernels for Builder<'_> {
 
     fn clippy(&self, subject: &Subject, parent: bool, crates: &[Utf8PathBuf]) -> Result<Warnings, BuildError> {
         let which = self.which(&subject.origin.id, parent)?;
-        let (commit, patches) = self.lab.commit(&which, None).map_err(known)?;
-        let (base, root) = (&self.lab.base, self.lab.project.root());
-        let blame = GitBlame::new(&base.repo, &base.commit, &commit, &patches, Some(root))?;
-        let fragments = which.fragments(root, &self.lab.stack)?;
-        let request = BuildRequest {
-            repo: &base.repo,
-            commit: &commit,
-            label: &which.label(),
-            fragments: &fragments,
-            tools: self.lab.tools(),
-            cache: &self.lab.cache,
-            jobs: stg_env::jobs(),
-            blame: Some(&blame),
-        };
-        clippy(&request, crates)
+        self.lab.request(&which, None, |request| clippy(request, crates)).map_err(known)
     }
 
     fn inert(&self, subject: &Subject) -> Result<Vec<Finding>, BuildError> {
         let found = self.lab.gate_proof(&subject.origin.id).map_err(known)?;
-        let finding = |one: &Diagnostic| Finding::new(&one.file, one.line.unwrap_or(0), &one.message, &one.fix);
-        Ok(found.iter().map(finding).collect())
+        Ok(found.iter().map(Finding::from).collect())
     }
 
     fn owns(&self, subject: &Subject, file: &Utf8Path, line: usize) -> bool {
@@ -159,5 +155,30 @@ mod tests {
         assert_eq!(before("phase1/a"), "base");
         assert_eq!(before("phase1/b"), "phase1/a");
         assert_eq!(before("phase2/d"), "phase1/c");
+    }
+
+    /// What the answers of a check are kept under beside the trees, for the patches of phase1.
+    fn ids(small: &Small, check: &str) -> [String; 3] {
+        let lab = small.lab();
+        let assembled = lab.assemble(&Target::All).unwrap();
+        let repo = Repo::open(&lab.base.repo).unwrap();
+        let patches = Patches { stack: &lab.stack, assembled: &assembled, repo: &repo, disk: &lab.disk };
+        let builder = Builder::new(&lab);
+        ["a", "b", "c"].map(|name| builder.id(&patches.subject(&format!("phase1/{name}")).unwrap(), check).unwrap())
+    }
+
+    #[test]
+    fn the_gate_is_asked_again_when_what_a_patch_is_compared_with_moves() {
+        let small = Small::new();
+        let before = ids(&small, "gate");
+        let build = ids(&small, "build");
+        small.replace("phases/phase1/phase.yaml", "{ name: a }", "{ name: a, prepares: true }");
+        let after = ids(&small, "gate");
+        assert!((0..3).all(|n| before[n] != after[n]), "a is not compared any more, the others with a: {after:?}");
+        assert_eq!(build, ids(&small, "build"), "which kernels are built is another matter");
+        let two = "  - name: more\n    title: more\n    cover: cover.md\n    patches:\n      - { name: c, tests";
+        small.replace("phases/phase1/phase.yaml", "      - { name: c, tests", two);
+        let split = ids(&small, "gate");
+        assert_eq!((&after[..2], after[2] != split[2]), (&split[..2], true), "c is now compared with b");
     }
 }

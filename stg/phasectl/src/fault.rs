@@ -4,9 +4,11 @@
 //!
 //! [`stg_core::Fault`] is the fault as a file and as a commit. What its `Expect:` means only the harness knows: here it
 //! becomes a verdict class, and never the one that the scenario itself wants, since such a fault shows nothing. Where no kernel has to run to
-//! tell, `Scenario: check/NAME` is one of the checks of `phasectl check`, and `Expect: finding`.
+//! tell, `Scenario: check/NAME` is one of the checks of `phasectl check`, `Expect: finding`, and `Finding: FILE: MESSAGE` says which one.
 
-use ci::check::{Check, Cost};
+use std::fmt;
+
+use ci::check::{self, Check, Cost};
 use harness::filter::Filter;
 use harness::scenario::Scenario;
 use harness::verdict::Class;
@@ -18,6 +20,9 @@ use crate::scenarios::cases;
 
 /// What a fault must lead to if a check is to notice it.
 pub(crate) const FINDING: &str = "finding";
+
+/// What a check finds, as a fault says it.
+const EXAMPLE: &str = "drivers/vfio/pci/Kconfig: may be on by default";
 
 /// Before the name of a check, where a fault names its scenario.
 const CHECK: &str = "check/";
@@ -36,8 +41,36 @@ pub(crate) struct Fault {
 pub(crate) enum Witness {
     /// This scenario must end like this.
     Scenario(Box<Scenario>, Class),
-    /// This check must find something.
-    Check(&'static Check),
+    /// This check must find this.
+    Check(&'static Check, Wanted),
+}
+
+/// What a check must find.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    /// In this file.
+    file: String,
+    /// With this in its message.
+    message: String,
+}
+
+impl Wanted {
+    /// `drivers/vfio/pci/Kconfig: may be on by default`.
+    fn parse(text: &str) -> Option<Self> {
+        let (file, message) = text.split_once(": ")?;
+        Some(Self { file: file.to_owned(), message: message.trim().to_owned() })
+    }
+
+    /// Whether a finding is what is wanted.
+    pub(crate) fn is(&self, finding: &check::Finding) -> bool {
+        finding.file == self.file && finding.message.contains(&self.message)
+    }
+}
+
+impl fmt::Display for Wanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.file, self.message)
+    }
 }
 
 /// Reads every fault, sorted by file name. `scenarios` are those of all phases.
@@ -51,10 +84,14 @@ pub(crate) fn load(source: &dyn Source, stack: &Stack, scenarios: &[Scenario]) -
     for mistake in stg_core::assemble::faults(source, stack)? {
         if let Some(name) = mistake.scenario.strip_prefix(CHECK) {
             match checked(&mistake, name) {
-                Ok(check) => all.push(Fault { mistake, witness: Witness::Check(check) }),
+                Ok(witness) => all.push(Fault { mistake, witness }),
                 Err(found) => wrong.push(found),
             }
             continue;
+        }
+        if mistake.finding.is_some() {
+            let message = "a scenario ends with a verdict and finds nothing: only `check/NAME` does";
+            wrong.push(mistake.wrong("Finding", message));
         }
         let scenario = scenario(&mistake, scenarios);
         let without = |class| scenario.as_ref().is_ok_and(|scenario| ends(scenario, &mistake.scenario, class));
@@ -76,8 +113,8 @@ pub(crate) fn load(source: &dyn Source, stack: &Stack, scenarios: &[Scenario]) -
     if wrong.is_empty() { Ok(all) } else { Err(Error::Invalid(wrong)) }
 }
 
-/// The check that a fault names.
-fn checked(mistake: &stg_core::Fault, name: &str) -> std::result::Result<&'static Check, Diagnostic> {
+/// The check that a fault names, and what it must find.
+fn checked(mistake: &stg_core::Fault, name: &str) -> std::result::Result<Witness, Diagnostic> {
     let check = names::check(name).map_err(|error| unknown(mistake, "Scenario", error))?;
     if check.cost == Cost::Build {
         let message = format!("the check `{name}` compiles, which is not done for a fault: name a quick one");
@@ -87,7 +124,13 @@ fn checked(mistake: &stg_core::Fault, name: &str) -> std::result::Result<&'stati
         let message = format!("a check does not end with `{}`: write `{FINDING}`", mistake.expect);
         return Err(mistake.wrong("Expect", message));
     }
-    Ok(check)
+    // Else anything that the check finds would do, also what the fault is not about.
+    let Some(text) = &mistake.finding else { return Err(mistake.lacks("Finding", EXAMPLE)) };
+    let wanted = Wanted::parse(text).ok_or_else(|| {
+        let message = format!("`{text}` does not say in which file what is found: write `{EXAMPLE}`");
+        mistake.wrong("Finding", message)
+    })?;
+    Ok(Witness::Check(check, wanted))
 }
 
 /// A name in a header that stands for nothing: a mistake in the file.
@@ -156,15 +199,22 @@ Why not.
     fn a_check_is_a_witness_too() {
         let with = |scenario: &str, expect: &str| {
             planted(&FAULT.replace("phase1/first/x", scenario).replace("stage2-failure", expect)).map(|all| {
-                let [Fault { witness: Witness::Check(check), .. }] = &all[..] else { panic!("{all:?}") };
-                check.name
+                let [Fault { witness: Witness::Check(check, wanted), .. }] = &all[..] else { panic!("{all:?}") };
+                (check.name, wanted.clone())
             })
         };
-        assert_eq!(with("check/kconfig", "finding").unwrap(), "kconfig");
+        let (name, wanted) = with("check/kconfig", "finding\nFinding: a/Kconfig: on by default").unwrap();
+        assert_eq!((name, wanted.to_string().as_str()), ("kconfig", "a/Kconfig: on by default"));
+        let finding = |file: &str, message: &str| check::Finding::new(file.into(), 3, message, "f");
+        assert!(wanted.is(&finding("a/Kconfig", "A may be on by default, perhaps")));
+        assert!(!wanted.is(&finding("b/Kconfig", "A may be on by default")) && !wanted.is(&finding("a/Kconfig", "A")));
         for (scenario, expect, why) in [
             ("check/kconf", "finding", "there is no check `kconf`"),
             ("check/kconfig", "stage2-failure", "a check does not end with `stage2-failure`"),
             ("check/build", "finding", "the check `build` compiles"),
+            ("check/kconfig", "finding", "1.1-forgotten.patch:1: a fault without `Finding:`"),
+            ("check/kconfig", "finding\nFinding: a/Kconfig", "6: `a/Kconfig` does not say in which file what is found"),
+            ("phase1/first/x", "stage2-failure\nFinding: a: b", "patch:6: a scenario ends with a verdict"),
         ] {
             let error = with(scenario, expect).unwrap_err().to_string();
             assert!(error.contains(why), "{error}");

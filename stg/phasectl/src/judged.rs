@@ -79,9 +79,9 @@ impl Answer {
         Self { passed: result.passed, class: result.verdict, reason: result.reason.clone() }
     }
 
-    /// Whether it would be the same the next time: these tell of a host that was too busy, or of somebody who ended QEMU.
+    /// Whether it would be the same the next time.
     fn lasts(&self) -> bool {
-        self.passed || !matches!(self.class, Class::HostTimeout | Class::Unwitnessed | Class::QemuAbort)
+        self.passed || lasts(self.class)
     }
 
     fn judged(self, case: String, cached: bool) -> Judged {
@@ -90,34 +90,28 @@ impl Answer {
     }
 }
 
+/// How often a case is run until it ends in a way that [lasts].
+pub(crate) const ATTEMPTS: usize = 3;
+
+/// Whether a run ended so because of the kernels. The other classes tell of a host that was too busy, or of somebody who ended QEMU; to
+/// ask again may give another answer.
+pub(crate) fn lasts(class: Class) -> bool {
+    !matches!(class, Class::HostTimeout | Class::Unwitnessed | Class::QemuAbort)
+}
+
+/// What runs cases, or knows how they end: [`Lab::judge`].
+pub(crate) type Judge<'a> = dyn Fn(&Question<'_>, Known, &mut dyn Write) -> anyhow::Result<Vec<Judged>> + 'a;
+
 /// Runs the cases of a filter, and hands over each result as soon as there is one.
 type Run<'a> = dyn FnMut(&Filter, &mut dyn FnMut(&CaseResult)) -> anyhow::Result<()> + 'a;
 
 impl Lab {
-    /// Judges the wanted cases, of which those run that nothing is known about. The answers come in the order of the scenarios. Each is
+    /// Judges the wanted cases, of which those run that nothing is `known` about. The answers come in the order of the scenarios. Each is
     /// printed as a KTAP diagnostic as soon as it is there.
     ///
     /// # Errors
     ///
     /// As [`Runner::run`](harness::run::Runner::run). What was judged until then is kept.
-    #[allow(dead_code, reason = "for faults, matrix and bisect")]
-    pub(crate) fn judged(
-        &self,
-        scenarios: &[Scenario],
-        filter: &Filter,
-        kernels: &BTreeMap<String, KernelFiles>,
-        programs: Option<Utf8PathBuf>,
-        logs: Utf8PathBuf,
-        out: &mut dyn Write,
-    ) -> anyhow::Result<Vec<Judged>> {
-        self.judge(&Question { scenarios, filter, kernels, programs, logs }, Known::Used, out)
-    }
-
-    /// The same, with a say in what is relied on.
-    ///
-    /// # Errors
-    ///
-    /// As [`Lab::judged`].
     pub(crate) fn judge(
         &self,
         question: &Question<'_>,

@@ -8,8 +8,8 @@
 
 use std::collections::BTreeMap;
 
-use camino::Utf8PathBuf;
-use ci::kbuild::{self, BuildError, BuildRequest, GitBlame, KernelImage, SelftestsRequest, Tools};
+use camino::{Utf8Path, Utf8PathBuf};
+use ci::kbuild::{self, BuildError, BuildRequest, Fragment, GitBlame, KernelImage, SelftestsRequest, Tools};
 use harness::HarnessError;
 use harness::guest::build_init;
 use harness::needs::{Needs, Variants};
@@ -64,11 +64,6 @@ impl Lab {
         Ok(Self { cache, project, disk, stack, base, variants, tools })
     }
 
-    /// What builds kernels.
-    pub(crate) fn tools(&self) -> &Tools {
-        &self.tools
-    }
-
     /// The commits up to a target.
     pub(crate) fn assemble(&self, target: &Target) -> stg_core::Result<Assembled> {
         assemble(&self.base, &self.disk, &self.stack, target)
@@ -94,41 +89,47 @@ impl Lab {
         self.request(which, extra, kbuild::key)
     }
 
-    fn request<T>(
+    /// Asks [`kbuild`] about a kernel.
+    pub(crate) fn request<T>(
         &self,
         which: &Which,
         extra: Option<&Extra>,
         ask: impl FnOnce(&BuildRequest<'_>) -> Result<T, BuildError>,
     ) -> anyhow::Result<T> {
         let (commit, patches) = self.commit(which, extra)?;
-        let blame = GitBlame::new(&self.base.repo, &self.base.commit, &commit, &patches, Some(self.project.root()))?;
         let label = extra.map_or_else(|| which.label(), |extra| extra.label.clone());
+        self.ask((&commit, &patches), &label, &which.fragments(self.project.root(), &self.stack)?, ask)
+    }
+
+    /// The same about a commit, with all of its patches by commit and name.
+    pub(crate) fn ask<T>(
+        &self,
+        (commit, patches): (&str, &[(String, String)]),
+        label: &str,
+        fragments: &[Fragment],
+        ask: impl FnOnce(&BuildRequest<'_>) -> Result<T, BuildError>,
+    ) -> anyhow::Result<T> {
         Ok(ask(&BuildRequest {
             repo: &self.base.repo,
-            commit: &commit,
-            label: &label,
-            fragments: &which.fragments(self.project.root(), &self.stack)?,
+            commit,
+            label,
+            fragments,
             tools: &self.tools,
             cache: &self.cache,
             jobs: stg_env::jobs(),
-            blame: Some(&blame),
+            blame: Some(&self.blame(commit, patches)?),
         })?)
+    }
+
+    /// Finds the patch that an error is of.
+    fn blame<'a>(&'a self, commit: &str, patches: &'a [(String, String)]) -> Result<GitBlame<'a>, BuildError> {
+        GitBlame::new(&self.base.repo, &self.base.commit, commit, patches, Some(self.project.root()))
     }
 
     /// A kernel as a question names it.
     pub(crate) fn asked(&self, which: &Which, extra: Option<&Extra>) -> anyhow::Result<Asked> {
         let needs = self.needs(which)?;
-        let key = kbuild::key(&BuildRequest {
-            repo: &self.base.repo,
-            commit: &self.commit(which, extra)?.0,
-            label: &which.label(),
-            fragments: &which.fragments(self.project.root(), &self.stack)?,
-            tools: &self.tools,
-            cache: &self.cache,
-            jobs: 1,
-            blame: None,
-        })?;
-        Ok(Asked { key, needs })
+        Ok(Asked { key: self.kernel_key(which, extra)?, needs })
     }
 
     /// What a kernel asks of the machine. Asked before it is built: a variant that nobody knows is a slip of the pen.
@@ -156,21 +157,24 @@ impl Lab {
     /// The Linux tree's own selftests at a target, built if need be; nothing if none of the scenarios runs any. All kernels of
     /// a scenario get the same ones, whatever tree they are of.
     pub(crate) fn programs(&self, scenarios: &[Scenario], target: &Target) -> anyhow::Result<Option<Utf8PathBuf>> {
-        if !programs::wanted(scenarios) {
-            return Ok(None);
-        }
+        let wanted = programs::wanted(scenarios);
+        wanted.then(|| self.selftests(target, None)).transpose()
+    }
+
+    /// The selftests at a target, or of a commit on top of it.
+    pub(crate) fn selftests(&self, target: &Target, extra: Option<&Extra>) -> anyhow::Result<Utf8PathBuf> {
         let which = Which::from(Made::At(target.clone()));
-        let (commit, patches) = self.commit(&which, None)?;
-        let blame = GitBlame::new(&self.base.repo, &self.base.commit, &commit, &patches, Some(self.project.root()))?;
-        Ok(Some(kbuild::selftests(&SelftestsRequest {
+        let (commit, patches) = self.commit(&which, extra)?;
+        let label = extra.map_or_else(|| which.label(), |extra| extra.label.clone());
+        Ok(kbuild::selftests(&SelftestsRequest {
             repo: &self.base.repo,
             commit: &commit,
-            label: &which.label(),
+            label: &label,
             tools: &self.tools,
             cache: &self.cache,
             jobs: stg_env::jobs(),
-            blame: Some(&blame),
-        })?))
+            blame: Some(&self.blame(&commit, &patches)?),
+        })?)
     }
 
     /// The kernels that scenarios name, `current` being `current`; those of no variant of their own are of `variant`.
@@ -193,8 +197,14 @@ impl Lab {
     /// The files of a kernel as the harness wants them, built if need be.
     pub(crate) fn files(&self, which: &Which, extra: Option<&Extra>) -> anyhow::Result<KernelFiles> {
         let needs = self.needs(which)?;
-        let image = self.kernel_with(which, extra)?;
-        Ok(KernelFiles { bzimage: image.bzimage, system_map: Some(image.system_map), modules: image.modules, needs })
+        Ok(files(self.kernel_with(which, extra)?, needs))
+    }
+
+    /// The same, built whether it is known or not, into a directory of the caller's.
+    pub(crate) fn files_again(&self, which: &Which, kernels: &Utf8Path) -> anyhow::Result<KernelFiles> {
+        let needs = self.needs(which)?;
+        let image = self.request(which, None, |request| kbuild::build_again(request, kernels))?;
+        Ok(files(image, needs))
     }
 
     /// What runs scenarios. The guest's init is built; the kernels and programs are given.
@@ -234,6 +244,10 @@ impl Lab {
             }
         }
     }
+}
+
+fn files(image: KernelImage, needs: Needs) -> KernelFiles {
+    KernelFiles { bzimage: image.bzimage, system_map: Some(image.system_map), modules: image.modules, needs }
 }
 
 #[cfg(test)]

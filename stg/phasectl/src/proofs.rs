@@ -9,13 +9,14 @@ use std::collections::BTreeMap;
 
 use anyhow::Context as _;
 use camino::Utf8Path;
+use ci::hash::sha256;
 use ci::kbuild::Fragment;
 use ci::kbuild::config::merge;
-use ci::proof::{DIRECTORY, Hashes, Proved, Subject, Tools, check, file, sha256};
+use ci::proof::{DIRECTORY, FRESH, Hashes, Proved, Subject, Tools, check, file};
 use harness::scenario::{Kind, Scenario};
 use harness::verdict::Class;
 use stg_core::git::Repo;
-use stg_core::{Assembled, Disk, Source as _, Stack, Target, assemble};
+use stg_core::{Assembled, Base, Disk, Phase, Source as _, Stack, Target, assemble};
 use stg_env::Cache;
 use stg_env::toolchain::{Qemu, Toolchain};
 
@@ -34,24 +35,41 @@ pub(crate) struct Planned {
     pub(crate) scenarios: Vec<Scenario>,
 }
 
-/// Every patch of an assembled target, in order.
+/// Every patch of some targets, in order and each once. A patch is proved on top of what its phase requires and nothing else, whatever other
+/// phases there are: with 2 and 3 on top of 1, nothing in phase 3 depends on phase 2.
 ///
 /// # Errors
 ///
-/// If a scenario, the machines or a configuration is wrong.
-pub(crate) fn planned(disk: &Disk, stack: &Stack, assembled: &Assembled) -> anyhow::Result<Vec<Planned>> {
+/// If a patch does not apply, or a scenario, the machines or a configuration is wrong.
+pub(crate) fn planned(base: &Base, disk: &Disk, stack: &Stack, targets: &[Target]) -> anyhow::Result<Vec<Planned>> {
+    let mut ends: BTreeMap<&str, usize> = BTreeMap::new();
+    for target in targets {
+        for (phase, count) in stack.chain(target)? {
+            let end = ends.entry(phase.name()).or_default();
+            *end = count.max(*end);
+        }
+    }
+    let mut all = Vec::new();
+    for phase in &stack.phases {
+        let end = ends.get(phase.name()).copied().unwrap_or(0);
+        if let Some(last) = phase.patches[..end].last() {
+            let assembled = assemble(base, disk, stack, &Target::Patch(last.id()))?;
+            all.extend(of_phase(disk, stack, phase, &assembled)?);
+        }
+    }
+    Ok(all)
+}
+
+/// The patches of a phase out of what was assembled.
+fn of_phase(disk: &Disk, stack: &Stack, phase: &Phase, assembled: &Assembled) -> anyhow::Result<Vec<Planned>> {
     let repo = Repo::open(&assembled.base.repo)?;
     let topologies = inputs::topologies(disk)?;
     let any_kernel = Scenario::load(disk, scenarios::ANY_KERNEL)?;
-    let mut of_phase: BTreeMap<&str, Vec<Scenario>> = BTreeMap::new();
+    let known = scenarios::of_phase(disk, stack, phase)?;
     let mut all = Vec::new();
-    for patch in &assembled.patches {
+    for patch in assembled.patches.iter().filter(|patch| patch.phase == phase.name()) {
         let id = patch.id();
-        if !of_phase.contains_key(patch.phase.as_str()) {
-            of_phase.insert(&patch.phase, scenarios::of_phase(disk, stack, stack.phase(&patch.phase)?)?);
-        }
-        let known = of_phase.get(patch.phase.as_str()).map_or(&[][..], Vec::as_slice);
-        let scenarios = scenarios::at_patch(stack, &id, known, &any_kernel)?;
+        let scenarios = scenarios::at_patch(stack, &id, &known, &any_kernel)?;
         let target = Target::Patch(id.clone());
         let mut subject = Subject {
             patch: id,
@@ -92,6 +110,11 @@ pub(crate) fn kernel_names(scenarios: &[Scenario]) -> impl Iterator<Item = &str>
 
 const CURRENT: &str = "current";
 
+/// What a record calls the modules of a kernel.
+pub(crate) fn modules(kernel: &str) -> String {
+    format!("{kernel} modules")
+}
+
 fn configs(
     disk: &Disk,
     stack: &Stack,
@@ -112,6 +135,9 @@ fn configs(
             // A kernel of another tree than the patch's.
             let tree = assemble(&assembled.base, disk, stack, other)?.tip_tree()?;
             text.push_str(&format!("tree {tree}\n"));
+        }
+        if let Some(variant) = &which.variant {
+            text.push_str(&format!("needs {}\n", inputs::variant(disk, variant)?));
         }
         configs.insert(name.to_owned(), sha256(text));
     }
@@ -141,12 +167,11 @@ pub(crate) fn tools(disk: &Disk, cache: &Cache) -> anyhow::Result<Tools> {
 /// # Errors
 ///
 /// If one cannot be read.
-pub(crate) fn read(disk: &Disk, planned: &[Planned]) -> anyhow::Result<BTreeMap<String, String>> {
+pub(crate) fn read(disk: &Disk, planned: &[Planned]) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
     let mut texts = BTreeMap::new();
     for Planned { subject, .. } in planned {
         if let Some(file) = disk.read(&subject.file())? {
-            // Bytes that are no text are no record either, and are told of as such.
-            texts.insert(subject.patch.clone(), String::from_utf8_lossy(&file.bytes).into_owned());
+            texts.insert(subject.patch.clone(), file.bytes);
         }
     }
     Ok(texts)
@@ -157,11 +182,16 @@ pub(crate) fn read(disk: &Disk, planned: &[Planned]) -> anyhow::Result<BTreeMap<
 /// # Errors
 ///
 /// As [`planned`].
-pub(crate) fn lines(disk: &Disk, stack: &Stack, assembled: &Assembled) -> anyhow::Result<BTreeMap<String, String>> {
+pub(crate) fn lines(
+    base: &Base,
+    disk: &Disk,
+    stack: &Stack,
+    target: &Target,
+) -> anyhow::Result<BTreeMap<String, String>> {
     if disk.list(DIRECTORY.into())?.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let planned = planned(disk, stack, assembled)?;
+    let planned = planned(base, disk, stack, std::slice::from_ref(target))?;
     let subjects: Vec<Subject> = planned.iter().map(|plan| plan.subject.clone()).collect();
     let report = check(&subjects, &read(disk, &planned)?, None);
     let line = |found: &Result<Proved, _>| match found {
@@ -182,7 +212,17 @@ pub(crate) fn write(root: &Utf8Path, patch: &str, text: &str) -> anyhow::Result<
     let path = root.join(file(patch));
     let what = || format!("cannot write {path}");
     std::fs::create_dir_all(path.parent().unwrap_or(root)).with_context(what)?;
-    let fresh = path.with_extension("json.new");
+    let fresh = path.with_extension(format!("json.{FRESH}"));
     std::fs::write(&fresh, text).with_context(what)?;
     std::fs::rename(&fresh, &path).with_context(what)
+}
+
+/// Removes a record.
+///
+/// # Errors
+///
+/// If that does not work.
+pub(crate) fn remove(root: &Utf8Path, patch: &str) -> anyhow::Result<()> {
+    let path = root.join(file(patch));
+    std::fs::remove_file(&path).with_context(|| format!("cannot remove {path}"))
 }

@@ -1,11 +1,80 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! A project for unit tests: two phases and a few scenarios.
+//! A project for unit tests: two phases and a few scenarios; and a lab whose make is a shell script.
 
-use camino::Utf8Path;
+use std::os::unix::fs::PermissionsExt as _;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use ci::kbuild::Tools;
 use harness::report::CaseResult;
 use harness::verdict::Class;
-use stg_core::{Disk, Stack};
+use stg_core::git::{NewCommit, Repo, Update};
+use stg_core::{Base, Disk, Origin, Stack};
+use stg_env::{Cache, Project};
+
+use crate::lab::Lab;
+
+/// Fails at a mark BROKEN, and if there is a file `full` in the cache; else the image is all marks, and the files at the top. Counts its kernels.
+/// A test program is its source, and fails likewise.
+const MAKE: &str = r#"#!/bin/sh
+for arg in "$@"; do
+    case $arg in
+    O=*) out=${arg#O=} ;;
+    KCONFIG_CONFIG=*) config=${arg#KCONFIG_CONFIG=} ;;
+    tinyconfig|olddefconfig|bzImage|all) goal=$arg ;;
+    esac
+done
+src=$2
+cd "$out" || exit 9
+case $goal in
+tinyconfig) : >"$config" ;;
+bzImage)
+    echo run >>"$out/../../runs"
+    if [ -e "$out/../../full" ]; then echo "error: a.o: No space left on device"; exit 2; fi
+    broken=$(grep -l BROKEN "$src"/marks/* 2>/dev/null)
+    if [ "$broken" ]; then
+        for file in $broken; do echo "$file:1:1: error: broken"; done
+        exit 2
+    fi
+    mkdir -p arch/x86/boot
+    cat "$src/Makefile" "$src"/*.c "$src"/marks/* >arch/x86/boot/bzImage 2>/dev/null
+    : >System.map ;;
+all)
+    mkdir -p kselftest/liveupdate kselftest/vfio
+    for file in "$src"/vfio/*_test.c; do
+        [ -e "$file" ] || continue
+        if grep -q BROKEN "$file"; then echo "$file:1:1: error: broken"; exit 2; fi
+        cp "$file" "kselftest/vfio/$(basename "$file" .c)"
+    done ;;
+esac
+exit 0
+"#;
+
+/// A lab with a base of two files. `cache` gets the make, and a file `runs` with a line for each kernel that was compiled.
+pub(crate) fn lab(project: &Utf8Path, cache: &Utf8Path) -> Lab {
+    let cache = Cache::at(cache).unwrap();
+    let make = cache.root().join("make");
+    std::fs::write(&make, MAKE).unwrap();
+    std::fs::set_permissions(&make, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let repo = Repo::open_or_create(&cache.base_repo()).unwrap();
+    let put =
+        |path: &str, text: &str| (Utf8PathBuf::from(path), Update::Put(repo.blob(text.as_bytes()).unwrap(), 0o100_644));
+    let files =
+        [put("Makefile", "VERSION = 7\nPATCHLEVEL = 3\nSUBLEVEL = 4\nEXTRAVERSION =\n"), put(".gitignore", "*.o\n")];
+    let tree = repo.update_tree(repo.empty_tree().unwrap(), &files).unwrap();
+    let project = Project::discover_from(project).unwrap();
+    let who = Stack::load(&Disk::new(project.root())).unwrap().base.author;
+    let new = NewCommit { tree, parent: None, who: &who, date: 1_790_000_000, message: "Linux 7.3.4\n" };
+    let base = Base {
+        repo: cache.base_repo(),
+        commit: repo.commit(&new).unwrap().to_string(),
+        tree: tree.to_string(),
+        release: "7.3.4".to_owned(),
+        origin: Origin::Package { name: "l".into(), version: "7.3.4".into(), sha256: "00".into(), files: 2 },
+    };
+    let tools = Tools { make, args: Vec::new(), env: Vec::new(), cache_args: Vec::new(), id: "tools".into() };
+    Lab::fake(cache, project, base, tools)
+}
 
 pub(crate) struct Small {
     temp: tempfile::TempDir,
@@ -32,10 +101,22 @@ impl Small {
         Stack::load(&self.disk()).unwrap()
     }
 
+    /// A lab on it, whose cache is `cache` in it.
+    pub(crate) fn lab(&self) -> Lab {
+        lab(self.root(), &self.root().join("cache"))
+    }
+
     pub(crate) fn put(&self, path: &str, text: &str) {
         let path = self.root().join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
+    }
+
+    /// Replaces a text in a file; it must be there.
+    pub(crate) fn replace(&self, path: &str, from: &str, to: &str) {
+        let text = std::fs::read_to_string(self.root().join(path)).unwrap();
+        assert!(text.contains(from), "{path} has no {from:?}");
+        self.put(path, &text.replace(from, to));
     }
 
     /// Writes the scenarios that phase1 lists.
@@ -50,6 +131,7 @@ impl Small {
         let timed = "{ timed: { name: c, step: { create-session: { session: s } } } }";
         let cost = one.replace("{ create-session: { session: s } }", timed) + "measure: { spans: [{ name: c }] }\n";
         self.put("selftests/scenarios/phase1/cost.yaml", &cost);
+        self.put("selftests/scenarios/harness/memfd.yaml", &one);
         self
     }
 }
@@ -87,7 +169,8 @@ const STAGES: &str = "stages:
   - steps: [{ retrieve-session: { session: s } }, { mark: { name: usable } }]
 ";
 
-const FILES: [(&str, &str); 14] = [
+const FILES: [(&str, &str); 19] = [
+    ("Cargo.toml", "[workspace]\n"),
     (
         "phases/base.yaml",
         "release: \"7.3\"
@@ -131,6 +214,10 @@ series:
     ),
     ("phases/phase2/cover.md", "Two.\n"),
     ("phases/phase2/d.patch", "Subject: d\nAdds: d.c\n\nD.\n"),
+    ("kernel/phase1/a.c", "a\n"),
+    ("kernel/phase1/b.c", "b\n"),
+    ("kernel/phase1/c.c", "c\n"),
+    ("kernel/phase2/d.c", "d\n"),
     ("ci/kernel.config", "CONFIG_PCI=y\n"),
     ("ci/variants/modules.config", "CONFIG_PCI=m\n"),
     ("selftests/variants.yaml", "modules: {}\n"),

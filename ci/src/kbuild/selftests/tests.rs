@@ -2,12 +2,11 @@
 
 //! Builds of a tiny tree with a make that is a shell script.
 
-use std::os::unix::fs::PermissionsExt as _;
-
 use stg_core::git::{NewCommit, Update};
 use stg_core::manifest::Identity;
 
 use super::*;
+use crate::kbuild::tests::tools;
 
 /// Makes one program per suite, its text being that of its source; leaves an object beside the source, and trips over one.
 const MAKE: &str = r#"#!/bin/sh
@@ -49,17 +48,8 @@ impl Lab {
     fn new() -> Self {
         let guard = tempfile::tempdir().unwrap();
         let root = Utf8Path::from_path(&guard.path().canonicalize().unwrap()).unwrap().to_owned();
-        let make = root.join("make");
-        std::fs::write(&make, MAKE).unwrap();
-        std::fs::set_permissions(&make, std::fs::Permissions::from_mode(0o755)).unwrap();
         let cache = Cache::at(&root.join("cache")).unwrap();
-        let tools = Tools {
-            make,
-            args: vec!["LLVM=-19".into()],
-            env: Vec::new(),
-            cache_args: Vec::new(),
-            id: "tools 1".into(),
-        };
+        let tools = tools(&root, MAKE);
         Self { _guard: guard, root, cache, tools }
     }
 

@@ -26,7 +26,7 @@ fn outline() -> Outline {
         blackouts: faults.iter().map(|_| format!("{name}/blackout")).collect(),
         faults: faults.iter().map(|&fault| fault.to_owned()).collect(),
     };
-    Outline { phases: vec![phase("phase1", &["1.1-leak"]), phase("phase2", &[])], proofs: true }
+    Outline { phases: vec![phase("phase1", &["1.1-leak"]), phase("phase2", &[])], unproved: vec!["phase2".into()] }
 }
 
 fn listed(full: bool) -> String {
@@ -56,18 +56,20 @@ fn the_default_run() {
     apply/phase2 [base]: phasectl export phase2, twice; git am of the mails
     check/phase2 [base]: phasectl check phase2 --quick
     matrix [base]: phasectl matrix --predict
-    verify [base]: phasectl verify
+    verify/phase1 [base]: phasectl verify phase1
+    verify/phase2 [manifests] fleeting: phase2 is not proved yet: it is in UNPROVED of ci/src/pipeline/plan.rs
     kernel [base] fleeting: phasectl build phase2
     scenarios/phase1 [kernel]: phasectl test phase1 --quick: each scenario once (slow ones and blackouts: --full)
     scenarios/phase2 [kernel]: phasectl test phase2 --quick: each scenario once (slow ones and blackouts: --full)
     scenarios/harness [kernel]: phasectl test harness --quick: each scenario once (slow ones and blackouts: --full)
-    verify/sample [kernel verify] fleeting: phasectl verify --sample 2
+    verify/sample [kernel verify/phase1] fleeting: phasectl verify phase1 --sample 2
     ");
 }
 
 #[test]
 fn the_full_run_adds_to_it() {
     let (short, full) = (listed(false), listed(true));
+    let short = short.replace("--sample 2", "--sample 2 --cases all");
     let rest = full.strip_prefix(&short).unwrap();
     insta::assert_snapshot!(rest.trim_start(), @"
     patch/phase1/one [base]: phasectl build phase1/one
@@ -93,6 +95,52 @@ fn the_full_run_adds_to_it() {
     matrix/run [base]: phasectl matrix
     blackout/harness [kernel]: phasectl blackout harness
     ");
+}
+
+#[test]
+fn a_phase_is_unproved_only_as_long_as_it_never_had_a_record() {
+    let guard = tempfile::tempdir().unwrap();
+    let root = Utf8Path::from_path(guard.path()).unwrap();
+    let (site, record) = (site(root), root.join("proofs/phase2/one.json"));
+    let verify = || {
+        let steps = steps(&site, Ok(outline()), false);
+        let step = steps.into_iter().find(|step| step.id == "verify/phase2").unwrap();
+        (step.work)(None).map_err(|failure| failure.message)
+    };
+    // It is no test that passed either.
+    assert_eq!(verify(), Ok(Count::default()));
+    std::fs::create_dir_all(record.parent().unwrap()).unwrap();
+    std::fs::write(&record, "{}").unwrap();
+    let wrong = "proofs/phase2/one.json: there are records of phase2, which is listed as not proved yet
+  fix: take phase2 out of UNPROVED in ci/src/pipeline/plan.rs";
+    assert_eq!(verify().unwrap_err(), wrong);
+    // To delete them does not help.
+    for args in [&["init", "--quiet"][..], &["add", "proofs"]] {
+        let git = std::process::Command::new("git").arg("-C").arg(root).args(args).status();
+        assert!(git.unwrap().success());
+    }
+    std::fs::remove_dir_all(root.join("proofs")).unwrap();
+    assert_eq!(verify().unwrap_err(), wrong);
+}
+
+#[test]
+fn only_a_phase_can_be_unproved() {
+    let phases = outline().phases;
+    assert_eq!(unproved(&["phase2"], &phases).unwrap(), ["phase2"]);
+    let wrong = unproved(&["phase2", "phase9"], &phases).unwrap_err().to_string();
+    assert!(wrong.contains("UNPROVED lists phase9, and there is no such phase"), "{wrong}");
+}
+
+#[test]
+fn without_records_a_phase_fails() {
+    // Whether there are any makes no difference to the plan: that is for `phasectl verify` to say.
+    let all_proved = Outline { unproved: Vec::new(), ..outline() };
+    let site = site("/no/such/checkout".into());
+    let steps = steps(&site, Ok(all_proved), false);
+    let ids: Vec<&str> = steps.iter().map(|step| step.id.as_str()).filter(|id| id.starts_with("verify")).collect();
+    assert_eq!(ids, ["verify/phase1", "verify/phase2", "verify/sample"]);
+    let none = Outline { unproved: vec!["phase1".into(), "phase2".into()], ..outline() };
+    assert!(super::steps(&site, Ok(none), false).iter().all(|step| step.id != "verify/sample"));
 }
 
 #[test]

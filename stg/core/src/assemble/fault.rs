@@ -40,6 +40,8 @@ pub struct Fault {
     pub scenario: String,
     /// How that must end; any word.
     pub expect: String,
+    /// What must be found, if that is told apart: `FILE: MESSAGE`.
+    pub finding: Option<String>,
     text: PatchFile,
 }
 
@@ -66,8 +68,7 @@ fn parse(path: &Utf8Path, bytes: &[u8], stack: &Stack) -> Result<Fault> {
     let [phase, row, scenario, expect] = HEADERS.map(|(name, example)| {
         let value = text.header(name).map(|header| header.value.clone()).filter(|value| !value.is_empty());
         if value.is_none() {
-            let fix = format!("add a header such as `{name}: {example}`");
-            found.push(Diagnostic::new(path, format!("a fault without `{name}:`"), fix).at(1));
+            found.push(lacks(path, name, example));
         }
         value.unwrap_or_default()
     });
@@ -79,6 +80,7 @@ fn parse(path: &Utf8Path, bytes: &[u8], stack: &Stack) -> Result<Fault> {
         row,
         scenario,
         expect,
+        finding: text.header("Finding").map(|header| header.value.clone()),
         text,
     };
     fault.check(stack, &mut found);
@@ -86,10 +88,20 @@ fn parse(path: &Utf8Path, bytes: &[u8], stack: &Stack) -> Result<Fault> {
     Ok(fault)
 }
 
+fn lacks(path: &Utf8Path, header: &str, example: &str) -> Diagnostic {
+    let fix = format!("add a header such as `{header}: {example}`");
+    Diagnostic::new(path, format!("a fault without `{header}:`"), fix).at(1)
+}
+
 impl Fault {
     /// Row and name, unique: `1.3-wrong-function`.
     pub fn id(&self) -> String {
         format!("{}-{}", self.row, self.name)
+    }
+
+    /// What to say of a header that it lacks.
+    pub fn lacks(&self, header: &str, example: &str) -> Diagnostic {
+        lacks(&self.file, header, example)
     }
 
     /// What to say of one of its headers that is wrong.
@@ -221,6 +233,11 @@ diff --git a/drivers/pci/pci.c b/drivers/pci/pci.c
         let fault = faults(&world.disk(), &world.load().unwrap()).unwrap().remove(0);
         let said = [&fault.name, &fault.phase, &fault.row, &fault.scenario, &fault.expect];
         assert_eq!(said, ["untracked", "phase1", "1.4", "phase1/fd-preserve/legacy", "stage2-failure"]);
+        assert_eq!(fault.finding, None);
+        world.put(FILE, FAULT.replace("Expect: stage2-failure", "Expect: finding\nFinding: a.c: wrong"));
+        let fault = faults(&world.disk(), &world.load().unwrap()).unwrap().remove(0);
+        assert_eq!(fault.finding.as_deref(), Some("a.c: wrong"));
+        assert!(fault.lacks("Row", "1.2").to_string().contains("1.4-untracked.patch:1: a fault without `Row:`"));
     }
 
     #[test]

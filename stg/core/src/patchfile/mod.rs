@@ -44,7 +44,7 @@ pub struct Header {
 pub enum Kind {
     /// A patch of a phase: nothing more.
     Phase,
-    /// A planted fault: `Phase`, `Scenario`, `Row` and `Expect`, once each.
+    /// A planted fault: `Phase`, `Scenario`, `Row` and `Expect`, once each, and `Finding` for some.
     Fault,
 }
 
@@ -52,7 +52,7 @@ impl Kind {
     fn headers(self) -> &'static [&'static str] {
         match self {
             Self::Phase => &["Subject", "Adds"],
-            Self::Fault => &["Subject", "Adds", "Phase", "Scenario", "Row", "Expect"],
+            Self::Fault => &["Subject", "Adds", "Phase", "Scenario", "Row", "Expect", "Finding"],
         }
     }
 }

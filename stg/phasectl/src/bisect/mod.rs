@@ -3,9 +3,11 @@
 //! Bisecting a line of patches with a scenario: what `bisect` and `bisect-step` have in common.
 //!
 //! [`ci::bisect`] searches among numbers. Here they become patches ([`span`]), of which one kernel of the scenario is made, or both
-//! ([`walk`]); these are built and run ([`bench`]); [`hunt`] puts the answers into the search, and [`report`] says how it went.
+//! ([`walk`]); these are built and run ([`bench`]); [`hunt`] puts the answers into the search, [`cross`] says in which
+//! kernel a culprit matters, and [`report`] how it went.
 
 pub(crate) mod bench;
+pub(crate) mod cross;
 pub(crate) mod hunt;
 pub(crate) mod report;
 pub(crate) mod span;

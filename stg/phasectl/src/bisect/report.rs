@@ -4,11 +4,12 @@
 
 use std::io::Write;
 
-use ci::bisect::{Answer, Bisect, Conclusion, Purpose, Refusal};
+use ci::bisect::{Bisect, Conclusion, Purpose, Refusal};
 use harness::verdict::Class;
 use serde::Serialize;
 use stg_env::exit;
 
+use super::cross::{Crossed, Crossing};
 use super::hunt::{Asked, Hunted, Tested, purpose, word};
 use super::span::{Named, Span};
 use super::walk::{Side, Walk};
@@ -24,15 +25,6 @@ pub(crate) struct Ended<'a> {
     pub(crate) kernels: usize,
     pub(crate) built: usize,
     pub(crate) runs: usize,
-}
-
-/// The kernels before and at a culprit, one of each.
-#[derive(Debug, Clone)]
-pub(crate) struct Crossed {
-    /// With the patch in the outgoing kernel only.
-    pub(crate) outgoing: Tested,
-    /// With the patch in the incoming kernel only.
-    pub(crate) incoming: Tested,
 }
 
 #[derive(Serialize)]
@@ -111,6 +103,20 @@ pub(crate) fn line(span: &Span, search: &Bisect, asked: &Asked, out: &mut dyn Wr
     Ok(())
 }
 
+/// A line for a culprit in one kernel alone.
+pub(crate) fn alone(patch: &str, side: Side, crossing: Crossing, out: &mut dyn Write) -> anyhow::Result<()> {
+    let times = count(crossing.times, "time", "times");
+    writeln!(out, "{:<10}  {patch} in the {} kernel alone ({times})", crossing.word(), side.name())?;
+    out.flush()?;
+    Ok(())
+}
+
+/// A line for a culprit that no kernel shows.
+pub(crate) fn programs_alone(patch: &str, out: &mut dyn Write) -> anyhow::Result<()> {
+    writeln!(out, "note: {patch} leaves the kernels as they are; it breaks the tree's own test programs")?;
+    Ok(())
+}
+
 /// The verdict's class and the reason.
 fn reason(tested: &Tested) -> String {
     let class = tested.class.map(|class| format!("{class}: ")).unwrap_or_default();
@@ -186,19 +192,8 @@ impl Ended<'_> {
             };
             writeln!(out, "  side: {}, the kernel that {does}", side.name())?;
         }
-        if let Some(Crossed { outgoing, incoming }) = &self.crossed {
-            let side = match (outgoing.answer, incoming.answer) {
-                (Answer::Bad, Answer::Good) => {
-                    "outgoing: with the patch in that kernel alone it fails, in the incoming one alone it passes"
-                }
-                (Answer::Good, Answer::Bad) => {
-                    "incoming: with the patch in that kernel alone it fails, in the outgoing one alone it passes"
-                }
-                (Answer::Bad, Answer::Bad) => "either: it fails with the patch in one kernel alone, whichever that is",
-                (Answer::Good, Answer::Good) => "both: with the patch in one kernel alone it passes, whichever that is",
-                _ => "not known: with the patch in one kernel alone it could not be tested",
-            };
-            writeln!(out, "  side: {side}")?;
+        if let Some(crossed) = &self.crossed {
+            writeln!(out, "  side: {}", crossed.side())?;
         }
         Ok(())
     }
@@ -271,8 +266,8 @@ impl Ended<'_> {
                 contradictory,
                 refusal,
                 alone: alone.map(|Crossed { outgoing, incoming }| Alone {
-                    outgoing: word(outgoing.answer),
-                    incoming: word(incoming.answer),
+                    outgoing: outgoing.word(),
+                    incoming: incoming.word(),
                 }),
                 steps: steps.collect(),
                 kernels: self.kernels,

@@ -47,8 +47,9 @@ pub(crate) fn b4(
     let answers = match place(&repo, &assembled, &read)? {
         None => {
             let message = "it applies to no tree of this project, nor to the base".to_owned();
-            let findings =
-                vec![Finding::new("mail".into(), 0, message, "rebase it, or `phasectl base use` your clone")];
+            let line = String::from_utf8_lossy(&mail).lines().position(|line| line.starts_with("diff --git "));
+            let fix = "rebase it, or `phasectl base use` your clone";
+            let findings = vec![Finding::new("mail".into(), line.map_or(1, |line| line + 1), message, fix)];
             vec![Answer { check: "applies", findings, note: None, cached: false }]
         }
         Some((parent, tree)) => {

@@ -11,8 +11,9 @@ use stg_core::Stack;
 
 use crate::app::App;
 use crate::bisect::bench::{Bench, Tally};
+use crate::bisect::cross::{Crossed, cross};
 use crate::bisect::hunt::{Hunted, Tested, Tester, hunt};
-use crate::bisect::report::{self, Crossed, Ended};
+use crate::bisect::report::{self, Ended};
 use crate::bisect::span::Span;
 use crate::bisect::walk::{self, Pair, Side, Walk};
 use crate::bisect::{label, scenario, target};
@@ -24,7 +25,11 @@ use crate::names;
 ///
 /// It passes at some patch and fails at a later one; in between, half of the patches are cleared by every kernel. What does not build is
 /// skipped. Before anybody is named, the scenario is run several times more right before and at that patch; if it does not say the same
-/// every time, there are only suspects, and they are listed. Kernels and answers are kept, so an interrupted search goes on where it was.
+/// every time, there are only suspects, and they are listed. As often it is run with the patch in one of the two kernels alone, which says
+/// in which of them it matters. Kernels and answers are kept, so an interrupted search goes on where it was.
+///
+/// If the scenario runs test programs of the Linux tree's own, they are those of the patch that is tested, which may be what it breaks;
+/// where it does not have them yet, they are those of the bad end.
 ///
 /// Exits with 125 if only suspects remain, and with 1 if there is nothing to search: the scenario fails at the good end, or passes at the
 /// bad one.
@@ -59,7 +64,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "CLASS", value_parser = names::class)]
     verdict: Option<Class>,
 
-    /// Test the last two points so many times more before a patch is named.
+    /// Test the last two points so many times more before a patch is named, and the patch in one kernel alone as often.
     #[arg(long, value_name = "N", default_value_t = CONFIRMATIONS as u32, value_parser = clap::value_parser!(u32).range(1..))]
     confirm: u32,
 
@@ -100,14 +105,14 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
 
     let lab = Lab::open(app, stack, TEST)?;
     let (logs, _lock) = lab.results("bisect", args.out.as_ref())?;
-    let programs = lab.programs(std::slice::from_ref(&scenario), &span.at(span.bad))?;
     let mut bench = Bench {
         lab: &lab,
         span: &span,
         scenario: &scenario,
         variant: args.variant.as_deref(),
+        walk,
         extra: None,
-        programs,
+        end: span.bad,
         logs,
         only: args.verdict,
         again: args.again,
@@ -115,13 +120,13 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
         tally: Tally::default(),
     };
     if args.json {
-        let (hunted, crossed) = search_with(search, walk, &mut bench, &mut std::io::stderr())?;
-        let ended = ended(&bench, walk, &hunted, crossed);
+        let (hunted, crossed) = search_with(search, &mut bench, &mut std::io::stderr())?;
+        let ended = ended(&bench, &hunted, crossed);
         ended.json(out)?;
         return Ok(ended.exit_code());
     }
-    let (hunted, crossed) = search_with(search, walk, &mut bench, out)?;
-    let ended = ended(&bench, walk, &hunted, crossed);
+    let (hunted, crossed) = search_with(search, &mut bench, out)?;
+    let ended = ended(&bench, &hunted, crossed);
     ended.print(out)?;
     Ok(ended.exit_code())
 }
@@ -136,19 +141,30 @@ fn nothing(span: &Span, scenario: &str) -> Failure {
 /// Searches, says what is found out, and asks of a culprit in which kernel it matters.
 pub(crate) fn search_with(
     search: Bisect,
-    walk: Walk,
     bench: &mut Bench<'_>,
     out: &mut dyn Write,
 ) -> anyhow::Result<(Hunted, Option<Crossed>)> {
-    let (span, scenario) = (bench.span, bench.scenario);
+    let (span, scenario, walk) = (bench.span, bench.scenario, bench.walk);
     report::opening(span, walk, &label(scenario), &search, out)?;
-    let mut walker = Walker { bench, walk };
+    let trials = search.trials();
+    let mut walker = Walker { bench };
     let hunted = hunt(search, &mut walker, &mut |search, asked| report::line(span, search, asked, out))?;
     let crossed = match hunted.conclusion {
-        Conclusion::Culprit(patch) if walk == Walk::Both && walk::sides(scenario).len() == 2 => Some(Crossed {
-            outgoing: bench.test(Pair { outgoing: patch, incoming: patch - 1 }, 0)?,
-            incoming: bench.test(Pair { outgoing: patch - 1, incoming: patch }, 0)?,
-        }),
+        Conclusion::Culprit(patch) if walker.same_kernels(patch - 1, patch)? => {
+            report::programs_alone(span.name(patch), out)?;
+            None
+        }
+        Conclusion::Culprit(patch) if walk == Walk::Both && walk::sides(scenario).len() == 2 => {
+            let mut alone = |side, pair| {
+                let crossing = cross(trials, &mut |trial| bench.test(pair, trial))?;
+                report::alone(span.name(patch), side, crossing, out)?;
+                anyhow::Ok(crossing)
+            };
+            Some(Crossed {
+                outgoing: alone(Side::Outgoing, Pair { outgoing: patch, incoming: patch - 1 })?,
+                incoming: alone(Side::Incoming, Pair { outgoing: patch - 1, incoming: patch })?,
+            })
+        }
         _ => None,
     };
     Ok((hunted, crossed))
@@ -157,16 +173,12 @@ pub(crate) fn search_with(
 /// Tests the points of a search on a bench.
 struct Walker<'a, 'b> {
     bench: &'a mut Bench<'b>,
-    walk: Walk,
 }
 
-impl Tester for Walker<'_, '_> {
-    fn test(&mut self, question: Question) -> anyhow::Result<Tested> {
-        self.bench.test(self.walk.pair(question.point), question.trial)
-    }
-
-    fn twins(&mut self, one: usize, other: usize) -> anyhow::Result<bool> {
-        for side in self.walk.walking(self.bench.scenario) {
+impl Walker<'_, '_> {
+    /// Whether all kernels that walk are the same at two points.
+    fn same_kernels(&mut self, one: usize, other: usize) -> anyhow::Result<bool> {
+        for side in self.bench.walk.walking(self.bench.scenario) {
             if !self.bench.same(side, one, other)? {
                 return Ok(false);
             }
@@ -175,11 +187,21 @@ impl Tester for Walker<'_, '_> {
     }
 }
 
+impl Tester for Walker<'_, '_> {
+    fn test(&mut self, question: Question) -> anyhow::Result<Tested> {
+        self.bench.test(self.bench.walk.pair(question.point), question.trial)
+    }
+
+    fn twins(&mut self, one: usize, other: usize) -> anyhow::Result<bool> {
+        Ok(self.same_kernels(one, other)? && self.bench.same_programs(one, other)?)
+    }
+}
+
 /// The report of a search.
-pub(crate) fn ended<'a>(bench: &Bench<'a>, walk: Walk, hunted: &'a Hunted, crossed: Option<Crossed>) -> Ended<'a> {
+pub(crate) fn ended<'a>(bench: &Bench<'a>, hunted: &'a Hunted, crossed: Option<Crossed>) -> Ended<'a> {
     Ended {
         span: bench.span,
-        walk,
+        walk: bench.walk,
         scenario: label(bench.scenario),
         hunted,
         crossed,

@@ -5,7 +5,7 @@
 use std::io::Write;
 
 use camino::Utf8PathBuf;
-use ci::bisect::Answer;
+use ci::bisect::{Answer, CONFIRMATIONS};
 use harness::verdict::Class;
 use stg_core::git::Repo;
 use stg_core::{Error, Stack};
@@ -20,6 +20,9 @@ use crate::bisect::{scenario, target};
 use crate::lab::{Extra, Lab, TEST};
 use crate::{failure, names};
 
+/// How often a commit is asked about: as often as `bisect` asks about a patch before it names it.
+const TRIALS: u32 = 1 + CONFIRMATIONS as u32;
+
 /// Test what is checked out, for `git bisect run`.
 ///
 /// In a clone of this project it tests TARGET as the files have it now, and so git finds the commit that broke it (run an
@@ -31,6 +34,9 @@ use crate::{failure, names};
 /// were applied to, git walks the patches:
 ///
 /// `git bisect run phasectl --project DIR bisect-step phase1 --scenario sample --linux .`
+///
+/// If the scenario runs test programs of the Linux tree's own, they are those of what is tested; if a commit of --linux does not have them,
+/// they are those of TARGET.
 ///
 /// Exits with 0 if the scenario passes, with 1 if it fails, and with 125, which git skips, if it does not build, does not
 /// exist yet, or does not say the same every time. Trouble of the machine ends the bisection: 128; so does a wrong command line, and with
@@ -61,8 +67,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "CLASS", value_parser = names::class)]
     verdict: Option<Class>,
 
-    /// Run it N times; if it does not say the same every time, that is 125.
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]
+    /// Run it N times; if it does not say the same every time, that is 125. git asks of a commit once and believes it, and one wrong answer
+    /// leads it to an innocent commit: a scenario that is wrong once in five times gets past four runs at one commit in 600, and
+    /// past two at one in 25.
+    #[arg(long, value_name = "N", default_value_t = TRIALS, value_parser = clap::value_parser!(u32).range(1..))]
     trials: u32,
 
     /// Run it on kernels that are configured as this variant (selftests/variants.yaml).
@@ -112,14 +120,14 @@ fn step(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result<Answer> {
     let lab = Lab::open(app, stack, TEST)?;
     let extra = args.linux.as_ref().map(|tree| taken(&lab, tree)).transpose()?;
     let (logs, _lock) = lab.results("bisect-step", args.out.as_ref())?;
-    let programs = lab.programs(std::slice::from_ref(&scenario), &span.at(span.end()))?;
     let mut bench = Bench {
         lab: &lab,
         span: &span,
         scenario: &scenario,
         variant: args.variant.as_deref(),
+        walk,
         extra: extra.as_ref(),
-        programs,
+        end: span.end(),
         logs,
         only: args.verdict,
         again: false,

@@ -50,6 +50,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "I/N", default_value_t = Shard::ALL)]
     shard: Shard,
 
+    /// Forget what was found in these patches, and check them again.
+    #[arg(long, conflicts_with = "b4")]
+    again: bool,
+
     /// Check the mail on standard input, quickly, and report as b4 wants it: for `b4.prep-perpatch-check-cmd` and
     /// `b4.am-perpatch-check-cmd`, with --json for `b4.review-perpatch-check-cmd`.
     #[arg(long)]
@@ -160,11 +164,14 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
         gates: &gates,
         kernels: builder.as_ref().map(|builder| builder as &dyn Kernels),
     };
-    let patches = Patches { stack: &stack, assembled: &assembled, repo: &repo };
+    let patches = Patches { stack: &stack, assembled: &assembled, repo: &repo, disk: &disk };
     let outcomes = Outcomes::of(&cache);
     let mut views = Vec::new();
     for id in args.shard.of(of_target(&assembled, &target)) {
         let subject = patches.subject(&id)?;
+        if args.again {
+            ci::check::forget(&subject, &checks, &bench, &outcomes)?;
+        }
         let checks = ci::check::run(&subject, &checks, &bench, &outcomes)?.into_iter().map(CheckView::from).collect();
         let view = PatchView { patch: id, checks };
         if !args.json {
@@ -210,7 +217,7 @@ fn of_target(assembled: &stg_core::Assembled, target: &Target) -> Vec<String> {
 fn unreadable(args: &Args, found: &[stg_core::Diagnostic], out: &mut dyn Write) -> anyhow::Result<i32> {
     let mut views: Vec<PatchView> = Vec::new();
     for one in found {
-        let finding = Finding::new(&one.file, one.line.unwrap_or(0), &one.message, &one.fix);
+        let finding = Finding::from(one);
         let patch = one.file.to_string();
         match views.iter_mut().find(|view| view.patch == patch) {
             Some(view) => view.checks[0].findings.push(finding),

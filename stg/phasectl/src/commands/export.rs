@@ -58,12 +58,13 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
     let stack = Stack::load(&disk)?;
     let phase = whole(&stack, args)?;
     let base = base_or_fetch(&app.cache()?, &stack)?;
-    let assembled = assemble(&base, &disk, &stack, &Target::Phase(args.phase.clone()))?;
+    let target = Target::Phase(args.phase.clone());
+    let assembled = assemble(&base, &disk, &stack, &target)?;
     let options = ExportOptions {
         identity: identity(project.root(), args.draft, &stack.base.author)?,
         draft: args.draft,
         version: args.version,
-        tested: cover::tested(&disk, &stack, phase, &proofs::lines(&disk, &stack, &assembled)?)?,
+        tested: cover::tested(&disk, &stack, phase, &proofs::lines(&base, &disk, &stack, &target)?)?,
     };
     let all = export(&assembled, &disk, &stack, &args.phase, &args.output, &options)?;
     if args.json {

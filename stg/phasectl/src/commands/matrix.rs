@@ -13,7 +13,7 @@ use ci::shard::Shard;
 use stg_core::{Error, Stack, names};
 use stg_env::exit;
 
-use self::pairs::Pair;
+use self::pairs::{Cell, Pair};
 use self::report::Reporter;
 use self::run::Bench;
 use crate::app::{App, base_or_fetch};
@@ -24,7 +24,8 @@ use crate::output;
 ///
 /// For each pair it is predicted from what the two trees say (compatible strings, versions, the mark of a live translation) what becomes of
 /// a device and of a memfd, with and without an IOMMU. Then the pair is run, and what is observed is put beside it. Exits with 103 if
-/// the two differ, or if the strings themselves are in contradiction. What was observed once is not run again.
+/// the two differ, or if the strings themselves are in contradiction. A pair that the host was too busy for is run again; if it never comes
+/// to an end of its own, that is said, and the exit code is 110. What was observed once is not run again.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = RULES)]
 pub(crate) struct Args {
@@ -77,7 +78,7 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
         } else {
             report::predicted(&kernels, &pairs, out)?;
         }
-        return Ok(verdict(&pairs));
+        return Ok(predicted(&pairs));
     }
     let scenario = run::scenario(&disk)?;
     let lab = Lab::open(app, stack, TEST)?;
@@ -90,10 +91,63 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
         reporter.pair(pair)?;
     }
     reporter.end(&kernels, &pairs)?;
-    Ok(verdict(&pairs))
+    Ok(observed(&pairs))
 }
 
-fn verdict(pairs: &[Pair]) -> i32 {
-    let agree = pairs.iter().flat_map(|pair| &pair.cells).all(pairs::Cell::is_good);
-    if agree { exit::OK } else { exit::ABI_MISMATCH }
+/// Of the predictions alone.
+fn predicted(pairs: &[Pair]) -> i32 {
+    let sound = cells(pairs).all(Cell::is_sound);
+    if sound { exit::OK } else { exit::ABI_MISMATCH }
+}
+
+/// Of what was observed, too: a pair of which nothing was is not good.
+fn observed(pairs: &[Pair]) -> i32 {
+    let differs = |cell: &Cell| cell.observed.is_some() && !cell.is_good();
+    if cells(pairs).any(differs) {
+        return exit::ABI_MISMATCH;
+    }
+    match (predicted(pairs), cells(pairs).all(Cell::is_good)) {
+        (exit::OK, false) => exit::ENVIRONMENT,
+        (code, _) => code,
+    }
+}
+
+fn cells(pairs: &[Pair]) -> impl Iterator<Item = &Cell> {
+    pairs.iter().flat_map(|pair| &pair.cells)
+}
+
+#[cfg(test)]
+mod tests {
+    use ci::handover::{Fate, Fates, Mode, Prediction};
+
+    use super::pairs::Observed;
+    use super::*;
+
+    fn cell(predicted: Fate, observed: Option<Fate>) -> Cell {
+        let fates = |fate: Fate| Fates { device: fate.clone(), memory: fate };
+        let predicted = Prediction { fates: fates(predicted), why: String::new() };
+        let observed = observed.map(|fate| {
+            let agrees = fates(fate.clone()).agrees_with(&predicted.fates);
+            Observed { fates: fates(fate), why: String::new(), agrees, cached: false }
+        });
+        let host = observed.is_none().then(String::new);
+        Cell { from: "a".into(), to: "b".into(), mode: Mode::Noiommu, predicted, observed, host }
+    }
+
+    fn code(cells: impl IntoIterator<Item = Cell>) -> i32 {
+        observed(&[Pair { from: "a".into(), to: "b".into(), cells: cells.into_iter().collect() }])
+    }
+
+    #[test]
+    fn what_was_not_observed_is_not_good() {
+        let good = || cell(Fate::Works, Some(Fate::Works));
+        let host = || cell(Fate::Works, None);
+        assert_eq!(code([good()]), exit::OK);
+        assert_eq!(code([good(), host()]), exit::ENVIRONMENT);
+        assert_eq!(code([cell(Fate::Works, Some(Fate::Lost)), host()]), exit::ABI_MISMATCH);
+        assert_eq!(code([cell(Fate::Unsafe, Some(Fate::Unseen))]), exit::ABI_MISMATCH);
+        assert_eq!(code([cell(Fate::Broken, None)]), exit::ABI_MISMATCH, "the strings contradict each other");
+        let pair = Pair { from: "a".into(), to: "b".into(), cells: vec![host()] };
+        assert_eq!(predicted(&[pair]), exit::OK, "nobody asked for more");
+    }
 }

@@ -19,7 +19,8 @@ use crate::output;
 /// or processes with a `--cache` each, share the work; merged into one cache, their answers are those that it would have
 /// found alone, and the same command without `--shard` reports all of them.
 ///
-/// An answer that differs from the one that is known for the same question is a conflict: the known one is kept. Exits with 1 if there is any.
+/// An answer that says something else than the one that is known for the same question is a conflict: the known one is kept. Exits with 1 if
+/// there is any. That the reasons differ, which quote logs and so may hold times, is none. Files that are no answers are named and left out.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Caches of other runs, or copies of their `outcomes` with the directory around them.

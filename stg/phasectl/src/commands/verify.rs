@@ -9,10 +9,12 @@ use std::io::Write;
 use camino::{Utf8Path, Utf8PathBuf};
 use ci::proof::{DIRECTORY, Finding, Kind, Proved, Report, check, strays};
 use serde::Serialize;
-use stg_core::{Diagnostic, Phase, Source as _, Stack, Target, assemble};
+use stg_core::{Diagnostic, Phase, Source as _, Stack, Target};
 use stg_env::exit;
 
+use self::sample::Cases;
 use crate::app::{App, base_or_fetch};
+use crate::judged::Judge;
 use crate::lab::{Lab, TEST};
 use crate::proofs::{self, Planned};
 use crate::{output, text};
@@ -20,23 +22,28 @@ use crate::{output, text};
 /// Check the records in proofs/ against the repository: each patch has one, none was changed, and none is stale.
 ///
 /// Every hash that can be derived is derived again: of the records themselves and their chain, and of the trees, configurations, scenarios and
-/// machines that they are about. A changed byte is named with its line. Nothing is built for that. Tools, or a base, other than those that a record
-/// was made with are noted, and make no record wrong. Exits with 102 if a record is missing, changed or stale.
+/// machines that they are about, of each phase on top of those that it requires and no others. A changed byte is named with its line. Nothing is built for that. Tools, or a base, other than those that a record
+/// was made with are noted, and make no record wrong; nor does another source of the harness, and a
+/// sample runs with today's. Exits with 102 if a record is missing, changed or stale.
 ///
-/// With --sample, if the records are good, some patches are then built, booted and live-updated again, whatever is known; that exits with 100
-/// if a case fails. Which ones is left to chance, and can be said again with --seed.
+/// With --sample, if the records are good, the kernels of some patches are then built again, and some of the cases that their records are
+/// about run again, whatever is known. No kernel comes out of the store; make compiles what differs from what its build directory was left
+/// with. That exits with 100 if a case fails, or if of the same tree, configuration and toolchain another image comes out than is on record;
+/// of another toolchain that is noted. Which patches and cases is left to chance, and can be said again with --seed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The phase, or PHASE/PATCH: this patch and all before it (default: all phases).
-    target: Option<String>,
+    /// The phases, or PHASE/PATCH: this patch and all before it (default: all phases).
+    #[arg(value_name = "TARGET")]
+    targets: Vec<String>,
 
-    /// Prove N patches again.
+    /// Build N patches again and run some of their cases.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     sample: Option<u32>,
 
-    /// With --sample: so many cases of each.
-    #[arg(long, value_name = "K", default_value_t = 4, requires = "sample", value_parser = clap::value_parser!(u32).range(1..))]
-    cases: u32,
+    /// With --sample: run so many cases of each patch, or `all`. Unless it is `all`, those on kernels of a variant are left out where there
+    /// are others: each variant is a whole build more.
+    #[arg(long, value_name = "K", default_value_t = Cases::Some(4), requires = "sample")]
+    cases: Cases,
 
     /// With --sample: choose the same ones as the run that printed this seed.
     #[arg(long, value_name = "S", requires = "sample")]
@@ -52,6 +59,9 @@ struct View<'a> {
     patches: Vec<PatchView<'a>>,
     notes: &'a [String],
     strays: Vec<String>,
+    /// What the sample was chosen with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seed: Option<u64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     sample: Vec<sample::Outcome>,
 }
@@ -80,10 +90,13 @@ struct FindingView<'a> {
 pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result<i32> {
     let disk = app.disk()?;
     let stack = Stack::load(&disk)?;
-    let target = args.target.as_deref().map_or(Ok(Target::All), |target| stack.target(target))?;
+    let mut targets = args.targets.iter().map(|name| stack.target(name)).collect::<Result<Vec<_>, _>>()?;
+    if targets.is_empty() {
+        targets.push(Target::All);
+    }
     let cache = app.cache()?;
     let base = base_or_fetch(&cache, &stack)?;
-    let planned = proofs::planned(&disk, &stack, &assemble(&base, &disk, &stack, &target)?)?;
+    let planned = proofs::planned(&base, &disk, &stack, &targets)?;
     let subjects: Vec<_> = planned.iter().map(|plan| plan.subject.clone()).collect();
     // Without tools there is nothing to note, and everything to check.
     let tools = proofs::tools(&disk, &cache).ok();
@@ -101,9 +114,12 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
         Some(patches) => {
             let seed = args.seed.unwrap_or_else(sample::any_seed);
             writeln!(shown, "# every record is good; chosen with --seed {seed}")?;
+            view.seed = Some(seed);
             let lab = Lab::open(app, stack, TEST)?;
-            let samples = sample::choose(&planned, patches as usize, args.cases as usize, seed);
-            view.sample = sample::run(&lab, &samples, &report, shown)?;
+            let samples = sample::choose(&planned, patches as usize, args.cases, seed);
+            let tools = proofs::tools(&lab.disk, &lab.cache)?;
+            let judge: &Judge<'_> = &|question, known, out| lab.judge(question, known, out);
+            view.sample = sample::run(&lab, &tools, &samples, &report, judge, shown)?;
         }
     }
     let failed = view.sample.iter().any(|one| !one.good);
@@ -138,6 +154,11 @@ fn print(
             }
         }
     }
+    notes(report, out)
+}
+
+/// What is other than when records were made, but makes none wrong.
+fn notes(report: &Report, out: &mut dyn Write) -> anyhow::Result<()> {
     for note in &report.notes {
         writeln!(out, "# note: {note}")?;
     }
@@ -155,20 +176,15 @@ fn lines(stack: &Stack, planned: &[Planned], report: &Report) -> anyhow::Result<
     let all: Vec<_> = planned.iter().zip(&report.patches).collect();
     let missing = |found: &Result<Proved, Finding>| matches!(found, Err(Finding { kind: Kind::Missing, .. }));
     let mut lines = Vec::new();
-    for patches in all.chunk_by(|(one, _), (other, _)| phase(&one.subject.patch) == phase(&other.subject.patch)) {
+    for patches in all.chunk_by(|(one, _), (other, _)| one.subject.phase() == other.subject.phase()) {
         match patches {
             [_, .., (last, _)] if patches.iter().all(|(_, found)| missing(found)) => {
-                lines.push(unproved(stack.phase(phase(&last.subject.patch))?, &last.subject.patch));
+                lines.push(unproved(stack.phase(last.subject.phase())?, &last.subject.patch));
             }
             _ => lines.extend(patches.iter().map(|(plan, found)| line(plan, found))),
         }
     }
     Ok(lines)
-}
-
-/// The phase of a patch.
-fn phase(patch: &str) -> &str {
-    patch.split('/').next().unwrap_or(patch)
 }
 
 /// That no patch of a phase has a record, as far as the last one that was asked for.
@@ -214,6 +230,7 @@ fn view<'a>(planned: &'a [Planned], report: &'a Report, strays: &[Diagnostic]) -
         patches: patches.collect(),
         notes: &report.notes,
         strays: strays.iter().map(ToString::to_string).collect(),
+        seed: None,
         sample: Vec::new(),
     }
 }

@@ -6,34 +6,35 @@ use std::collections::BTreeMap;
 
 use anyhow::Context as _;
 use camino::Utf8Path;
+use ci::hash::sha256 as hash;
 use ci::outcomes::Inputs;
-use ci::proof::sha256 as hash;
-use harness::programs;
 use harness::run::{KernelFiles, Runner};
 use harness::scenario::{Case, Kind, ROLES, Scenario};
 use harness::topology;
+use harness::{needs, programs};
 use stg_core::{Diagnostic, Source, yaml};
 
-/// Where the harness' source is: what it does with a scenario is part of the answer.
-const HARNESS: [&str; 2] = ["selftests/harness/src", "selftests/plan/src"];
-/// Where the guest's is.
-const GUEST: &str = "selftests/guest/src";
+/// What the guest's init is built from: its source, and the versions of the crates that it uses.
+const GUEST: [&str; 3] = ["selftests/guest/src", "selftests/guest/Cargo.toml", "Cargo.lock"];
 
-/// The hash of the harness' source and of the guest's.
+/// The hash of the source of the harness, as it was built into this program, and of the guest's, which is built when it is needed.
 pub(crate) fn harness_and_guest(source: &dyn Source) -> stg_core::Result<String> {
-    sources(source, HARNESS.into_iter().chain([GUEST]))
-}
-
-fn sources<'a>(source: &dyn Source, directories: impl IntoIterator<Item = &'a str>) -> stg_core::Result<String> {
-    let mut text = String::new();
-    for directory in directories {
-        for entry in source.list(Utf8Path::new(directory))? {
-            if let Some(file) = source.read(&entry.path)? {
-                text.push_str(&format!("{} {}\n", entry.path, hash(file.bytes)));
+    let mut text = format!("harness {}\n", harness::SOURCE);
+    for path in GUEST.map(Utf8Path::new) {
+        let inside = source.list(path)?.into_iter().map(|entry| entry.path);
+        for path in inside.chain([path.to_owned()]) {
+            if let Some(file) = source.read(&path)? {
+                text.push_str(&format!("{path} {}\n", hash(file.bytes)));
             }
         }
     }
     Ok(hash(text))
+}
+
+/// The hash of what the kernels of a variant ask for, as the file says it.
+pub(crate) fn variant(source: &dyn Source, name: &str) -> stg_core::Result<String> {
+    let (_, all) = yaml::read::<BTreeMap<String, serde_json::Value>>(source, Utf8Path::new(needs::FILE))?;
+    Ok(hash(all.get(name).map_or_else(String::new, ToString::to_string)))
 }
 
 /// The hash of each machine's description.
@@ -57,7 +58,6 @@ pub(super) struct Setting<'a> {
     source: &'a dyn Source,
     qemu: String,
     init: String,
-    harness: String,
     topologies: BTreeMap<String, String>,
     /// By name: the inputs that a kernel stands for.
     kernels: BTreeMap<String, Vec<(&'static str, String)>>,
@@ -72,7 +72,6 @@ impl<'a> Setting<'a> {
             source,
             qemu: qemu.to_owned(),
             init: file(&runner.init)?,
-            harness: sources(source, HARNESS)?,
             topologies: topologies(source)?,
             kernels: kernels.collect::<anyhow::Result<_>>()?,
             programs: runner.programs.as_deref().map(directory).transpose()?,
@@ -89,7 +88,7 @@ impl<'a> Setting<'a> {
             .with("topology", topology)
             .with("qemu", &self.qemu)
             .with("init", &self.init)
-            .with("harness", &self.harness);
+            .with("harness", harness::SOURCE);
         let roles = if matches!(scenario.kind, Kind::Kunit(_)) { &ROLES[..1] } else { &ROLES[..] };
         for (role, name) in roles.iter().zip([&scenario.kernels.outgoing, &scenario.kernels.incoming]) {
             for (what, value) in self.kernels.get(name).into_iter().flatten() {
@@ -102,12 +101,12 @@ impl<'a> Setting<'a> {
 }
 
 fn kernel(files: &KernelFiles) -> anyhow::Result<Vec<(&'static str, String)>> {
-    let needs = &files.needs;
-    let memory = needs.memory.as_deref().unwrap_or("any");
-    let asks = format!("{memory} memory, `{}`, {} times as slow, {}", needs.cmdline, needs.slowness, needs.kmemleak);
     let modules = files.modules.as_deref().map(directory).transpose()?;
     let modules = modules.map(|modules| ("modules", modules));
-    Ok([("kernel", file(&files.bzimage)?), ("needs", asks)].into_iter().chain(modules).collect())
+    Ok([("kernel", file(&files.bzimage)?), ("needs", hash(format!("{:?}", files.needs)))]
+        .into_iter()
+        .chain(modules)
+        .collect())
 }
 
 /// The hash of a file.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
+use harness::needs::Needs;
 use stg_env::Cache;
 
 use super::*;
@@ -23,13 +24,18 @@ impl Bench {
 
     /// The cases of phase1 with all that they depend on.
     fn cases(&self) -> Vec<(String, Inputs)> {
+        self.cases_of(Needs::default())
+    }
+
+    /// The same, of a kernel that asks for more than the usual one.
+    fn cases_of(&self, needs: Needs) -> Vec<(String, Inputs)> {
         let disk = self.small.disk();
         let root = self.small.root();
         let kernel = KernelFiles {
             bzimage: root.join("bzImage"),
             system_map: None,
             modules: root.join("modules").exists().then(|| root.join("modules")),
-            needs: Default::default(),
+            needs,
         };
         let runner = harness::run::Runner {
             qemu: "qemu".into(),
@@ -144,7 +150,6 @@ fn everything_counts_that_the_verdict_depends_on() {
     assert_eq!(differing("bzImage", "other"), same("incoming-kernel+outgoing-kernel"));
     assert_eq!(differing("modules/vfio.ko", "module"), same("incoming-modules+outgoing-modules"));
     assert_eq!(differing("init", "other"), same("init"));
-    assert_eq!(differing("selftests/harness/src/run.rs", "fn run() { }"), same("harness"));
     let file = "selftests/scenarios/phase1/first.yaml";
     let first = std::fs::read_to_string(root.join(file)).unwrap();
     assert_eq!(differing(file, &first.replace("title: t", "title: u")), "scenario, , ");
@@ -152,4 +157,9 @@ fn everything_counts_that_the_verdict_depends_on() {
     assert_eq!(differing(file, "none: { iommu: legacy, devices: [] }\n"), same("topology"));
     assert_eq!(differing(file, "# Comment\nnone: { devices: [], iommu: none }\n"), same(""));
     assert_eq!(differing("selftests/faults/other.patch", ""), same(""));
+    // What is allowed on the console as much as what is asked of the machine.
+    for needs in ["{\"allow\":[\"at: f\"]}", "{\"slowness\":2}", "{\"kmemleak\":true}"] {
+        let other = bench.cases_of(serde_json::from_str(needs).unwrap());
+        assert_eq!(before[0].1.differing(&other[0].1), ["incoming-needs", "outgoing-needs"], "{needs}");
+    }
 }

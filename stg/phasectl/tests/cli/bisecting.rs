@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Bisecting, as far as it goes without a VM: what is refused before anything is built.
+//! Bisecting: what is refused before anything is built, and which side git is told of.
 
+use crate::lab::Lab;
+use crate::qemu::FAULT;
 use crate::world::World;
 
 #[test]
@@ -71,5 +73,25 @@ fn git_bisect_run_is_never_told_what_is_not_so() {
     assert_eq!(code(&["--project", "..", "phase1", "--scenario", "fd-preserve"]), 128);
     world.replace("phases/phase2/phase.yaml", "requires:", "require:");
     assert_eq!(code(&["phase1", "--scenario", "fd-preserve"]), 125, "this revision is broken");
-    assert_eq!(world.command(&["bisect-step", "--help"]).output().unwrap().status.code(), Some(0));
+    let help = world.run(&["bisect-step", "--help"]);
+    assert!(help.starts_with("exit 0\n") && help.contains("[default: 4]"), "as often as bisect asks: {help}");
+}
+
+#[test]
+fn a_commit_of_linux_is_blamed_in_the_kernel_that_does_it() {
+    let lab = Lab::new();
+    let [cache] = lab.caches(["cache"]);
+    lab.world.put_linux("drivers/pci/pci.c", &format!("one\n{FAULT}\n"));
+    lab.world.git("linux", &["commit", "--quiet", "--all", "-m", "a commit on top"]);
+    // What the incoming kernel does wrong does not matter in the outgoing one, though the other one is at the same point.
+    let code = |args: &[&str]| {
+        let step = ["bisect-step", "phase1", "--scenario", "fd-preserve/legacy", "--linux", "../linux"];
+        let output = lab.command(cache, &[&step, args].concat()).output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
+    };
+    let other = |side| code(&["--side", side, "--other", "hand-over"]);
+    assert_eq!(other("outgoing"), (0, "good\n".repeat(4)));
+    let (bad, said) = other("incoming");
+    assert_eq!((bad, said.lines().filter(|line| *line == "bad").count()), (1, 4), "{said}");
+    assert_eq!(code(&[]).0, 1, "both are the commit");
 }

@@ -52,14 +52,20 @@ fn disagreement_and_damage_are_told() {
     let other = outcomes(&world, "other");
     other.put(&question(1), &"bad", 1.0).unwrap();
     std::fs::write(world.path("other/outcomes/check/half.json"), "{\"inputs\":").unwrap();
+    std::fs::write(world.path("other/outcomes/notes.txt"), "by hand").unwrap();
+    let case = |reason: &str| serde_json::json!({ "passed": false, "class": "hang", "reason": reason });
+    outcomes(&world, "cache").put(&question(2), &case("[1.0] x"), 1.0).unwrap();
+    other.put(&question(2), &case("[2.0] x"), 1.0).unwrap();
     let key = question(1).key();
     insta::assert_snapshot!(world.run(&["merge", "../other"]).replace(&key, "<key>"), @r"
     exit 1
     --- stdout
-    ../other: 0 new, 0 known
+    ../other: 0 new, 1 known
     ../other/outcomes/check/<key>.json: error: another answer to the same question is known, and was kept
       fix: delete it in both caches and ask again; if they differ again, one of the two machines is not as it says
     ../other/outcomes/check/half.json: warning: this is no answer, or not one to the question that its name stands for; it was left out
+      fix: copy the cache again, or ask again
+    ../other/outcomes/notes.txt: warning: this is no answer, or not one to the question that its name stands for; it was left out
       fix: copy the cache again, or ask again
     ");
     let output = world.command(&["merge", "--json", "../other"]).output().unwrap();

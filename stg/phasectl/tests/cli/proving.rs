@@ -58,12 +58,15 @@ fn what_is_not_proved_is_named() {
     #   fix: run `phasectl prove phase2/domain`
     ");
     assert!(world.run(&["verify", "phase1/kho"]).contains("\n# proofs/phase1/kho.json: there is no proof of"));
+    let both = world.run(&["verify", "phase1", "phase2", "phase1/kho"]);
+    assert_eq!(both, world.run(&["verify"]), "several are verified together, and each patch once");
     world.put("proofs/phase1/kho.json", &other());
     let said = world.run(&["verify", "phase1"]);
     assert!(said.contains("\n1..2\n") && said.contains("there is no proof of phase1/track\n"), "{said}");
     world.put("proofs/phase1/kho.json", &other());
     world.put("proofs/phase1/track.json", &other().replace("QEMU", "QEMV"));
     world.put("proofs/phase1/gone.json", "{}\n");
+    world.put("proofs/phase1/kho.json.new", "{");
     let said = world.run(&["verify", "phase1/track"]);
     assert!(said.starts_with("exit 102\n"), "{said}");
     let lines: Vec<&str> = said.lines().filter(|line| line.contains(".json")).collect();
@@ -74,6 +77,7 @@ fn what_is_not_proved_is_named() {
     assert!(lines[1].starts_with("# proofs/phase1/track.json:14: byte "), "{said}");
     assert!(said.contains("was changed: it was `U`"), "{said}");
     assert!(said.contains("# proofs/phase1/gone.json: a proof of a patch that does not exist"), "{said}");
+    assert!(said.contains("# proofs/phase1/kho.json.new: a record that was not written to its end"), "{said}");
     let json = world.command(&["verify", "phase1", "--json"]).output().unwrap();
     assert_eq!(json.status.code(), Some(102));
     let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
@@ -81,6 +85,18 @@ fn what_is_not_proved_is_named() {
     assert_eq!((&patches[0]["kind"], &patches[1]["kind"]), (&"stale".into(), &"changed".into()));
     // Neither names a test with a kexec before `track` does: the memfd shows that the kernel works.
     assert_eq!((&patches[0]["boots"], &patches[0]["kexecs"]), (&1.into(), &1.into()));
+}
+
+#[test]
+fn a_byte_that_is_no_text_is_a_change_like_any_other() {
+    let world = world();
+    let mut bytes = other().into_bytes();
+    let hash = bytes.len() - "\"\n}\n".len() - 64;
+    bytes[hash + 10] = 0xff;
+    world.put("proofs/phase1/track.json", &other());
+    std::fs::write(world.path("project/proofs/phase1/kho.json"), bytes).unwrap();
+    let said = world.run(&["verify", "phase1"]);
+    assert!(said.starts_with("exit 102\n") && said.contains("kho.json:17: the SHA-256 of the lines above"), "{said}");
 }
 
 #[test]

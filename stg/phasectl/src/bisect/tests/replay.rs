@@ -49,6 +49,24 @@ impl<F: FnMut(Question) -> Tested> Tester for Scripted<F> {
     }
 }
 
+/// Chance that is the same every time.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Dice(u64);
+
+impl Dice {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(88_172_645_463_325_252 ^ (seed << 17))
+    }
+
+    /// Once in so many times.
+    pub(super) fn one_in(&mut self, times: u64) -> bool {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0.is_multiple_of(times)
+    }
+}
+
 fn verdict(passes: bool) -> &'static Verdict {
     static PASS: OnceLock<Verdict> = OnceLock::new();
     static FAIL: OnceLock<Verdict> = OnceLock::new();

@@ -2,14 +2,14 @@
 
 //! A bug at each patch of this project's own stack, in turn, with patches in between that do not build.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use camino::Utf8Path;
-use ci::bisect::{Answer, Bisect, CONFIRMATIONS, Conclusion, Question};
+use ci::bisect::{Answer, Bisect, CONFIRMATIONS, Conclusion, Question, Refusal};
 use harness::scenario::Scenario;
 use stg_core::{Disk, Stack, Target};
 
-use super::replay::{SCENARIO, Scripted, tested};
+use super::replay::{Dice, SCENARIO, Scripted, tested};
 use crate::bisect::hunt::{Hunted, Tested, hunt};
 use crate::bisect::scenario;
 use crate::bisect::span::Span;
@@ -98,32 +98,64 @@ fn patches_that_do_not_build_are_skipped() {
     assert!(kernels_at_most <= end, "{kernels_at_most} of {end}");
 }
 
+/// Searches for each patch with answers that are changed, and counts who is named, who is among suspects, and who is innocent.
+fn with_lies(seed: u64, span: &Span, lies: &mut dyn FnMut(&mut Dice, Question, bool) -> bool) -> [usize; 3] {
+    let mut dice = Dice::new(seed);
+    let [mut named, mut suspected, mut innocent] = [0; 3];
+    for guilty in 1..=span.end() {
+        let hunted = find(span, |question| {
+            let truth = question.point < guilty;
+            tested(truth != lies(&mut dice, question, truth))
+        });
+        match hunted.conclusion {
+            Conclusion::Culprit(patch) if patch == guilty => named += 1,
+            Conclusion::Suspects { first, last, ref contradictory } => {
+                assert!(!contradictory.is_empty());
+                if (first..=last).contains(&guilty) { suspected += 1 } else { innocent += 1 }
+            }
+            // An end that says the wrong thing every time: nobody is named.
+            Conclusion::Refused(Refusal::GoodIsBad | Refusal::BadIsGood) => suspected += 1,
+            Conclusion::Culprit(_) | Conclusion::Refused(_) => innocent += 1,
+        }
+    }
+    [named, suspected, innocent]
+}
+
 #[test]
 fn a_flaky_scenario_names_no_innocent_patch() {
     let span = whole();
-    let mut state = 88_172_645_463_325_252_u64;
-    let mut flaky = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.is_multiple_of(8)
-    };
-    let (mut found, mut suspected) = (0, 0);
-    for guilty in 1..=span.end() {
-        let hunted = find(&span, |question| tested((question.point < guilty) != flaky()));
-        match hunted.conclusion {
-            Conclusion::Culprit(patch) => {
-                assert_eq!(patch, guilty);
-                found += 1;
-            }
-            Conclusion::Suspects { first, last, contradictory } => {
-                assert!((first..=last).contains(&guilty) && !contradictory.is_empty());
-                suspected += 1;
-            }
-            Conclusion::Refused(refusal) => panic!("{refusal:?}"),
+    for seed in 1..=20 {
+        // However often it lies: if not at each of the first trials at a point, nobody is named who is innocent.
+        for one_in in [2, 3, 5, 8] {
+            let mut wrong = BTreeMap::new();
+            let [named, suspected, innocent] = with_lies(seed, &span, &mut |dice, question, _| {
+                let wrong = wrong.entry(question.point).or_insert(0);
+                if question.trial == 0 {
+                    *wrong = 0;
+                }
+                let lies = dice.one_in(one_in) && *wrong < CONFIRMATIONS;
+                *wrong += usize::from(lies);
+                lies
+            });
+            assert_eq!((innocent, named + suspected), (0, span.end()), "seed {seed}, one in {one_in}");
         }
     }
-    assert!(found > 0 && suspected > 0, "{found} found, {suspected} suspected");
+}
+
+#[test]
+fn a_scenario_that_fails_now_and_then_blames_an_innocent_patch_less_than_once_in_300_searches() {
+    let span = whole();
+    let mut total = [0; 3];
+    for seed in 1..=40 {
+        // It fails without a reason, and never passes without one.
+        let counts = with_lies(seed, &span, &mut |dice, _, truth| truth && dice.one_in(5));
+        (0..3).for_each(|at| total[at] += counts[at]);
+    }
+    let [named, suspected, innocent] = total;
+    let searches = 40 * span.end();
+    assert_eq!(named + suspected + innocent, searches);
+    assert!(innocent * 300 <= searches, "{innocent} of {searches}");
+    assert!(named > searches / 10, "{named} of {searches} are named all the same");
 }
 
 #[test]

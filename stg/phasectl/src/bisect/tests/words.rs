@@ -7,8 +7,9 @@ use harness::verdict::Class;
 use stg_core::Target;
 
 use super::replay::Scripted;
+use crate::bisect::cross::{Crossed, Crossing};
 use crate::bisect::hunt::{Hunted, Tested, hunt};
-use crate::bisect::report::{self, Crossed, Ended};
+use crate::bisect::report::{self, Ended};
 use crate::bisect::span::Span;
 use crate::bisect::walk::{Side, Walk};
 use crate::bisect::{label, scenario};
@@ -70,7 +71,8 @@ fn told(walk: Walk, crossed: Option<Crossed>, test: impl Fn(Question) -> Tested)
 
 #[test]
 fn a_culprit() {
-    let crossed = Crossed { outgoing: bad(), incoming: good() };
+    let all = |answer| Crossing { answer: Some(answer), times: 4 };
+    let crossed = Crossed { outgoing: all(Answer::Bad), incoming: all(Answer::Good) };
     let told = told(Walk::Both, Some(crossed), |question| if question.point < 3 { good() } else { bad() });
     assert_eq!(told.code, 0);
     insta::assert_snapshot!(told.text, @r"

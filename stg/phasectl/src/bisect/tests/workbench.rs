@@ -1,217 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The same with everything but the VM: a project of this project's own patches without their edits of Linux, a base of two files,
-//! and a make that is a shell script.
-//!
-//! Each patch gets a file `marks/<name>` of its own, where something can be planted, and the image is all of those together.
+//! The bench that builds kernels and asks how cases end, in a [world](super::world) where make is a script.
 
 use std::cell::RefCell;
-use std::os::unix::fs::PermissionsExt as _;
 
-use camino::{Utf8Path, Utf8PathBuf};
-use ci::bisect::{Bisect, CONFIRMATIONS, Conclusion, Refusal};
-use ci::kbuild::Tools;
+use ci::bisect::{Answer, CONFIRMATIONS, Conclusion, Refusal};
+use ci::kbuild::{BuildError, unbuildable};
 use harness::verdict::Class;
-use stg_core::git::{NewCommit, Repo, Update};
-use stg_core::patchfile::PatchFile;
-use stg_core::{Base, Disk, Origin, Source, Stack, Target};
-use stg_env::{Cache, Project};
+use stg_core::Target;
 
-use super::replay::{SCENARIO, judged};
-use crate::bisect::bench::{Bench, Judge, Tally};
-use crate::bisect::hunt::Hunted;
-use crate::bisect::report::Crossed;
-use crate::bisect::scenario;
-use crate::bisect::span::Span;
-use crate::bisect::walk::{Side, Walk};
-use crate::commands::bisect::search_with;
+use super::replay::judged;
+use super::world::World;
+use crate::bisect::cross::{Crossed, Crossing};
+use crate::bisect::walk::Side;
 use crate::judged::{Judged, Known};
-use crate::lab::Lab;
-
-/// Fails at a mark BROKEN; else the image is all marks. Counts its kernels.
-const MAKE: &str = r#"#!/bin/sh
-for arg in "$@"; do
-    case $arg in
-    O=*) out=${arg#O=} ;;
-    KCONFIG_CONFIG=*) config=${arg#KCONFIG_CONFIG=} ;;
-    tinyconfig|olddefconfig|bzImage) goal=$arg ;;
-    esac
-done
-src=$2
-cd "$out" || exit 9
-case $goal in
-tinyconfig) : >"$config" ;;
-bzImage)
-    echo run >>"$out/../../runs"
-    broken=$(grep -l BROKEN "$src"/marks/* 2>/dev/null)
-    if [ "$broken" ]; then
-        for file in $broken; do echo "$file:1:1: error: broken"; done
-        exit 2
-    fi
-    mkdir -p arch/x86/boot
-    cat "$src/Makefile" "$src"/marks/* >arch/x86/boot/bzImage 2>/dev/null
-    : >System.map ;;
-esac
-exit 0
-"#;
-
-struct World {
-    _guard: tempfile::TempDir,
-    root: Utf8PathBuf,
-}
-
-impl World {
-    fn new() -> Self {
-        let guard = tempfile::tempdir().unwrap();
-        let root = Utf8PathBuf::from_path_buf(guard.path().canonicalize().unwrap()).unwrap();
-        let world = Self { _guard: guard, root };
-        world.put("make", MAKE);
-        std::fs::set_permissions(world.root.join("make"), std::fs::Permissions::from_mode(0o755)).unwrap();
-        let disk = Disk::new(Utf8Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")));
-        let stack = Stack::load(&disk).unwrap();
-        world.put("project/Cargo.toml", "[workspace]\n");
-        for directory in ["phases", "ci/variants", "selftests/scenarios"] {
-            disk.list(Utf8Path::new(directory)).unwrap().iter().for_each(|entry| world.copy(&disk, &entry.path));
-        }
-        for file in ["ci/kernel.config", "selftests/variants.yaml", "selftests/topologies.yaml"] {
-            world.copy(&disk, Utf8Path::new(file));
-        }
-        for phase in &stack.phases {
-            let own: Vec<&Utf8Path> =
-                phase.patches.iter().flat_map(|patch| patch.text.adds()).map(|(path, _)| path).collect();
-            own.iter().for_each(|path| world.copy(&disk, &phase.home(path)));
-            for patch in &phase.patches {
-                let name = &patch.entry.name;
-                let mark = Utf8PathBuf::from(format!("marks/{name}"));
-                let adds: Vec<Utf8PathBuf> =
-                    patch.text.adds().map(|(path, _)| path.to_owned()).chain([mark.clone()]).collect();
-                let diffs = patch.text.diffs.iter().filter(|diff| own.contains(&&*diff.path)).cloned().collect();
-                let text = PatchFile::new(patch.text.subject(), &adds, &patch.text.body, diffs);
-                world.put(&format!("project/{}", patch.file), &String::from_utf8(text.print()).unwrap());
-                world.put(&format!("project/{}", phase.home(&mark)), &format!("{name}\n"));
-            }
-        }
-        world
-    }
-
-    fn put(&self, path: &str, text: &str) {
-        let path = self.root.join(path);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
-    }
-
-    fn copy(&self, disk: &Disk, path: &Utf8Path) {
-        let file = disk.read(path).unwrap().unwrap();
-        self.put(&format!("project/{path}"), &String::from_utf8(file.bytes).unwrap());
-    }
-
-    /// Writes something else than its name into the mark of a patch, which stays there.
-    fn plant(&self, patch: &str, what: &str) {
-        let (phase, name) = patch.split_once('/').unwrap();
-        self.put(&format!("project/kernel/{phase}/marks/{name}"), &format!("{what}\n"));
-    }
-
-    /// Lets a patch, and all up to a later one of its phase, not build.
-    fn break_until(&self, patch: &str, repaired: &str) {
-        let (_, name) = patch.split_once('/').unwrap();
-        let path = self.root.join(format!("project/phases/{repaired}.patch"));
-        let text = std::fs::read_to_string(&path).unwrap();
-        let separator = if text.contains("\n---\ndiff ") { "" } else { "---\n" };
-        let diff = format!("diff --git a/marks/{name} b/marks/{name}\n--- a/marks/{name}\n+++ b/marks/{name}\n");
-        std::fs::write(path, format!("{text}{separator}{diff}@@ -1 +1 @@\n-BROKEN\n+{name}\n")).unwrap();
-    }
-
-    fn lab(&self) -> Lab {
-        let cache = Cache::at(&self.root.join("cache")).unwrap();
-        let repo = Repo::open_or_create(&cache.base_repo()).unwrap();
-        let put = |path: &str, text: &str| {
-            (Utf8PathBuf::from(path), Update::Put(repo.blob(text.as_bytes()).unwrap(), 0o100_644))
-        };
-        let files = [
-            put("Makefile", "VERSION = 7\nPATCHLEVEL = 3\nSUBLEVEL = 4\nEXTRAVERSION =\n"),
-            put(".gitignore", "*.o\n"),
-        ];
-        let tree = repo.update_tree(repo.empty_tree().unwrap(), &files).unwrap();
-        let project = Project::discover_from(&self.root.join("project")).unwrap();
-        let who = Stack::load(&Disk::new(project.root())).unwrap().base.author;
-        let new = NewCommit { tree, parent: None, who: &who, date: 1_790_000_000, message: "Linux 7.3.4\n" };
-        let base = Base {
-            repo: cache.base_repo(),
-            commit: repo.commit(&new).unwrap().to_string(),
-            tree: tree.to_string(),
-            release: "7.3.4".to_owned(),
-            origin: Origin::Package { name: "l".into(), version: "7.3.4".into(), sha256: "00".into(), files: 2 },
-        };
-        let tools = Tools {
-            make: self.root.join("make"),
-            args: Vec::new(),
-            env: Vec::new(),
-            cache_args: Vec::new(),
-            id: "tools".into(),
-        };
-        Lab::fake(cache, project, base, tools)
-    }
-
-    /// How many kernels were compiled.
-    fn compiled(&self) -> usize {
-        std::fs::read_to_string(self.root.join("cache/runs")).map_or(0, |text| text.lines().count())
-    }
-
-    /// Bisects the stack from the base on. What is planted makes the scenario fail, in the kernel that it is for.
-    fn bisect(&self, side: Option<Side>) -> Found {
-        self.bisect_with(side, &|question, _, _| {
-            let has = |role: &str, what: &str| {
-                std::fs::read_to_string(&question.kernels[role].bzimage).unwrap().contains(what)
-            };
-            let bug = has("outgoing", "PRODUCER") || has("incoming", "CONSUMER");
-            Ok(vec![judged(!bug)])
-        })
-    }
-
-    fn bisect_with(&self, side: Option<Side>, judge: &Judge<'_>) -> Found {
-        let lab = self.lab();
-        let one = scenario(&lab.disk, &lab.stack, &Target::All, SCENARIO).unwrap();
-        let span = Span::new(&lab.stack, Target::All, &one, Some("base"), None).unwrap();
-        let walk = side.map_or(Walk::Both, |side| Walk::One { side, other: span.good });
-        let mut bench = Bench {
-            lab: &lab,
-            span: &span,
-            scenario: &one,
-            variant: None,
-            extra: None,
-            programs: None,
-            logs: self.root.join("logs"),
-            only: None,
-            again: false,
-            judge,
-            tally: Tally::default(),
-        };
-        let search = Bisect::new(span.good, span.bad, CONFIRMATIONS).unwrap();
-        let (hunted, crossed) = search_with(search, walk, &mut bench, &mut Vec::new()).unwrap();
-        let patches = match &hunted.conclusion {
-            Conclusion::Culprit(patch) => vec![span.name(*patch).to_owned()],
-            Conclusion::Suspects { first, last, .. } => {
-                (*first..=*last).map(|point| span.name(point).to_owned()).collect()
-            }
-            Conclusion::Refused(_) => Vec::new(),
-        };
-        Found { patches, crossed, kernels: bench.tally.kernels(), built: bench.tally.built, hunted }
-    }
-
-    fn names(&self) -> Vec<String> {
-        let stack = Stack::load(&Disk::new(self.root.join("project"))).unwrap();
-        stack.phases.iter().flat_map(|phase| phase.patches.iter().map(stg_core::stack::Patch::id)).collect()
-    }
-}
-
-struct Found {
-    /// The culprit, or the suspects.
-    patches: Vec<String>,
-    crossed: Option<Crossed>,
-    kernels: usize,
-    built: usize,
-    hunted: Hunted,
-}
+use crate::kernels::{Made, Which};
 
 #[test]
 fn planted_in_a_patch_and_found_and_the_second_time_nothing_is_built() {
@@ -222,7 +25,8 @@ fn planted_in_a_patch_and_found_and_the_second_time_nothing_is_built() {
     let found = world.bisect(None);
     assert_eq!(found.patches, [middle.as_str()]);
     let Some(Crossed { outgoing, incoming }) = &found.crossed else { panic!("both sides are tried") };
-    assert_eq!((outgoing.answer, incoming.answer), (ci::bisect::Answer::Bad, ci::bisect::Answer::Good));
+    let all = |answer| Crossing { answer: Some(answer), times: 1 + CONFIRMATIONS };
+    assert_eq!((*outgoing, *incoming), (all(Answer::Bad), all(Answer::Good)));
     assert!(found.kernels <= 2 + names.len().next_power_of_two().ilog2() as usize);
     assert_eq!((found.built, world.compiled()), (found.kernels, found.kernels));
     let again = world.bisect(None);
@@ -251,6 +55,42 @@ fn what_does_not_build_is_skipped_and_tried_once() {
 }
 
 #[test]
+fn what_is_known_not_to_build_is_forgotten_when_it_does() {
+    let world = World::new();
+    let lab = world.lab();
+    let which = Which::from(Made::At(Target::All));
+    let key = lab.kernel_key(&which, None).unwrap();
+    let answer = |again| world.test_end(again).unwrap().answer;
+    let remember = || unbuildable::remember(&lab.cache, &key, "it does not build").unwrap();
+    remember();
+    assert_eq!((answer(false), world.compiled()), (Answer::Untestable, 0), "that is relied on");
+    assert_eq!(answer(true), Answer::Good, "but not with --again");
+    std::fs::remove_dir_all(lab.cache.kernels().unwrap().join(&key)).unwrap();
+    assert_eq!((answer(false), world.unbuildable()), (Answer::Good, 0), "and from then on never again");
+    // Any other command that has the kernel knows better, and so does a kernel that is there.
+    std::fs::remove_dir_all(lab.cache.kernels().unwrap().join(&key)).unwrap();
+    remember();
+    lab.kernel(&which).unwrap();
+    assert_eq!(world.unbuildable(), 0);
+    remember();
+    assert_eq!((answer(false), world.unbuildable()), (Answer::Good, 0));
+}
+
+#[test]
+fn a_full_disk_is_no_answer_and_is_not_kept() {
+    let world = World::new();
+    world.lab();
+    world.fill(true);
+    for _ in 0..2 {
+        let error = world.test_end(false).unwrap_err();
+        assert!(matches!(error.downcast_ref(), Some(BuildError::Interrupted { .. })), "{error}");
+        assert_eq!(world.unbuildable(), 0);
+    }
+    world.fill(false);
+    assert_eq!(world.test_end(false).unwrap().answer, Answer::Good);
+}
+
+#[test]
 fn one_kernel_walks_and_the_other_stays() {
     let world = World::new();
     let names = world.names();
@@ -264,6 +104,40 @@ fn one_kernel_walks_and_the_other_stays() {
     world.plant(producer, "fine");
     let found = world.bisect(Some(Side::Outgoing));
     assert_eq!(found.hunted.conclusion, Conclusion::Refused(Refusal::BadIsGood));
+}
+
+#[test]
+fn a_side_is_named_by_runs_that_all_say_the_same_and_by_no_kept_answer() {
+    let world = World::new();
+    let names = world.names();
+    let middle = &names[names.len() / 2];
+    world.plant(middle, "PRODUCER");
+    let crosses = RefCell::new(Vec::new());
+    let crossed = world.bisect_with(None, &|question, known, _| {
+        let has = |role: &str| std::fs::read_to_string(&question.kernels[role].bzimage).unwrap().contains("PRODUCER");
+        let (outgoing, incoming) = (has("outgoing"), has("incoming"));
+        // With the patch in the outgoing kernel alone it passes the third time.
+        let mut passes = !outgoing;
+        if outgoing != incoming {
+            crosses.borrow_mut().push(known);
+            passes |= crosses.borrow().len() == 3;
+        }
+        Ok(vec![judged(passes)])
+    });
+    let crossed = crossed.crossed.unwrap();
+    assert_eq!(crossed.outgoing, Crossing { answer: None, times: 3 });
+    assert_eq!(crossed.incoming, Crossing { answer: Some(Answer::Good), times: 1 + CONFIRMATIONS });
+    assert!(crossed.side().starts_with("not known"), "{}", crossed.side());
+    assert!(crosses.borrow().iter().all(|known| *known == Known::Ignored), "{crosses:?}");
+}
+
+#[test]
+fn a_commit_from_outside_is_in_the_kernels_that_are_tested_and_in_no_other() {
+    let world = World::new();
+    assert_eq!(world.step(None), [true, true]);
+    // The other one stays at the same point, of which the commit is not a part.
+    assert_eq!(world.step(Some(Side::Outgoing)), [true, false]);
+    assert_eq!(world.step(Some(Side::Incoming)), [false, true]);
 }
 
 #[test]

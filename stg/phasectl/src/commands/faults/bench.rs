@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Context as _;
 use camino::Utf8PathBuf;
-use ci::check::{self, Check, Origin, Programs, Subject};
+use ci::check::{self, Check, Finding, Origin, Programs, Subject};
 use ci::kbuild::BuildError;
 use ci::outcomes::{Inputs, Outcomes};
 use harness::filter::Filter;
@@ -24,7 +24,7 @@ use stg_core::{Assembled, Error, Target};
 use super::report::Outcome;
 use crate::check::gates;
 use crate::fault::{Fault, Witness};
-use crate::judged::{Judged, Known, Question};
+use crate::judged::{Judged, Known, Question, lasts};
 use crate::kernels::{Which, target_label};
 use crate::lab::{Extra, Lab};
 use crate::question::{self, Common};
@@ -34,17 +34,20 @@ use crate::question::{self, Common};
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Answer {
     /// Its kernel does not build.
-    DoesNotBuild(String),
+    DoesNotBuild { reason: String },
     /// These cases ran.
     Ran(Vec<Ran>),
     /// This is what a check found.
-    Checked(Vec<String>),
+    Checked(Vec<Finding>),
 }
 
 /// How a case ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Ran {
     pub(crate) case: String,
+    /// Whether it ended as it does without a fault. Answers from before this was kept do not say so.
+    #[serde(default)]
+    pub(crate) passed: bool,
     pub(crate) class: Class,
     pub(crate) reason: String,
 }
@@ -53,8 +56,8 @@ impl Answer {
     /// Whether it would be the same the next time.
     fn lasts(&self) -> bool {
         match self {
-            Self::DoesNotBuild(_) | Self::Checked(_) => true,
-            Self::Ran(cases) => cases.iter().all(|case| question::lasts(case.class)),
+            Self::DoesNotBuild { .. } | Self::Checked(_) => true,
+            Self::Ran(cases) => cases.iter().all(|case| lasts(case.class)),
         }
     }
 }
@@ -92,13 +95,16 @@ impl<'a> Bench<'a> {
         let extra = Extra { commit, label };
         let scenario = match &fault.witness {
             Witness::Scenario(scenario, _) => scenario,
-            Witness::Check(check) => return Ok(Outcome::of(fault, &self.check(fault, check, &extra)?, None)),
+            Witness::Check(check, _) => {
+                let (answer, cached) = self.check(fault, check, &extra)?;
+                return Ok(Outcome::of(fault, &answer, cached, None));
+            }
         };
         let inputs = self.inputs(fault, scenario, &extra)?;
         let ask = || self.ask(fault, scenario, &extra);
         let (answer, cached) = question::answer(&self.outcomes, &inputs, self.again, Answer::lasts, ask)?;
         let logs = self.logs.join(fault.mistake.id());
-        Ok(Outcome::of(fault, &answer, (!cached).then_some(logs.as_path())))
+        Ok(Outcome::of(fault, &answer, cached, (!cached).then_some(logs.as_path())))
     }
 
     /// All that the answer depends on.
@@ -119,8 +125,8 @@ impl<'a> Bench<'a> {
         })
     }
 
-    /// Has a check look at the fault as a patch on top of the phase. It keeps its own answers.
-    fn check(&self, fault: &Fault, check: &'static Check, extra: &Extra) -> anyhow::Result<Answer> {
+    /// Has a check look at the fault as a patch on top of the phase, and whether its answer was known: it keeps its own.
+    fn check(&self, fault: &Fault, check: &'static Check, extra: &Extra) -> anyhow::Result<(Answer, bool)> {
         let (lab, gates) = (self.lab, gates(&self.lab.stack));
         let (repo, programs) = (Repo::open(&lab.base.repo)?, Programs::new(&lab.cache)?);
         let origin = Origin { id: fault.mistake.id(), file: fault.mistake.file.clone(), body_line: 1 };
@@ -128,8 +134,8 @@ impl<'a> Bench<'a> {
         let base_tree = Repo::oid(&lab.base.tree)?;
         let bench = check::Bench { repo: &repo, base_tree, programs: &programs, gates: &gates, kernels: None };
         let answers = check::run(&subject, &[check], &bench, &self.outcomes)?;
-        let findings = answers.iter().flat_map(|answer| &answer.findings);
-        Ok(Answer::Checked(findings.map(ToString::to_string).collect()))
+        let cached = answers.iter().all(|answer| answer.cached);
+        Ok((Answer::Checked(answers.into_iter().flat_map(|answer| answer.findings).collect()), cached))
     }
 
     fn ask(&self, fault: &Fault, scenario: &Scenario, extra: &Extra) -> anyhow::Result<Answer> {
@@ -139,10 +145,8 @@ impl<'a> Bench<'a> {
             let faulty = is_current(name);
             match self.lab.files(&which, faulty.then_some(extra)) {
                 Ok(files) => drop(kernels.insert(name.to_owned(), files)),
-                Err(error) => match error.downcast_ref() {
-                    Some(error @ (BuildError::Compile { .. } | BuildError::Config(_))) if faulty => {
-                        return Ok(Answer::DoesNotBuild(without_log(&error.to_string())));
-                    }
+                Err(error) => match error.downcast_ref().and_then(BuildError::of_tree) {
+                    Some(reason) if faulty => return Ok(Answer::DoesNotBuild { reason }),
                     _ => return Err(error.context(format!("{name} of {} is not built", scenario.id))),
                 },
             }
@@ -159,7 +163,10 @@ impl<'a> Bench<'a> {
         let judged = self.lab.judge(&question, known, &mut std::io::sink());
         let judged = judged.with_context(|| format!("fault {}", fault.mistake.id()))?;
         Ok(Answer::Ran(
-            judged.into_iter().map(|Judged { case, class, reason, .. }| Ran { case, class, reason }).collect(),
+            judged
+                .into_iter()
+                .map(|Judged { case, passed, class, reason, .. }| Ran { case, passed, class, reason })
+                .collect(),
         ))
     }
 }
@@ -169,33 +176,28 @@ fn is_current(name: &str) -> bool {
     variant_of(name).0 == "current"
 }
 
-/// An error of a build without the place of its log, which is this machine's.
-fn without_log(text: &str) -> String {
-    let lines = text.lines().filter(|line| !line.trim_start().starts_with("log: "));
-    lines.collect::<Vec<_>>().join("\n")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn an_answer_that_the_host_has_spoilt_is_not_kept() {
-        let ran = |class| Ran { case: "p/s/c".into(), class, reason: String::new() };
+        let ran = |class| Ran { case: "p/s/c".into(), passed: false, class, reason: String::new() };
         assert!(Answer::Ran(vec![ran(Class::Pass), ran(Class::Hang)]).lasts());
         assert!(!Answer::Ran(vec![ran(Class::Pass), ran(Class::HostTimeout)]).lasts());
-        assert!(Answer::DoesNotBuild(String::new()).lasts());
-    }
-
-    #[test]
-    fn an_answer_names_no_place_on_this_machine() {
-        let error = BuildError::Compile { errors: Vec::new(), log: "/cache/build.log".into() };
-        assert!(!without_log(&error.to_string()).contains("/cache"));
+        assert!(Answer::DoesNotBuild { reason: String::new() }.lasts());
     }
 
     #[test]
     fn the_kernel_with_the_fault_is_the_current_one_of_any_variant() {
         assert!(is_current("current") && is_current("current+modules"));
         assert!(!is_current("gate-off") && !is_current("base+modules"));
+    }
+
+    #[test]
+    fn an_answer_from_before_says_less() {
+        let old = r#"{"ran":[{"case":"p/s/c","class":"pass","reason":""}]}"#;
+        let ran = Ran { case: "p/s/c".into(), passed: false, class: Class::Pass, reason: String::new() };
+        assert_eq!(serde_json::from_str::<Answer>(old).unwrap(), Answer::Ran(vec![ran]));
     }
 }

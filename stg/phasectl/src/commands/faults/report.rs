@@ -27,6 +27,8 @@ pub(crate) struct Outcome {
     /// `None` when it did not come to a run. Of a check: `finding`, or `pass` if it found nothing.
     pub(crate) verdict: Option<String>,
     pub(crate) noticed: bool,
+    /// Whether the scenario ended as it does without the fault, or the check found nothing.
+    pub(crate) passed: bool,
     pub(crate) reason: String,
     /// Whether it was known, and not planted.
     pub(crate) cached: bool,
@@ -38,33 +40,35 @@ impl Outcome {
         Self::new(fault, None, false, format!("does not apply\n{why}"))
     }
 
-    /// From what was found out; `logs` is where the logs of its run are, if it was run just now.
-    pub(crate) fn of(fault: &Fault, answer: &Answer, logs: Option<&Utf8Path>) -> Self {
+    /// From what was found out, just now or before; `logs` is where the logs of its run are, if there are any.
+    pub(crate) fn of(fault: &Fault, answer: &Answer, cached: bool, logs: Option<&Utf8Path>) -> Self {
         let outcome = match answer {
-            Answer::DoesNotBuild(why) => {
+            Answer::DoesNotBuild { reason } => {
                 let verdict = Class::BuildFailure.to_string();
                 let noticed = expected(fault) == verdict;
-                Self::new(fault, Some(verdict), noticed, format!("does not build\n{why}"))
+                Self::new(fault, Some(verdict), noticed, format!("does not build\n{reason}"))
             }
             Answer::Ran(cases) => {
-                // Every case that runs must notice, and in the same way.
-                let other = cases.iter().find(|case| case.class.to_string() != expected(fault));
-                let shown = other.or(cases.first());
+                // Every case that runs must notice, and in the same way. One that noticed nothing at all is worse than another.
+                let other = || cases.iter().filter(|case| case.class.to_string() != expected(fault));
+                let shown = other().find(|case| case.passed).or_else(|| other().next()).or(cases.first());
                 let reason = shown.map_or_else(String::new, |case| Self::reason(case, logs));
                 let verdict = shown.map(|case| case.class.to_string());
-                Self::new(fault, verdict, other.is_none() && shown.is_some(), reason)
+                let noticed = other().next().is_none() && shown.is_some();
+                let passed = shown.is_some_and(|case| case.passed);
+                Self { passed, ..Self::new(fault, verdict, noticed, reason) }
             }
             Answer::Checked(found) => {
                 let verdict = if found.is_empty() { Class::Pass.to_string() } else { FINDING.to_owned() };
-                Self::new(fault, Some(verdict), !found.is_empty(), found.join("\n"))
+                let noticed = match &fault.witness {
+                    Witness::Check(_, wanted) => found.iter().any(|finding| wanted.is(finding)),
+                    Witness::Scenario(..) => false,
+                };
+                let reason = found.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+                Self { passed: found.is_empty(), ..Self::new(fault, Some(verdict), noticed, reason) }
             }
         };
-        Self { cached: logs.is_none(), ..outcome }
-    }
-
-    /// Whether nothing was noticed at all.
-    fn passed(&self) -> bool {
-        self.verdict == Some(Class::Pass.to_string())
+        Self { cached, ..outcome }
     }
 
     fn reason(Ran { case, reason, .. }: &Ran, logs: Option<&Utf8Path>) -> String {
@@ -82,6 +86,7 @@ impl Outcome {
             expected: expected(fault),
             verdict,
             noticed,
+            passed: false,
             reason,
             cached: false,
         }
@@ -92,7 +97,7 @@ impl Outcome {
 fn expected(fault: &Fault) -> String {
     match &fault.witness {
         Witness::Scenario(_, class) => class.to_string(),
-        Witness::Check(_) => FINDING.to_owned(),
+        Witness::Check(..) => FINDING.to_owned(),
     }
 }
 
@@ -181,7 +186,7 @@ fn lines(coverage: &Coverage) -> impl Iterator<Item = String> {
 /// By scenario, or the case of it that a fault names: the faults that ran there and were not noticed.
 fn slipped(outcomes: &[Outcome]) -> BTreeMap<String, Vec<String>> {
     let mut slipped: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for outcome in outcomes.iter().filter(|outcome| !outcome.noticed && outcome.passed()) {
+    for outcome in outcomes.iter().filter(|outcome| !outcome.noticed && outcome.passed) {
         slipped.entry(outcome.scenario.clone()).or_default().push(outcome.fault.clone());
     }
     slipped
@@ -192,7 +197,8 @@ fn line(outcome: &Outcome) -> String {
     let Outcome { fault, row, expected, .. } = outcome;
     let what = match &outcome.verdict {
         _ if outcome.noticed => format!("{expected} as expected"),
-        Some(_) if outcome.passed() => format!("slipped through, {expected} was expected"),
+        Some(_) if outcome.passed => format!("slipped through, {expected} was expected"),
+        Some(other) if other == expected => format!("another {other} than the expected one"),
         Some(other) => format!("{other}, {expected} was expected"),
         None => format!("was not planted, {expected} was expected"),
     };
@@ -201,6 +207,8 @@ fn line(outcome: &Outcome) -> String {
 
 #[cfg(test)]
 mod tests {
+    use ci::check::Finding;
+
     use super::*;
     use crate::testing::Small;
     use crate::{fault, scenarios};
@@ -215,7 +223,10 @@ mod tests {
 
     /// Two cases that end so.
     fn ran(one: Class, other: Class) -> Answer {
-        let ran = |case: &str, class| Ran { case: format!("phase1/second/{case}"), class, reason: "a step".into() };
+        let ran = |case: &str, class| {
+            let (case, passed) = (format!("phase1/second/{case}"), class == Class::Pass);
+            Ran { case, passed, class, reason: "a step".into() }
+        };
         Answer::Ran(vec![ran("x", one), ran("y", other)])
     }
 
@@ -225,10 +236,12 @@ mod tests {
         let (good, logs) = (Class::Stage1Failure, Some(Utf8Path::new("logs")));
         let mut out = Vec::new();
         let mut report = Reporter::new(false, 5, &mut out).unwrap();
-        report.outcome(Outcome::of(&fault, &ran(good, good), logs)).unwrap();
-        report.outcome(Outcome::of(&fault, &ran(good, Class::Pass), None)).unwrap();
-        report.outcome(Outcome::of(&fault, &ran(Class::Hang, good), logs)).unwrap();
-        report.outcome(Outcome::of(&fault, &Answer::DoesNotBuild("a.c:1: error".into()), None)).unwrap();
+        report.outcome(Outcome::of(&fault, &ran(good, good), false, logs)).unwrap();
+        report.outcome(Outcome::of(&fault, &ran(good, Class::Pass), true, None)).unwrap();
+        report.outcome(Outcome::of(&fault, &ran(Class::Hang, good), false, logs)).unwrap();
+        report
+            .outcome(Outcome::of(&fault, &Answer::DoesNotBuild { reason: "a.c:1: error".into() }, true, None))
+            .unwrap();
         report.outcome(Outcome::not_planted(&fault, "hunk 1")).unwrap();
         let coverage =
             Coverage { rows_without_fault: vec!["1.3".into()], scenarios_without_fault: vec!["phase1/first".into()] };
@@ -258,7 +271,7 @@ mod tests {
     fn as_a_document() {
         let mut out = Vec::new();
         let mut report = Reporter::new(true, 1, &mut out).unwrap();
-        report.outcome(Outcome::of(&fault(), &ran(Class::Pass, Class::Pass), None)).unwrap();
+        report.outcome(Outcome::of(&fault(), &ran(Class::Pass, Class::Pass), true, None)).unwrap();
         let coverage = Coverage { rows_without_fault: vec![], scenarios_without_fault: vec!["phase1/first".into()] };
         report.end(Some(coverage)).unwrap();
         insta::assert_snapshot!(String::from_utf8(out).unwrap(), @r#"
@@ -271,6 +284,7 @@ mod tests {
               "expected": "stage1-failure",
               "verdict": "pass",
               "noticed": false,
+              "passed": true,
               "reason": "phase1/second/x: a step",
               "cached": true
             }
@@ -293,8 +307,68 @@ mod tests {
         let mut fault = fault();
         let Witness::Scenario(_, expect) = &mut fault.witness else { panic!("{fault:?}") };
         *expect = Class::BuildFailure;
-        let outcome = Outcome::of(&fault, &Answer::DoesNotBuild(String::new()), None);
+        let outcome = Outcome::of(&fault, &Answer::DoesNotBuild { reason: String::new() }, true, None);
         assert!(outcome.noticed && outcome.cached);
-        assert!(!Outcome::of(&fault, &Answer::Ran(Vec::new()), None).noticed, "nothing ran");
+        assert!(!Outcome::of(&fault, &Answer::Ran(Vec::new()), true, None).noticed, "nothing ran");
+    }
+
+    fn told(outcomes: Vec<Outcome>) -> String {
+        let mut out = Vec::new();
+        let mut report = Reporter::new(false, outcomes.len(), &mut out).unwrap();
+        outcomes.into_iter().for_each(|outcome| report.outcome(outcome).unwrap());
+        report.end(None).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_fault_slips_through_a_scenario_that_ends_as_it_always_does() {
+        let ran = |case: &str, passed, class| Ran {
+            case: format!("phase1/second/{case}"),
+            passed,
+            class,
+            reason: "panic: x".into(),
+        };
+        // This scenario wants a panic, and the first of its cases fails in a third way.
+        let slipped = Answer::Ran(vec![ran("x", false, Class::Hang), ran("y", true, Class::RestorePanic)]);
+        insta::assert_snapshot!(told(vec![Outcome::of(&fault(), &slipped, false, None)]), @r"
+        KTAP version 1
+        1..1
+        not ok 1 - 1.2 fault unbound: slipped through, stage1-failure was expected
+        # phase1/second/y: panic: x
+        # 1 fault slipped through phase1/second: unbound
+        ");
+        // The same end, but without the line that it is to have.
+        let other = Answer::Ran(vec![ran("y", false, Class::RestorePanic)]);
+        insta::assert_snapshot!(told(vec![Outcome::of(&fault(), &other, false, None)]), @r"
+        KTAP version 1
+        1..1
+        not ok 1 - 1.2 fault unbound: restore-panic, stage1-failure was expected
+        # phase1/second/y: panic: x
+        ");
+    }
+
+    #[test]
+    fn a_check_must_find_what_the_fault_is_about() {
+        let small = Small::new();
+        let text = "Subject: f\nPhase: phase1\nRow: 1.2\nScenario: check/kconfig\nExpect: finding\nFinding: K: on by default\n\nWhy.\n";
+        small.put("selftests/faults/1.2-on.patch", text);
+        let fault = fault::load(&small.disk(), &small.stack(), &[]).unwrap().remove(0);
+        let found = |messages: &[&str]| {
+            let all = messages.iter().map(|message| Finding::new("K".into(), 7, *message, "remove it"));
+            Outcome::of(&fault, &Answer::Checked(all.collect()), false, None)
+        };
+        let all = vec![found(&["help is missing", "A may be on by default"]), found(&["help is missing"]), found(&[])];
+        assert_eq!(all.iter().map(|one| one.noticed).collect::<Vec<_>>(), [true, false, false]);
+        assert!(all.iter().all(|one| !one.cached) && Outcome::of(&fault, &Answer::Checked(vec![]), true, None).cached);
+        insta::assert_snapshot!(told(all), @r"
+        KTAP version 1
+        1..3
+        ok 1 - 1.2 fault on: finding as expected
+        not ok 2 - 1.2 fault on: another finding than the expected one
+        # K:7: help is missing
+        #   fix: remove it
+        not ok 3 - 1.2 fault on: slipped through, finding was expected
+        # 1 fault slipped through check/kconfig: on
+        ");
     }
 }

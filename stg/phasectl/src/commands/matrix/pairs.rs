@@ -33,8 +33,11 @@ pub(crate) struct Cell {
     pub(crate) to: String,
     pub(crate) mode: Mode,
     pub(crate) predicted: Prediction,
-    /// Nothing, if it was not run.
+    /// Nothing, if it was not run to an end.
     pub(crate) observed: Option<Observed>,
+    /// Why it was not, if it was tried: the host was at fault.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) host: Option<String>,
 }
 
 /// What became of it.
@@ -50,9 +53,14 @@ pub(crate) struct Observed {
 }
 
 impl Cell {
-    /// Whether nothing is wrong, as far as it is known.
+    /// Whether the two kernels agree on what they hand over.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.predicted.fates.device != Fate::Broken
+    }
+
+    /// Whether that was observed.
     pub(crate) fn is_good(&self) -> bool {
-        self.predicted.fates.device != Fate::Broken && self.observed.as_ref().is_none_or(|observed| observed.agrees)
+        self.is_sound() && self.observed.as_ref().is_some_and(|observed| observed.agrees)
     }
 }
 
@@ -85,6 +93,7 @@ pub(crate) fn pairs(kernels: &[Kernel], wanted: impl Fn(&str, &str) -> bool) -> 
                 mode,
                 predicted: handover::predict(&from.facts, &to.facts, mode),
                 observed: None,
+                host: None,
             })
             .collect(),
     })

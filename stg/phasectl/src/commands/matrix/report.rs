@@ -53,15 +53,14 @@ impl<'a> Reporter<'a> {
     pub(crate) fn pair(&mut self, pair: &Pair) -> anyhow::Result<()> {
         let Output::Ktap(writer) = &mut self.out else { return Ok(()) };
         for cell in &pair.cells {
-            let status = match &cell.observed {
-                None => Status::Skip,
-                Some(_) if cell.is_good() => Status::Pass,
-                Some(_) => Status::Fail,
-            };
+            let status = if cell.is_good() { Status::Pass } else { Status::Fail };
             writer.test(&Test { name: line(cell), status, diagnostics: Vec::new(), subtests: Vec::new() }, None)?;
             if let (false, Some(observed)) = (cell.is_good(), &cell.observed) {
                 writer.diagnostic(&format!("predicted because {}", cell.predicted.why))?;
                 writer.diagnostic(&format!("observed: {}", observed.why))?;
+            }
+            if let Some(why) = &cell.host {
+                writer.diagnostic(&format!("the host was at fault: {why}"))?;
             }
         }
         Ok(())
@@ -77,9 +76,9 @@ impl<'a> Reporter<'a> {
 
 /// `X.3 base to phase1/pci, noiommu: device refused (ENOENT), memory works`.
 fn line(cell: &Cell) -> String {
-    let Cell { from, to, mode, predicted, observed } = cell;
+    let Cell { from, to, mode, predicted, observed, .. } = cell;
     let what = match observed {
-        None => format!("{} was predicted", predicted.fates),
+        None => format!("{} was predicted, and nothing was observed", predicted.fates),
         Some(observed) if observed.fates == predicted.fates => predicted.fates.to_string(),
         Some(observed) => format!("{} was predicted, {} was observed", predicted.fates, observed.fates),
     };
@@ -134,6 +133,7 @@ fn word(fate: &Fate) -> &'static str {
         Fate::Panic => "panic",
         Fate::Unsafe => "unsafe",
         Fate::Broken => "broken",
+        Fate::Unseen => "unseen",
     }
 }
 

@@ -15,12 +15,16 @@ use plan::Outcome;
 use stg_core::Source;
 
 use super::pairs::{Cell, Kernel, Observed, Pair};
+use crate::judged::{ATTEMPTS, lasts};
 use crate::kernels::Which;
 use crate::lab::Lab;
-use crate::question::{self, Asked, Common};
+use crate::question::{Asked, Common};
 
 /// What each pair runs. Its observations have names that `ci::handover` knows.
 const SCENARIO: &str = "matrix/handover";
+
+/// The log of the second kernel's console, if it printed anything.
+const SECOND: &str = "console-1.log";
 
 /// Reads it.
 pub(crate) fn scenario(source: &dyn Source) -> anyhow::Result<Scenario> {
@@ -52,8 +56,11 @@ impl<'a> Bench<'a> {
 
     /// Finds out what becomes of a hand-over, in all modes.
     pub(crate) fn observe(&self, pair: &mut Pair, kernels: &[Kernel]) -> anyhow::Result<()> {
-        let which = |name: &str| kernels.iter().find(|kernel| kernel.name == name).map(|kernel| &kernel.which);
-        let (Some(from), Some(to)) = (which(&pair.from), which(&pair.to)) else { return Ok(()) };
+        let which = |name: &str| {
+            let kernel = kernels.iter().find(|kernel| kernel.name == name).map(|kernel| &kernel.which);
+            kernel.ok_or_else(|| anyhow::anyhow!("the matrix has no kernel {name}"))
+        };
+        let (from, to) = (which(&pair.from)?, which(&pair.to)?);
         let inputs = pair.cells.iter().map(|cell| self.inputs(cell)).collect::<anyhow::Result<Vec<_>>>()?;
         let (one, other) = (pair.from.clone(), pair.to.clone());
         settle(pair, &inputs, &self.outcomes, self.again, &mut |modes| self.run((&one, from), (&other, to), modes))
@@ -63,7 +70,7 @@ impl<'a> Bench<'a> {
         let kernels = ROLES.into_iter().zip([&cell.from, &cell.to]);
         let kernels: Vec<_> = kernels.filter_map(|(role, name)| Some((role, self.asked.get(name)?))).collect();
         let case = Filter::new([format!("{SCENARIO}/{}", cell.mode.name())]);
-        Ok(self.common.inputs("matrix", &self.scenario, &case, &kernels)?)
+        Ok(self.common.inputs(Seen::KIND, &self.scenario, &case, &kernels)?)
     }
 
     fn run(
@@ -85,7 +92,8 @@ impl<'a> Bench<'a> {
     }
 }
 
-/// Fills in what was observed of a pair: what is known, and what `run` finds out about the other modes, which is kept.
+/// Fills in what was observed of a pair: what is known, and what `run` finds out about the other modes, which is kept. Where the host was at
+/// fault it is run again, a few times.
 fn settle(
     pair: &mut Pair,
     inputs: &[Inputs],
@@ -93,23 +101,35 @@ fn settle(
     again: bool,
     run: &mut dyn FnMut(&[Mode]) -> anyhow::Result<Vec<CaseResult>>,
 ) -> anyhow::Result<()> {
-    let mut open = Vec::new();
+    let mut open: Vec<Mode> = Vec::new();
     for (cell, inputs) in pair.cells.iter_mut().zip(inputs) {
         match outcomes.get::<Seen>(inputs).filter(|_| !again) {
             Some(seen) => cell.observed = Some(judge(cell, &seen, true)),
             None => open.push(cell.mode),
         }
     }
-    let results = if open.is_empty() { Vec::new() } else { run(&open)? };
-    for (cell, inputs) in pair.cells.iter_mut().zip(inputs) {
-        let Some(result) = results.iter().find(|result| result.case == cell.mode.name()) else { continue };
-        let seen = seen(result);
-        if question::lasts(result.verdict) {
-            outcomes.put(inputs, &seen, result.seconds)?;
+    for _ in 0..ATTEMPTS {
+        if open.is_empty() {
+            break;
         }
-        let mut observed = judge(cell, &seen, false);
-        observed.why = format!("{}\nlogs: {}", observed.why, result.log_dir);
-        cell.observed = Some(observed);
+        let results = run(&open)?;
+        for (cell, inputs) in pair.cells.iter_mut().zip(inputs).filter(|(cell, _)| open.contains(&cell.mode)) {
+            let result = results.iter().find(|result| result.case == cell.mode.name());
+            let Some(result) = result else {
+                anyhow::bail!("{SCENARIO}/{} was run and has no result", cell.mode.name());
+            };
+            let logs = |why: &str| format!("{why}\nlogs: {}", result.log_dir);
+            if !lasts(result.verdict) {
+                cell.host = Some(logs(&result.reason));
+                continue;
+            }
+            let seen = seen(result);
+            outcomes.put(inputs, &seen, result.seconds)?;
+            let observed = judge(cell, &seen, false);
+            cell.observed = Some(Observed { why: logs(&observed.why), ..observed });
+            cell.host = None;
+        }
+        open = pair.cells.iter().filter(|cell| cell.observed.is_none()).map(|cell| cell.mode).collect();
     }
     Ok(())
 }
@@ -132,6 +152,7 @@ fn seen(result: &CaseResult) -> Seen {
     });
     Seen {
         passed: result.passed,
+        arrived: result.kernels.len() > 1 || result.log_dir.join(SECOND).exists(),
         restore_panic: result.verdict == Class::RestorePanic,
         reason: result.reason.clone(),
         steps: steps.collect(),

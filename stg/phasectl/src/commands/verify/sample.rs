@@ -1,22 +1,58 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 //! `phasectl verify --sample`: a few patches are built and run again, whatever is known.
+//!
+//! Nothing is taken from the store of kernels, so it makes no difference whether this is the machine that wrote the records: each kernel is
+//! compiled, as far as make finds it necessary in its build directory, and its image must be the one on record.
 
+use std::fmt;
 use std::io::Write;
+use std::str::FromStr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use anyhow::Context as _;
 use ci::proof::sample::Random;
-use ci::proof::{Proved, Report};
+use ci::proof::{Hashes, Record, Report, Tools};
 use harness::filter::Filter;
 use harness::scenario::{Scenario, variant_of};
 use serde::Serialize;
 
 use crate::commands::prove;
-use crate::judged::{Known, Question};
+use crate::judged::{Judge, Known, Question};
 use crate::lab::Lab;
-use crate::proofs::Planned;
-use crate::scenarios::only;
+use crate::proofs::{self, Planned};
+use crate::scenarios::{self, only};
 use crate::text::{count, listing};
+
+/// How many cases of a patch run again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cases {
+    /// Every one.
+    All,
+    /// So many, at least one.
+    Some(usize),
+}
+
+impl fmt::Display for Cases {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => f.write_str("all"),
+            Self::Some(number) => number.fmt(f),
+        }
+    }
+}
+
+impl FromStr for Cases {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.parse() {
+            _ if text == "all" => Ok(Self::All),
+            Ok(number) if number > 0 => Ok(Self::Some(number)),
+            _ => Err("name how many, 1 at least, or `all`".to_owned()),
+        }
+    }
+}
 
 /// What is done again.
 #[derive(Debug, Clone)]
@@ -30,10 +66,14 @@ pub(super) struct Sample<'a> {
 pub(super) struct Outcome {
     patch: String,
     pub(super) good: bool,
+    /// How many cases ran.
     cases: usize,
+    /// How many the record is about.
+    of: usize,
     failed: Vec<String>,
-    /// Kernels of which the image is another one than on record, although the tools are the same.
+    /// Kernels of which the image is another one than on record, although all is the same that it is made from.
     other_images: Vec<String>,
+    notes: Vec<String>,
 }
 
 /// A seed for who gave none.
@@ -43,12 +83,16 @@ pub(super) fn any_seed() -> u64 {
 }
 
 /// So many patches, and of each so many cases. A kernel of a variant takes a whole build more, so cases that need none have precedence.
-pub(super) fn choose(planned: &[Planned], patches: usize, cases: usize, seed: u64) -> Vec<Sample<'_>> {
+pub(super) fn choose(planned: &[Planned], patches: usize, cases: Cases, seed: u64) -> Vec<Sample<'_>> {
     let mut random = Random::new(seed);
     let numbers: Vec<usize> = (0..planned.len()).collect();
     let plans = random.choose(&numbers, patches).into_iter().filter_map(|number| planned.get(number));
     let mut all = Vec::new();
     for plan in plans {
+        let Cases::Some(cases) = cases else {
+            all.push(Sample { plan, scenarios: plan.scenarios.clone() });
+            continue;
+        };
         let ids = |usual: bool| -> Vec<String> {
             let is_usual =
                 |scenario: &&Scenario| scenario.kernel_names().iter().all(|name| variant_of(name).1.is_none());
@@ -71,18 +115,29 @@ pub(super) fn choose(planned: &[Planned], patches: usize, cases: usize, seed: u6
 /// Builds and runs what was chosen.
 pub(super) fn run(
     lab: &Lab,
+    tools: &Tools,
     samples: &[Sample<'_>],
     report: &Report,
+    judge: &Judge<'_>,
     out: &mut dyn Write,
 ) -> anyhow::Result<Vec<Outcome>> {
     let (logs, _lock) = lab.results("verify", None)?;
+    let fresh = logs.join("kernels");
+    if fresh.exists() {
+        std::fs::remove_dir_all(&fresh).with_context(|| format!("cannot remove {fresh}"))?;
+    }
+    super::notes(report, out)?;
     writeln!(out, "KTAP version 1\n1..{}", samples.len())?;
     let mut all = Vec::new();
     for (number, Sample { plan, scenarios }) in (1..).zip(samples) {
         let patch = plan.subject.patch.clone();
         writeln!(out, "# {patch}")?;
         out.flush()?;
-        let (kernels, images) = prove::build(lab, plan, scenarios, out)?;
+        let (kernels, images) = prove::build(lab, plan, scenarios, &|which| lab.files_again(which, &fresh), out)?;
+        let record = report.patches.iter().flatten().find(|proved| proved.record.subject.patch == patch);
+        let names: Vec<&str> = kernels.keys().map(String::as_str).collect();
+        let (other_images, notes) =
+            record.map_or_else(Default::default, |proved| compare(&proved.record, plan, tools, &names, &images));
         let question = Question {
             scenarios,
             filter: &Filter::all(),
@@ -90,102 +145,67 @@ pub(super) fn run(
             programs: lab.programs(scenarios, &plan.target)?,
             logs: logs.join(&patch),
         };
-        let judged = lab.judge(&question, Known::Ignored, out)?;
-        let cases = judged.len();
+        let judged = judge(&question, Known::Ignored, out)?;
+        let (cases, of) = (judged.len(), scenarios::cases(&plan.scenarios).len());
         let failed: Vec<String> = judged.into_iter().filter(|one| !one.passed).map(|one| one.case).collect();
-        let tools = crate::proofs::tools(&lab.disk, &lab.cache)?;
-        let record = report.patches.iter().flatten().find(|proved| proved.record.subject.patch == patch);
-        let other_images = record.map_or_else(Vec::new, |Proved { record, .. }| {
-            // Only of the same tree and the same toolchain the same bytes can be expected.
-            let same = record.made.tools.toolchain == tools.toolchain && record.subject.tree == plan.subject.tree;
-            let differs =
-                |(name, image): &(&String, &String)| record.made.images.get(*name).is_some_and(|one| one != *image);
-            images.iter().filter(|_| same).filter(differs).map(|(name, _)| name.clone()).collect()
-        });
-        let outcome = Outcome { patch, good: failed.is_empty(), cases, failed, other_images };
+        let good = failed.is_empty() && other_images.is_empty();
+        let outcome = Outcome { patch, good, cases, of, failed, other_images, notes };
         print(number, &outcome, out)?;
         all.push(outcome);
     }
     Ok(all)
 }
 
-fn print(number: usize, outcome: &Outcome, out: &mut dyn Write) -> anyhow::Result<()> {
-    let Outcome { patch, good, cases, failed, other_images } = outcome;
-    for name in other_images {
-        writeln!(
-            out,
-            "# note: the image of kernel {name} is another one than on record, with the same tree and toolchain"
-        )?;
+/// The kernels of which other images came out than a record has, and what makes that no wonder.
+fn compare(
+    record: &Record,
+    plan: &Planned,
+    tools: &Tools,
+    kernels: &[&str],
+    images: &Hashes,
+) -> (Vec<String>, Vec<String>) {
+    let (mut other, mut notes) = (Vec::new(), Vec::new());
+    let (then, now) = (&record.subject, &plan.subject);
+    for &kernel in kernels {
+        let differs = |name: String| record.made.images.get(&name) != images.get(&name);
+        if !differs(kernel.to_owned()) && !differs(proofs::modules(kernel)) {
+            continue;
+        }
+        let why = if (&then.base, &then.tree) != (&now.base, &now.tree) {
+            "the base is another one too"
+        } else if then.configs.get(kernel) != now.configs.get(kernel) {
+            "its configuration is another one too"
+        } else if record.made.tools.toolchain != tools.toolchain {
+            "the toolchain is another one too"
+        } else {
+            other.push(kernel.to_owned());
+            continue;
+        };
+        notes.push(format!("the image of kernel {kernel} is another one than on record; {why}"));
     }
-    let cases = count(*cases, "case", "cases");
-    match good {
-        true => writeln!(out, "ok {number} - {patch}: built and {cases} run again")?,
-        false => writeln!(out, "not ok {number} - {patch}: of {cases} run again failed: {}", listing(failed))?,
+    (other, notes)
+}
+
+fn print(number: usize, outcome: &Outcome, out: &mut dyn Write) -> anyhow::Result<()> {
+    let Outcome { patch, good, cases, of, failed, other_images, notes } = outcome;
+    for note in notes {
+        writeln!(out, "# note: {note}")?;
+    }
+    let ran = format!("{cases} of {} run again", count(*of, "case", "cases"));
+    if *good {
+        writeln!(out, "ok {number} - {patch}: built again, {ran}")?;
+    } else {
+        let images = (!other_images.is_empty()).then(|| {
+            let kernels = listing(other_images);
+            format!("from the same tree, configuration and toolchain another image than on record: {kernels}")
+        });
+        let failed = (!failed.is_empty()).then(|| format!("{ran}, failed: {}", listing(failed)));
+        let what: Vec<String> = images.into_iter().chain(failed).collect();
+        writeln!(out, "not ok {number} - {patch}: {}", what.join("; "))?;
     }
     out.flush()?;
     Ok(())
 }
 
 #[cfg(test)]
-mod tests {
-    use stg_core::Target;
-
-    use super::*;
-    use crate::testing::Small;
-
-    fn planned() -> Vec<Planned> {
-        let small = Small::new().with_scenarios();
-        let (disk, stack) = (small.disk(), small.stack());
-        let all = crate::scenarios::of_phases(&disk, &stack).unwrap();
-        let plan = |name: &str, scenarios: Vec<Scenario>| Planned {
-            subject: prove::tests::subject(name),
-            target: Target::Patch(format!("phase1/{name}")),
-            scenarios,
-        };
-        let mut modules = all[1].clone();
-        modules.kernels.incoming = "current+modules".to_owned();
-        vec![plan("a", all[..2].to_vec()), plan("b", vec![modules.clone()]), plan("c", vec![all[0].clone(), modules])]
-    }
-
-    fn chosen(planned: &[Planned], patches: usize, cases: usize, seed: u64) -> Vec<String> {
-        let line = |sample: &Sample<'_>| {
-            let cases = crate::scenarios::cases(&sample.scenarios).join(" ");
-            format!("{}: {cases}", sample.plan.subject.patch)
-        };
-        choose(planned, patches, cases, seed).iter().map(line).collect()
-    }
-
-    #[test]
-    fn so_many_patches_and_cases_the_same_for_a_seed() {
-        let planned = planned();
-        let all = chosen(&planned, 9, 9, 0);
-        insta::assert_snapshot!(all.join("\n"), @r"
-        phase1/a: phase1/second/x phase1/second/y phase1/first/x
-        phase1/b: phase1/first/x
-        phase1/c: phase1/second/x phase1/second/y
-        ");
-        assert_eq!(chosen(&planned, 2, 1, 5), chosen(&planned, 2, 1, 5));
-        let of_seed: std::collections::BTreeSet<_> = (0..50).map(|seed| chosen(&planned, 1, 1, seed)).collect();
-        assert_eq!(of_seed.len(), 6, "each case can be the one, but none of a variant beside others: {of_seed:?}");
-        assert!(of_seed.iter().all(|one| one.len() == 1));
-    }
-
-    #[test]
-    fn lines() {
-        let outcome = |failed: &[&str], other: &[&str]| Outcome {
-            patch: "phase1/a".into(),
-            good: failed.is_empty(),
-            cases: 2,
-            failed: failed.iter().map(|&one| one.to_owned()).collect(),
-            other_images: other.iter().map(|&one| one.to_owned()).collect(),
-        };
-        let mut out = Vec::new();
-        print(1, &outcome(&[], &[]), &mut out).unwrap();
-        print(2, &outcome(&["phase1/first/x"], &["current"]), &mut out).unwrap();
-        insta::assert_snapshot!(String::from_utf8(out).unwrap(), @r"
-        ok 1 - phase1/a: built and 2 cases run again
-        # note: the image of kernel current is another one than on record, with the same tree and toolchain
-        not ok 2 - phase1/a: of 2 cases run again failed: phase1/first/x
-        ");
-    }
-}
+mod tests;

@@ -55,9 +55,9 @@ fn settled(outcomes: &Outcomes, again: bool, verdict: Class) -> (Vec<Mode>, Stri
         Ok(modes.iter().map(|mode| result(*mode, verdict)).collect())
     };
     settle(&mut pair, &inputs(), outcomes, again, &mut run).unwrap();
-    let said = pair.cells.iter().map(|cell| {
-        let pairs::Observed { fates, agrees, cached, .. } = cell.observed.as_ref().unwrap();
-        format!("{fates}, agrees {agrees}, cached {cached}")
+    let said = pair.cells.iter().map(|cell| match &cell.observed {
+        Some(pairs::Observed { fates, agrees, cached, .. }) => format!("{fates}, agrees {agrees}, cached {cached}"),
+        None => format!("the host: {}", cell.host.as_ref().unwrap()),
     });
     (ran, said.collect::<Vec<_>>().join("; "))
 }
@@ -67,9 +67,11 @@ fn what_was_observed_is_not_run_again() {
     let (_guard, outcomes) = cache();
     let good = |cached| format!("device refused (ENOENT), memory works, agrees true, cached {cached}");
     let both = |cached| format!("{}; {}", good(cached), good(cached));
-    let bad = "device broken, memory broken, agrees false, cached false";
-    // The host was too busy: that is no answer.
-    assert_eq!(settled(&outcomes, false, Class::HostTimeout), (Mode::ALL.to_vec(), format!("{bad}; {bad}")));
+    // The host was too busy: that is no answer, however often.
+    let (ran, said) = settled(&outcomes, false, Class::HostTimeout);
+    assert_eq!(ran, Mode::ALL.repeat(ATTEMPTS));
+    let host = |mode| format!("the host: because\nlogs: logs/{SCENARIO}/{mode}");
+    assert_eq!(said, format!("{}; {}", host("translated"), host("noiommu")));
     assert_eq!(settled(&outcomes, false, Class::Pass), (Mode::ALL.to_vec(), both(false)));
     assert_eq!(settled(&outcomes, false, Class::Hang), (vec![], both(true)));
     assert_eq!(settled(&outcomes, true, Class::Pass), (Mode::ALL.to_vec(), both(false)));
@@ -77,6 +79,44 @@ fn what_was_observed_is_not_run_again() {
     let (_guard, fewer) = cache();
     fewer.put(&inputs()[0], &seen(&result(Mode::Translated, Class::Pass)), 1.0).unwrap();
     assert_eq!(settled(&fewer, false, Class::Pass), (vec![Mode::Noiommu], format!("{}; {}", good(true), good(false))));
+}
+
+#[test]
+fn a_case_that_the_host_has_spoilt_is_run_again_alone() {
+    let (_guard, outcomes) = cache();
+    let (mut pair, mut ran) = (pair(), Vec::new());
+    let mut run = |modes: &[Mode]| {
+        let spoilt = |mode: Mode| ran.is_empty() && mode == Mode::Noiommu;
+        let class = |mode| if spoilt(mode) { Class::QemuAbort } else { Class::Pass };
+        let results = modes.iter().map(|&mode| result(mode, class(mode))).collect();
+        ran.push(modes.to_vec());
+        Ok(results)
+    };
+    settle(&mut pair, &inputs(), &outcomes, false, &mut run).unwrap();
+    assert_eq!(ran, [Mode::ALL.to_vec(), vec![Mode::Noiommu]]);
+    assert!(pair.cells.iter().all(|cell| cell.is_good() && cell.host.is_none()));
+}
+
+#[test]
+fn a_case_without_a_result_is_an_error() {
+    let (_guard, outcomes) = cache();
+    let mut run = |_: &[Mode]| Ok(vec![result(Mode::Translated, Class::Pass)]);
+    let error = settle(&mut pair(), &inputs(), &outcomes, false, &mut run).unwrap_err().to_string();
+    assert_eq!(error, "matrix/handover/noiommu was run and has no result");
+}
+
+#[test]
+fn the_second_kernel_was_seen_if_its_init_or_its_console_was() {
+    let guard = tempfile::tempdir().unwrap();
+    let logs = camino::Utf8Path::from_path(guard.path()).unwrap();
+    let kernels = |number| vec!["7.3.4".to_owned(); number];
+    let result =
+        |number| CaseResult { kernels: kernels(number), log_dir: logs.into(), ..result(Mode::Noiommu, Class::Hang) };
+    assert_eq!([seen(&result(1)).arrived, seen(&result(2)).arrived], [false, true]);
+    std::fs::write(logs.join("console-0.log"), "").unwrap();
+    assert!(!seen(&result(1)).arrived);
+    std::fs::write(logs.join("console-1.log"), "").unwrap();
+    assert!(seen(&result(1)).arrived);
 }
 
 #[test]

@@ -251,3 +251,64 @@ fn agreement() {
     assert!(!Fates::both(Fate::Unseen).agrees_with(&harmful()));
     assert!(!Fates::both(Fate::Broken).agrees_with(&Fates::both(Fate::Broken)), "a mistake remains one");
 }
+
+/// Kernels and runs of the matrix as they were, see `transcripts.json`.
+#[derive(serde::Deserialize)]
+struct Transcripts {
+    kernels: std::collections::BTreeMap<String, Facts>,
+    runs: Vec<Run>,
+}
+
+#[derive(serde::Deserialize)]
+struct Run {
+    from: String,
+    to: String,
+    mode: Mode,
+    seen: Seen,
+}
+
+#[test]
+fn what_our_own_runs_showed_is_what_is_predicted() {
+    let all: Transcripts = serde_json::from_str(include_str!("transcripts.json")).unwrap();
+    let mut table = String::new();
+    for Run { from, to, mode, seen } in &all.runs {
+        let predicted = predict(&all.kernels[from], &all.kernels[to], *mode);
+        let (fates, why) = classify(seen);
+        assert!(fates.agrees_with(&predicted.fates), "{from} to {to}, {}: {fates}, not {predicted:?}", mode.name());
+        table.push_str(&format!("{from} to {to}, {}: {fates} ({why})\n", mode.name()));
+    }
+    insta::assert_snapshot!(table, @"
+    base to base, translated: device refused (ENOENT), memory works (preserve-device: ENOENT; the memory is intact)
+    base to base, noiommu: device refused (ENOENT), memory works (preserve-device: ENOENT; the memory is intact)
+    base to phase1/foundation, translated: device refused (ENOENT), memory works (preserve-device: ENOENT; the memory is intact)
+    base to phase1/foundation, noiommu: device refused (ENOENT), memory works (preserve-device: ENOENT; the memory is intact)
+    base to phase1/pci, translated: device refused (ENOENT), memory works (preserve-device: ENOENT; the memory is intact)
+    base to phase1/pci, noiommu: device refused (ENOENT), memory works (preserve-device: ENOENT; the memory is intact)
+    base to phase1/vfio, translated: device refused (ENOENT), memory works (preserve-device: ENOENT; the memory is intact)
+    base to phase1/vfio, noiommu: device refused (ENOENT), memory works (preserve-device: ENOENT; the memory is intact)
+    phase1/foundation to base, translated: device lost, memory lost (session: EIO; the device has stopped; session: EIO)
+    phase1/foundation to base, noiommu: device lost, memory lost (session: EIO; the device has stopped; session: EIO)
+    phase1/foundation to phase1/foundation, translated: device works, memory works (the device works; the memory is intact)
+    phase1/foundation to phase1/foundation, noiommu: device works, memory works (the device works; the memory is intact)
+    phase1/foundation to phase1/pci, translated: device lost, memory lost (session: EIO; the device has stopped; session: EIO)
+    phase1/foundation to phase1/pci, noiommu: device lost, memory lost (session: EIO; the device has stopped; session: EIO)
+    phase1/foundation to phase1/vfio, translated: device lost, memory lost (session: EIO; the device has stopped; session: EIO)
+    phase1/foundation to phase1/vfio, noiommu: device lost, memory lost (session: EIO; the device has stopped; session: EIO)
+    phase1/pci to base, translated: device lost, memory lost (session: EIO; the device has stopped; session: EIO)
+    phase1/pci to base, noiommu: device unsafe, memory lost (session: EIO; the device is a master of the bus, and not known; session: EIO)
+    phase1/pci to phase1/foundation, translated: device lost, memory lost (session: EIO; the device has stopped; session: EIO)
+    phase1/pci to phase1/foundation, noiommu: device unsafe, memory lost (session: EIO; the device is a master of the bus, and not known; session: EIO)
+    phase1/pci to phase1/pci, translated: device works, memory works (the device works; the memory is intact)
+    phase1/pci to phase1/pci, noiommu: device works, memory works (the device works; the memory is intact)
+    phase1/pci to phase1/vfio, translated: device lost, memory lost (session: EIO; the device has stopped; session: EIO)
+    phase1/pci to phase1/vfio, noiommu: device lost, memory lost (session: EIO; the device is a master of the bus, and known; session: EIO)
+    phase1/vfio to base, translated: device lost, memory lost (session: EIO; the device has stopped; session: EIO)
+    phase1/vfio to base, noiommu: device unsafe, memory lost (session: EIO; the device is a master of the bus, and not known; session: EIO)
+    phase1/vfio to phase1/foundation, translated: device lost, memory lost (session: EIO; the device has stopped; session: EIO)
+    phase1/vfio to phase1/foundation, noiommu: device unsafe, memory lost (session: EIO; the device is a master of the bus, and not known; session: EIO)
+    phase1/vfio to phase1/pci, translated: device lost, memory lost (session: EIO; the device has stopped; session: EIO)
+    phase1/vfio to phase1/pci, noiommu: device lost, memory lost (session: EIO; the device is a master of the bus, and known; session: EIO)
+    phase1/vfio to phase1/vfio, translated: device works, memory works (the device works; the memory is intact)
+    phase1/vfio to phase1/vfio, noiommu: device works, memory works (the device works; the memory is intact)
+    ");
+}

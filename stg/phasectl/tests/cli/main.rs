@@ -13,6 +13,7 @@ mod editing;
 mod errors;
 mod exporting;
 mod handover;
+mod knowing;
 mod lab;
 mod merging;
 mod proving;

@@ -7,6 +7,7 @@
 #include <linux/export.h>
 #include <linux/iommu-liveupdate.h>
 
+/* iommufd is the only user. */
 #define EXPORT_RUST_FUNCTION(name) EXPORT_SYMBOL_FOR_MODULES(name, "iommufd")
 
 EXPORT_RUST_FUNCTION(iommu_liveupdate_register_flb);

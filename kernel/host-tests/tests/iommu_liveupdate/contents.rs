@@ -7,6 +7,7 @@ use std::{collections::BTreeMap, ops::RangeInclusive};
 use proptest::{collection::vec, prelude::*};
 
 use crate::handover::{Device, Table, Unit};
+use crate::opinion::Listed;
 
 /// What a hand-over says.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -28,14 +29,18 @@ pub(crate) struct Part {
 }
 
 impl Contents {
-    /// One that a kernel could hand over: no device is listed twice, and each domain has an id of its own on each unit.
+    /// One that a kernel could hand over: no device is listed twice, and each domain has one id on each unit, which is
+    /// its own.
     ///
-    /// There are no domains without devices.
-    pub(crate) fn new(units: Vec<Unit>, tables: &[Table], parts: &[Part]) -> Self {
+    /// There are no domains without devices, nor any units: those that no part needs are left out.
+    pub(crate) fn new(units: &[Unit], tables: &[Table], parts: &[Part]) -> Self {
         let mut domains: BTreeMap<usize, Vec<Device>> = BTreeMap::new();
+        let is_used = |unit: &usize| parts.iter().any(|part| part.unit % units.len() == *unit);
+        let used: Vec<usize> = (0..units.len()).filter(is_used).collect();
         let mut next = 0;
         for part in parts {
             let (domain, unit) = (part.domain % tables.len(), part.unit % units.len());
+            let index = used.iter().position(|&used| used == unit).expect("it is used");
             let number = next + part.gap % 0x1_0000;
             next = number + 1;
             domains.entry(domain).or_default().push(Device {
@@ -44,17 +49,42 @@ impl Contents {
                 bdf: (number as u16).wrapping_mul(40_503),
                 // Some are the same on several units.
                 did: (2 + 3 * domain + unit) as u16,
-                unit: unit as u32,
+                unit: index as u32,
             });
         }
-        Self { units, domains: domains.into_iter().map(|(domain, devices)| (tables[domain], devices)).collect() }
+        Self {
+            units: used.into_iter().map(|unit| units[unit]).collect(),
+            domains: domains.into_iter().map(|(domain, devices)| (tables[domain], devices)).collect(),
+        }
     }
 
     /// All devices, each with the number of its domain, as the kernel keeps them.
-    pub(crate) fn devices(&self) -> Vec<(u32, Device)> {
+    pub(crate) fn devices(&self) -> Vec<Listed> {
         let numbered = (0..).zip(&self.domains);
         numbered.flat_map(|(number, (_, devices))| devices.iter().map(move |&device| (number, device))).collect()
     }
+
+    /// Lists a unit that nobody uses before another one, or as the last.
+    pub(crate) fn insert_unit(&mut self, index: usize, unit: Unit) {
+        self.units.insert(index, unit);
+        let devices = self.domains.iter_mut().flat_map(|(_, devices)| devices);
+        for device in devices.filter(|device| device.unit as usize >= index) {
+            device.unit += 1;
+        }
+    }
+
+    /// The first number from this one on that is that of no device, as an address.
+    pub(crate) fn free_address(&self, from: u32) -> (u32, u16) {
+        let addresses: Vec<_> = self.devices().iter().map(|(_, device)| device.address()).collect();
+        let mut all = (from..=u32::MAX).chain(0..from).map(|number| (number >> 16, number as u16));
+        all.find(|address| !addresses.contains(address)).expect("there are more addresses than devices")
+    }
+}
+
+/// Page tables of which anything is said, but nothing where the ABI says that there is nothing.
+pub(crate) fn table(mut bytes: [u8; 32]) -> Table {
+    bytes[11..16].fill(0);
+    Table(bytes)
 }
 
 /// Units, no two of which have the same registers.
@@ -73,6 +103,6 @@ fn part() -> impl Strategy<Value = Part> {
 
 /// What a kernel could hand over. There is at least one device.
 pub(crate) fn contents() -> impl Strategy<Value = Contents> {
-    let tables = vec(any::<[u8; 32]>().prop_map(Table), 1..6);
-    (units(1..=6), tables, vec(part(), 1..20)).prop_map(|(units, tables, parts)| Contents::new(units, &tables, &parts))
+    let tables = vec(any::<[u8; 32]>().prop_map(table), 1..6);
+    (units(1..=6), tables, vec(part(), 1..20)).prop_map(|(units, tables, parts)| Contents::new(&units, &tables, &parts))
 }

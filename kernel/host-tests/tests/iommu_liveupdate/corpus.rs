@@ -7,16 +7,20 @@
 
 use host_tests::fuzz::Random;
 
-use crate::contents::{Contents, Part};
-use crate::handover::{Page, Table, Unit};
+use crate::contents::{table, Contents, Part};
+use crate::handover::{Device, Page, Table, Unit};
 use crate::image::{phys, u32_at, Image, DEVICES, UNITS};
+use crate::opinion::Listed;
 
-/// A random hand-over: one in eight has no damage.
+/// A random hand-over: one in four has no damage, and one in eight says something that cannot be, written as it should.
 pub(crate) fn image(random: &mut Random) -> Image {
-    let contents = contents(random);
+    let mut contents = contents(random);
+    if random.one_in(8) {
+        confuse(random, &mut contents);
+    }
     let mut image =
         if random.one_in(2) { Image::new(&contents) } else { Image::written(&contents, random.word() as u8) };
-    if !random.one_in(8) {
+    if !random.one_in(4) {
         for _ in 0..1 + random.below(3) {
             damage(random, &mut image);
         }
@@ -32,12 +36,76 @@ fn contents(random: &mut Random) -> Contents {
         .map(|n| Unit { registers: 0xfed9_0000 + 0x1000 * n, root: random.word() & !0xfff, scalable: random.one_in(2) })
         .collect();
     let tables: Vec<Table> =
-        (0..1 + random.below(5)).map(|_| Table(std::array::from_fn(|_| random.word() as u8))).collect();
+        (0..1 + random.below(5)).map(|_| table(std::array::from_fn(|_| random.word() as u8))).collect();
     let most = if random.one_in(64) { DEVICES } else { 12 };
-    let parts: Vec<Part> = (0..random.below(most + 1))
-        .map(|_| Part { domain: random.below(8), unit: random.below(8), gap: random.below(3) as u32 })
+    // Otherwise few units would be in use where there are many.
+    let least = if nr_units > 4 { nr_units } else { 0 };
+    let parts: Vec<Part> = (0..least.max(random.below(most + 1)))
+        .map(|n| {
+            let unit = if n < least { n } else { random.below(8) };
+            Part { domain: random.below(8), unit, gap: random.below(3) as u32 }
+        })
         .collect();
-    Contents::new(units, &tables, &parts)
+    Contents::new(&units, &tables, &parts)
+}
+
+/// Any list of devices, some of which are close enough together to contradict each other, and the number of units.
+///
+/// One in two is made right in most respects, as it would hardly ever be so by itself.
+pub(crate) fn devices(random: &mut Random) -> (usize, Vec<Listed>) {
+    let is_tame = random.one_in(2);
+    let nr_units = random.below(4);
+    let mut devices = Vec::new();
+    for n in 0..random.below(9) {
+        let domain = random.below(3);
+        let unit = random.below(if is_tame { nr_units.max(1) } else { 4 });
+        let did = if is_tame && !random.one_in(16) { 2 + domain + unit } else { 2 + random.below(4) };
+        let number = if is_tame && !random.one_in(32) { n * 0x8001 } else { random.below(32) };
+        devices.push((
+            domain as u32,
+            Device { segment: (number >> 16) as u32, bdf: number as u16, did: did as u16, unit: unit as u32 },
+        ));
+    }
+    (nr_units, devices)
+}
+
+/// Says something of a device that may contradict the rest.
+fn confuse(random: &mut Random, contents: &mut Contents) {
+    let all = contents.devices();
+    if all.is_empty() {
+        return;
+    }
+    let (_, other) = all[random.below(all.len())];
+    let number = random.below(contents.domains.len());
+    let devices = &mut contents.domains[number].1;
+    let index = random.below(devices.len());
+    let device = &mut devices[index];
+
+    match random.below(6) {
+        0 => (device.segment, device.bdf) = other.address(),
+        1 => device.unit = random.below(contents.units.len()) as u32,
+        2 => device.did = 2 + random.below(24) as u16,
+        // All of the domain that is behind this unit has the domain id of another one.
+        3 => {
+            device.unit = other.unit;
+            for same in devices.iter_mut().filter(|device| device.unit == other.unit) {
+                same.did = other.did;
+            }
+        }
+        // It was forgotten, and its domain with it if there is nothing else.
+        4 => {
+            devices.swap_remove(index);
+            contents.domains.retain(|(_, devices)| !devices.is_empty());
+        }
+        // A unit was forgotten to be taken out.
+        _ if contents.units.len() < UNITS => {
+            let registers = 0xfed9_0000 + 0x1000 * contents.units.len() as u64;
+            let unit = Unit { registers, root: random.word() & !0xfff, scalable: random.one_in(2) };
+            contents.insert_unit(random.below(contents.units.len() + 1), unit);
+        }
+        // There is no room for one more.
+        _ => {}
+    }
 }
 
 /// Damages an image in one way.

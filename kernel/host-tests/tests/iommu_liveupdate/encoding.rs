@@ -122,6 +122,24 @@ fn nothing_is_handed_over_at_first() {
     assert_eq!(image, Image::new(&Contents::default()));
 }
 
+/// The bytes by which a page becomes one that is not known, if each is set in turn and nothing else is.
+fn reserved(is_known: impl Fn(&Page) -> bool) -> Vec<usize> {
+    let is_reserved = |&byte: &usize| !is_known(&over(&[0; 4096], |page| page[byte] = 1 << (byte % 8)));
+    (0..4096).filter(is_reserved).collect()
+}
+
+/// No byte more and no byte less.
+#[test]
+fn the_reserved_fields_are_those_of_the_abi() {
+    assert_eq!(reserved(handover::header::is_known), [12, 13, 14, 15]);
+
+    for devices in [0, 1, 2, 100, DEVICES] {
+        let in_devices = (0..devices).flat_map(|index| (12..16).map(move |byte| 48 + 16 * index + byte));
+        let wanted: Vec<usize> = [19, 20, 21, 22, 23, 44, 45, 46, 47].into_iter().chain(in_devices).collect();
+        assert_eq!(reserved(|page| handover::domain::is_known(page, devices)), wanted, "{devices} devices");
+    }
+}
+
 /// A page in which something is written over what was there before.
 fn over<T>(before: &Page, write: impl FnOnce(&mut Page) -> T) -> Page {
     let mut page = *before;

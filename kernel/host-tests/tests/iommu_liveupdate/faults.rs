@@ -5,19 +5,19 @@
 use proptest::{collection::vec, prelude::*, sample::Index};
 
 use crate::contents::{contents, Contents, Part};
-use crate::handover::{self, Fault, Page, Table, Unit};
+use crate::handover::{self, Device, Fault, Page, Table, Unit};
 use crate::image::{device_at, phys, put, unit_at, Image, Reading, DEVICES, UNITS};
 
 /// A unit, and a number of domains with some devices each.
 fn image(domains: usize, devices: usize) -> Image {
     let unit = Unit { registers: 0xfed9_0000, root: 0x1000, scalable: true };
     let parts: Vec<Part> = (0..domains * devices).map(|n| Part { domain: n / devices, unit: 0, gap: 0 }).collect();
-    Image::new(&Contents::new(vec![unit], &vec![Table([0; 32]); domains.max(1)], &parts))
+    Image::new(&Contents::new(&[unit], &vec![Table([0; 32]); domains.max(1)], &parts))
 }
 
 /// Reads what can be read, and checks the devices, as the kernel does.
 fn judge(image: &Image) -> Result<(), Fault> {
-    image.read().result.and_then(|contents| handover::check(&mut contents.devices()))
+    image.read().result.and_then(|contents| handover::check(contents.units.len(), &mut contents.devices()))
 }
 
 proptest! {
@@ -25,8 +25,11 @@ proptest! {
     fn another_version(
         contents in contents(),
         version in any::<u32>().prop_filter("the version is known", |&version| version != 1),
+        rest: u8,
     ) {
         let mut image = Image::new(&contents);
+        // Only the version stays where it is forever.
+        image.header[4..].fill(rest);
         put(&mut image.header, 0, version.to_ne_bytes());
         let Reading { result, claims, .. } = image.read();
         prop_assert_eq!((result, claims), (Err(Fault::Version(version)), 0));
@@ -138,6 +141,18 @@ proptest! {
         prop_assert!(image.has(Fault::Devices(at as u32, count)));
     }
 
+    /// Nobody writes one, as a domain goes with its last device. Its tables would belong to nobody.
+    #[test]
+    fn a_domain_without_devices(contents in contents(), which: Index) {
+        let mut image = Image::new(&contents);
+        let number = which.index(contents.domains.len());
+        put(image.page(number), 40, 0u32.to_ne_bytes());
+        let reading = image.read();
+        let fault = Fault::Devices(number as u32, 0);
+        prop_assert_eq!((reading.result, reading.claims), (Err(fault), number + 1));
+        prop_assert!(image.is_unreadable_for(fault));
+    }
+
     #[test]
     fn a_device_behind_no_unit(contents in contents(), which: Index, unit in prop_oneof![Just(0u32), any::<u32>()]) {
         let mut image = Image::new(&contents);
@@ -195,6 +210,36 @@ proptest! {
         prop_assert!(image.has(fault));
     }
 
+    /// Nor is one any better that it shares with nobody.
+    #[test]
+    fn a_domain_with_two_ids_on_a_unit(contents in contents(), which: Index, at: u32, did: u16) {
+        let mut contents = contents;
+        let number = which.index(contents.domains.len());
+        let (segment, bdf) = contents.free_address(at);
+        let devices = &mut contents.domains[number].1;
+        let like = devices[which.index(devices.len())];
+        prop_assume!(did != like.did);
+        devices.push(Device { segment, bdf, did, ..like });
+        let image = Image::new(&contents);
+        let fault = judge(&image).expect_err("there are two ids");
+        prop_assert!(matches!(fault, Fault::DomainId(..)), "{:?}", fault);
+        prop_assert!(image.contradicts_itself_by(fault));
+    }
+
+    /// Nobody writes one, as a unit goes with its last device. What its tables lead to would belong to nobody.
+    #[test]
+    fn a_unit_without_devices(contents in contents(), at: Index, root: u64, scalable: bool) {
+        let mut contents = contents;
+        let is_free = |registers: &u64| !contents.units.iter().any(|unit| unit.registers == *registers);
+        let registers = (0..).find(is_free).expect("there are few units");
+        let index = at.index(contents.units.len() + 1);
+        contents.insert_unit(index, Unit { registers, root, scalable });
+        let image = Image::new(&contents);
+        prop_assert_eq!(judge(&image), Err(Fault::Unit(index)));
+        prop_assert!(image.contradicts_itself_by(Fault::Unit(index)));
+        prop_assert!(!image.is_unreadable_for(Fault::Unit(index)));
+    }
+
     /// The unit, the domain or the device for which there is no memory is not just left out.
     #[test]
     fn no_memory(contents in contents(), room: Index) {
@@ -225,10 +270,16 @@ proptest! {
             image.set_link(0, links[first as usize]);
             image.set_link(1, links[next as usize]);
             put(image.page(0), 40, count.to_ne_bytes());
+            image.clear_reserved();
             for index in 0..UNITS {
                 // Otherwise no unit is one.
                 let mode = image.header[unit_at(index) + 16] & 1;
                 put(&mut image.header, unit_at(index) + 16, u64::from(mode).to_ne_bytes());
+            }
+            for index in 0..DEVICES {
+                // Otherwise no device is behind one.
+                let unit = image.page(0)[device_at(index) + 8] & 0x3f;
+                put(image.page(0), device_at(index) + 8, u32::from(unit).to_ne_bytes());
             }
         }
         let reading = image.read();

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::contents::Contents;
 use crate::handover::{self, Device, Fault, Page, Sink, Source, Table, Unit};
+use crate::opinion::{self, Listed};
 use crate::record;
 
 /// Number of units that a page has room for behind the header of 24 bytes.
@@ -129,6 +130,14 @@ impl Image {
         }
     }
 
+    /// Clears whatever the ABI says is zero.
+    pub(crate) fn clear_reserved(&mut self) {
+        self.header[12..16].fill(0);
+        for page in self.pages.values_mut() {
+            domain_reserved(DEVICES).for_each(|byte| page[byte] = 0);
+        }
+    }
+
     /// What the kernel reads.
     pub(crate) fn read(&self) -> Reading {
         self.read_into(usize::MAX)
@@ -144,8 +153,8 @@ impl Image {
 
     /// What there is to be read.
     pub(crate) fn walk(&self) -> Walk {
-        let mut walk =
-            Walk { seen: Vec::new(), counts: Vec::new(), next: u64_at(&self.header, 16), domains: Vec::new() };
+        let next = u64_at(&self.header, 16);
+        let mut walk = Walk { seen: Vec::new(), counts: Vec::new(), unknown: Vec::new(), next, domains: Vec::new() };
         while !walk.seen.contains(&walk.next) {
             let Some(page) = self.pages.get(&walk.next) else { break };
             let count = u32_at(page, 40);
@@ -158,6 +167,7 @@ impl Image {
             walk.domains.push((Table(at(&page[..], 8)), devices.collect()));
             walk.seen.push(walk.next);
             walk.counts.push(count);
+            walk.unknown.push(domain_reserved(count as usize).any(|byte| page[byte] != 0));
             walk.next = u64_at(page, 0);
         }
         walk
@@ -196,10 +206,22 @@ impl Image {
         })
     }
 
+    /// Whether a field is set that the ABI says is zero: in the header, or in the domain that is the last of so many.
+    pub(crate) fn has_unknown_field(&self, in_domain: usize) -> bool {
+        match in_domain.checked_sub(1) {
+            None => self.header[12..16] != [0; 4],
+            Some(number) => self.walk().unknown.get(number) == Some(&true),
+        }
+    }
+
     /// Whether a fault is one that the image has.
     pub(crate) fn has(&self, fault: Fault) -> bool {
+        self.is_unreadable_for(fault) || self.contradicts_itself_by(fault)
+    }
+
+    /// Whether a fault is one of how something is written, so that it cannot be read.
+    pub(crate) fn is_unreadable_for(&self, fault: Fault) -> bool {
         let walk = self.walk();
-        let devices = walk.devices();
         match fault {
             Fault::Version(version) => version == self.version() && version != 1,
             Fault::Units(count) => count == self.nr_units() && count as usize > UNITS,
@@ -211,20 +233,19 @@ impl Image {
                 claimed == self.nr_domains() && claimed != found && found as usize == walk.seen.len() && walk.next == 0
             }
             Fault::Domain(number) => number as usize == walk.seen.len() && walk.next != 0,
-            Fault::Devices(number, count) => {
-                walk.counts.get(number as usize) == Some(&count) && count as usize > DEVICES
-            }
+            Fault::Devices(number, count) => walk.counts.get(number as usize) == Some(&count) && !is_count(count),
             Fault::Device(segment, bdf) => {
-                let here: Vec<_> = devices.iter().filter(|(_, device)| device.address() == (segment, bdf)).collect();
-                here.len() > 1 || here.iter().any(|(_, device)| device.unit >= self.nr_units())
+                let mut here = walk.devices().into_iter().filter(|(_, device)| device.address() == (segment, bdf));
+                here.any(|(_, device)| device.unit >= self.nr_units())
             }
-            Fault::DomainId(segment, bdf) => devices.iter().any(|(one, device)| {
-                let is_other =
-                    |(other, same): &(u32, Device)| other != one && (same.unit, same.did) == (device.unit, device.did);
-                device.address() == (segment, bdf) && devices.iter().any(is_other)
-            }),
-            Fault::NoMemory => false,
+            Fault::Unknown => self.has_unknown_field(0) || walk.unknown.contains(&true),
+            Fault::DomainId(..) | Fault::NoMemory => false,
         }
+    }
+
+    /// Whether a fault is one of what is said, by devices of several domains or of several units.
+    pub(crate) fn contradicts_itself_by(&self, fault: Fault) -> bool {
+        opinion::has(self.units().len(), &self.walk().devices(), fault)
     }
 
     /// Whether the image is one that can be read, and says this.
@@ -232,14 +253,27 @@ impl Image {
         let walk = self.walk();
         self.version() == 1
             && self.nr_units() as usize <= UNITS
-            && (0..UNITS).all(|index| !self.has_bad_unit(index))
+            && (0..self.nr_units() as usize).all(|index| !self.has_bad_unit(index))
+            && !self.has_unknown_field(0)
             && walk.next == 0
             && self.nr_domains() as usize == walk.seen.len()
-            && walk.counts.iter().all(|&count| count as usize <= DEVICES)
+            && walk.counts.iter().all(|&count| is_count(count))
+            && walk.unknown.iter().all(|unknown| !unknown)
             && walk.devices().iter().all(|(_, device)| device.unit < self.nr_units())
             && contents.units == self.units()
             && contents.domains == walk.domains
     }
+}
+
+/// Where a domain with so many devices has nothing: in its page tables, behind their number, and in each device.
+fn domain_reserved(devices: usize) -> impl Iterator<Item = usize> {
+    let in_devices = (0..DEVICES.min(devices)).flat_map(|index| device_at(index) + 12..device_at(index) + 16);
+    (19..24).chain(44..48).chain(in_devices)
+}
+
+/// Whether a domain can have so many devices: there is no room for more, and one without any is one that nobody needs.
+fn is_count(devices: u32) -> bool {
+    (1..=DEVICES).contains(&(devices as usize))
 }
 
 /// Where a domain of so many is, or zero.
@@ -266,6 +300,8 @@ pub(crate) struct Walk {
     seen: Vec<u64>,
     /// Number of devices that each domain claims.
     counts: Vec<u32>,
+    /// Whether each has a field set that is reserved.
+    unknown: Vec<bool>,
     /// Where the last one leads: nowhere, to what is no page, or back.
     next: u64,
     /// As many devices as there is room for.
@@ -279,7 +315,7 @@ impl Walk {
         self.seen.len() > count || self.seen.len() == count && self.next != 0
     }
 
-    fn devices(&self) -> Vec<(u32, Device)> {
+    fn devices(&self) -> Vec<Listed> {
         Contents { units: Vec::new(), domains: self.domains.clone() }.devices()
     }
 }

@@ -16,11 +16,12 @@ mod record;
 mod contents;
 mod corpus;
 mod image;
+mod opinion;
 
 mod checking;
 mod encoding;
 mod faults;
 mod fuzz;
 mod messages;
-mod pending;
 mod reading;
+mod unknown;

@@ -17,12 +17,14 @@ fn a_fault_says_what_it_is() {
     for (fault, wanted) in [
         (Fault::Version(2), "version 2 is unknown, this kernel understands 1"),
         (Fault::Units(170), "170 units are claimed, 169 have room"),
-        (Fault::Unit(3), "unit 3 is listed twice, or is unknown"),
+        (Fault::Unit(3), "unit 3 is listed twice, unknown or unused"),
         (Fault::Domains { claimed: 2, found: 1 }, "2 domains are claimed, but 1 are listed"),
         (Fault::Domain(3), "domain 3 was not preserved or is listed twice"),
         (Fault::Devices(3, 254), "domain 3 has an invalid number of devices: 254"),
         (Fault::Device(0, 0x0308), "device 0000:03:01.0 is listed twice or behind no unit"),
         (Fault::DomainId(0, 0x0308), "device 0000:03:01.0 has the domain id of another domain"),
+        (Fault::Devices(0, 0), "domain 0 has an invalid number of devices: 0"),
+        (Fault::Unknown, "a field is set that has no meaning"),
         (Fault::NoMemory, "out of memory"),
     ] {
         assert_eq!(fault.to_string(), wanted);

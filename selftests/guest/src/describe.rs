@@ -53,7 +53,9 @@ pub(crate) fn describe(step: &Step) -> String {
         Step::MapAnonymous { fd, iommufd, bytes, iova } => {
             format!("map {bytes} bytes of anonymous memory for {fd} through {iommufd} at {iova:#x}")
         }
-        Step::Unmap { fd, iommufd, bytes, iova } => format!("unmap {bytes} bytes at {iova:#x} for {fd} through {iommufd}"),
+        Step::Unmap { fd, iommufd, bytes, iova } => {
+            format!("unmap {bytes} bytes at {iova:#x} for {fd} through {iommufd}")
+        }
         Step::DetachIoas { fd } => format!("detach {fd}"),
         Step::PunchHole { fd, offset, bytes } => format!("punch a hole of {bytes} bytes into {fd} at {offset:#x}"),
         Step::AttachIoas { fd, iommufd } => format!("attach {fd} to a new IOAS of {iommufd}"),

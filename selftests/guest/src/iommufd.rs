@@ -121,8 +121,7 @@ pub(crate) fn map_anonymous(iommufd: BorrowedFd<'_>, ioas: u32, bytes: u64, iova
         length: bytes,
         iova,
     };
-    ioctl::call(iommufd, &mut argument)
-        .map_err(|errno| Failure::call(format!("{} at {iova:#x}", IoasMap::NAME), errno))
+    ioctl::call(iommufd, &mut argument).map_err(|errno| Failure::call(format!("{} at {iova:#x}", IoasMap::NAME), errno))
 }
 
 /// Takes a mapping back.

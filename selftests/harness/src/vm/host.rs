@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use camino::Utf8Path;
-use plan::{Event, HostAction};
+use plan::{Edit, Event, HostAction};
 use serde_json::{Value, json};
 
 use crate::devices::{Added, Netdev};
@@ -149,6 +149,9 @@ impl<'a> Host<'a> {
             watch.drain()?;
             return if watch.hop() == hop { Ok(()) } else { Err(self.late(hop, "the next kernel spoke meanwhile")) };
         }
+        if actions.iter().any(edits_tables) {
+            self.wait_until_left(watch, hop)?;
+        }
         self.stopped(watch, hop, |host, watch| {
             if watch.hop() != hop {
                 return Err(host.late(hop, "the next kernel spoke before the VM stood still"));
@@ -256,6 +259,15 @@ fn goes_on(action: &HostAction) -> bool {
     use HostAction::{BusMaster, CheckTranslation, Compare, Record};
 
     matches!(action, BusMaster { on: true, .. } | CheckTranslation | Record { .. } | Compare)
+}
+
+/// Whether it edits what the old kernel still writes to when it shuts the IOMMU down.
+fn edits_tables(action: &HostAction) -> bool {
+    use plan::Place::{ContextEntry, PasidDirectoryEntry, PasidEntry, RootEntry};
+
+    let in_table =
+        |edit: &Edit| matches!(edit.at, RootEntry(_) | ContextEntry(_) | PasidDirectoryEntry(_) | PasidEntry(_));
+    matches!(action, HostAction::Tamper(tamper) if tamper.edits.iter().any(in_table))
 }
 
 /// The frames for every network card that wants some.

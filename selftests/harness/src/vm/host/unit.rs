@@ -3,11 +3,12 @@
 //! The IOMMU's registers, read behind the back of every kernel, while the guest goes on: reading them changes nothing.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use serde_json::json;
 
-use super::Host;
 use super::config::{Address, locate};
+use super::{Host, PATIENCE};
 use crate::clock::nanoseconds;
 use crate::error::HarnessError;
 use crate::translation::Look;
@@ -19,6 +20,10 @@ const REGISTERS: u64 = 0xfed9_0000;
 const STATUS: u64 = 0x1c;
 /// Root table address.
 const ROOT: u64 = 0x20;
+/// Control of the interrupt for faults.
+const FAULT_CONTROL: u64 = 0x38;
+/// It is masked.
+const MASKED: u64 = 1 << 31;
 
 impl Host<'_> {
     /// Looks whether the IOMMU translates, and where the devices are that are of interest.
@@ -54,6 +59,19 @@ impl Host<'_> {
     /// The register that says where the root table is, and in which mode the unit is.
     pub(super) fn root_register(&self, watch: &mut Watch, hop: usize) -> Result<u64, HarnessError> {
         self.register(watch, hop, ROOT, 'g')
+    }
+
+    /// Waits until the old kernel has left the tables of the IOMMU alone. The last that it does there is to mask the interrupt for faults,
+    /// which is of use to nobody from then on.
+    pub(super) fn wait_until_left(&self, watch: &mut Watch, hop: usize) -> Result<(), HarnessError> {
+        let began = Instant::now();
+        while self.register(watch, hop, FAULT_CONTROL, 'w')? & MASKED == 0 {
+            watch.drain()?;
+            if watch.hop() != hop || began.elapsed() > PATIENCE {
+                return Err(self.late(hop, "the old kernel was not seen to be done with the IOMMU"));
+            }
+        }
+        Ok(())
     }
 
     fn see(&self, watch: &mut Watch, hop: usize) -> Result<Look, HarnessError> {

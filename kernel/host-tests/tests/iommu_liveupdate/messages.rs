@@ -22,7 +22,7 @@ fn a_fault_says_what_it_is() {
         (Fault::Domain(3), "domain 3 was not preserved or is listed twice"),
         (Fault::Devices(3, 254), "domain 3 has an invalid number of devices: 254"),
         (Fault::Device(0, 0x0308), "device 0000:03:01.0 is listed twice or behind no unit"),
-        (Fault::DomainId(0, 0x0308), "device 0000:03:01.0 has the domain id of another domain"),
+        (Fault::DomainId(0, 0x0308), "the domain id of device 0000:03:01.0 is not that of its domain alone"),
         (Fault::Devices(0, 0), "domain 0 has an invalid number of devices: 0"),
         (Fault::Unknown, "a field is set that has no meaning"),
         (Fault::NoMemory, "out of memory"),

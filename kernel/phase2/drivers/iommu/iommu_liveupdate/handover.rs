@@ -106,7 +106,7 @@ pub(crate) enum Fault {
     /// A device, by segment, bus, device and function number, is listed twice, or is behind a unit
     /// that is not listed.
     Device(u32, u16),
-    /// The domain id of this device is that of another domain, or its domain has another one.
+    /// The domain id of this device is that of another domain, or its domain has another one too.
     DomainId(u32, u16),
     /// A field is set that has no meaning here.
     Unknown,
@@ -144,7 +144,7 @@ impl fmt::Display for Fault {
             }
             Self::DomainId(segment, bdf) => write!(
                 f,
-                "device {} has the domain id of another domain",
+                "the domain id of device {} is not that of its domain alone",
                 Name(segment, bdf)
             ),
             Self::Unknown => f.write_str("a field is set that has no meaning"),

@@ -26,6 +26,11 @@
  * iommu_dev_ser for each device that is attached to this domain. The order of
  * units, domains and devices has no meaning.
  *
+ * Every domain has a device, and every unit a device behind it. A unit and a
+ * device are listed once. On one unit, all devices of a domain have the same
+ * domain id, and no device of another domain has it. What is reserved is zero.
+ * A kernel that finds it otherwise does not trust any of it.
+ *
  * The translation of a listed unit is on, and stays on. In its tables only the
  * listed devices have entries. These entries, and the page tables that they lead
  * to, are in use by hardware, and may not be written to before the devices have

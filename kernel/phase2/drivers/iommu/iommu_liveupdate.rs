@@ -213,12 +213,11 @@ pub unsafe extern "C" fn iommu_liveupdate_preserve(
         let device = device.ok_or(EOPNOTSUPP)?;
         let outgoing = TRANSLATION.outgoing()?;
 
-        outgoing.borrow().add(domain, device)?;
-        // Whoever joins the group from now on finds it preserved.
-        if !device.is_alone() {
-            outgoing.borrow().remove(domain, device.as_ptr());
-            return Err(EBUSY);
-        }
+        device.close_group()?;
+        outgoing
+            .borrow()
+            .add(domain, device)
+            .inspect_err(|_| device.open_group())?;
         Ok(0)
     })
 }
@@ -235,9 +234,15 @@ pub unsafe extern "C" fn iommu_liveupdate_unpreserve(
 ) {
     // SAFETY: By the requirements of this function.
     let domain = unsafe { Domain::from_raw(domain) };
+    let (Some(found), Ok(outgoing)) = (NonNull::new(dev), TRANSLATION.outgoing()) else {
+        return;
+    };
 
-    if let (Some(dev), Ok(outgoing)) = (NonNull::new(dev), TRANSLATION.outgoing()) {
-        outgoing.borrow().remove(domain, dev);
+    if outgoing.borrow().remove(domain, found) {
+        // SAFETY: It was there, so that it has not gone away, and stays so during the call.
+        if let Some(device) = unsafe { Device::from_raw(dev) } {
+            device.open_group();
+        }
     }
 }
 

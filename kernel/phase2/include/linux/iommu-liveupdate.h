@@ -84,6 +84,13 @@ int iommu_liveupdate_preserve(struct iommu_domain *domain, struct device *dev);
 void iommu_liveupdate_unpreserve(struct iommu_domain *domain,
 				 struct device *dev);
 
+/* Implemented in iommu.c for iommu_liveupdate.rs */
+int iommu_group_preserve(struct device *dev);
+void iommu_group_unpreserve(struct device *dev);
+
+/* Stops the kernel, because the tables of a unit are not what it was told. */
+void iommu_liveupdate_lost(const char *unit, const char *reason) __noreturn;
+
 /* For the IOMMU core. A device goes away, and be it one that is handed over. */
 void iommu_liveupdate_release_device(struct device *dev);
 
@@ -107,9 +114,6 @@ int iommu_liveupdate_find_device(u32 segment, u16 bdf,
 
 /* How many devices behind a unit the previous kernel listed. */
 u32 iommu_liveupdate_nr_devices(u64 registers);
-
-/* Stops the kernel, because the tables of a unit are not what it was told. */
-void iommu_liveupdate_lost(const char *unit, const char *reason) __noreturn;
 
 /* Says that the tables of a unit are in use by this kernel now. */
 void iommu_liveupdate_adopted(u64 registers);

@@ -175,27 +175,19 @@ impl<'a> Device<'a> {
         unsafe { (&raw const (*self.as_pci()).liveupdate_translated).read_volatile() }
     }
 
-    /// Whether no other device is in its group.
-    pub(crate) fn is_alone(self) -> bool {
-        /// Counts the devices of a group.
-        ///
-        /// # Safety
-        ///
-        /// `count` must point to a `u32` that nobody else accesses.
-        unsafe extern "C" fn count(_dev: *mut bindings::device, count: *mut c_void) -> c_int {
-            // SAFETY: By the requirements of this function.
-            unsafe { *count.cast::<u32>() += 1 };
-            0
-        }
-        let mut devices = 0u32;
+    /// Keeps other devices out of its group, if it is alone in there.
+    ///
+    /// Takes the lock of the group.
+    pub(crate) fn close_group(self) -> Result {
+        // SAFETY: By the type invariants the device is in a group.
+        to_result(unsafe { bindings::iommu_group_preserve(self.0.as_ptr()) })
+    }
 
-        // SAFETY: By the type invariants the device is in a group. The callback gets the counter
-        // during the call only.
-        unsafe {
-            let group = (*self.0.as_ptr()).iommu_group;
-
-            bindings::iommu_group_for_each_dev(group, (&raw mut devices).cast(), Some(count));
-        }
-        devices == 1
+    /// Undoes [`Self::close_group`].
+    ///
+    /// Takes the lock of the group.
+    pub(crate) fn open_group(self) {
+        // SAFETY: By the type invariants the device is in a group.
+        unsafe { bindings::iommu_group_unpreserve(self.0.as_ptr()) };
     }
 }

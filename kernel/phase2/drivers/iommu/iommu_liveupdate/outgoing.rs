@@ -105,14 +105,17 @@ impl Outgoing {
 
     /// Takes out a device that was added, and the domain if it was the last one.
     ///
-    /// Nothing happens if the device was taken out before. It may have gone away since.
-    pub(crate) fn remove(&self, domain: Domain, dev: NonNull<bindings::device>) {
+    /// Nothing happens if the device was taken out before. It may have gone away since. Returns
+    /// whether it was there.
+    pub(crate) fn remove(&self, domain: Domain, dev: NonNull<bindings::device>) -> bool {
         let mut inner = self.inner.lock();
+        let removed = match inner.position(domain) {
+            Some(index) => inner.remove_device(index, dev),
+            None => false,
+        };
 
-        if let Some(index) = inner.position(domain) {
-            inner.remove_device(index, dev);
-        }
         inner.tidy();
+        removed
     }
 
     /// Takes out a device that is going away, whichever domain it was added with.
@@ -201,18 +204,18 @@ impl Inner {
         Ok(())
     }
 
-    /// Takes a device out of the domain with an index.
-    fn remove_device(&mut self, index: usize, dev: NonNull<bindings::device>) {
+    /// Takes a device out of the domain with an index. Returns whether it was there.
+    fn remove_device(&mut self, index: usize, dev: NonNull<bindings::device>) -> bool {
         let Some(domain) = self.domains.get_mut(index) else {
-            return;
+            return false;
         };
         let Some(slot) = domain.devices.iter().position(|&one| one == dev) else {
-            return;
+            return false;
         };
         // SAFETY: Whatever is in the list has been taken out, under the lock, before the IOMMU
         // driver lets go of it.
         let Some(device) = (unsafe { Device::from_raw(dev.as_ptr()) }) else {
-            return;
+            return false;
         };
         let unit = handover::domain::device(&domain.page, slot).unit as usize;
         let last = domain.devices.len() - 1;
@@ -227,6 +230,7 @@ impl Inner {
         if let Some(used) = self.units.get_mut(unit) {
             used.users -= 1;
         }
+        true
     }
 
     /// Takes out the unit with an index, the place of which the last one takes.

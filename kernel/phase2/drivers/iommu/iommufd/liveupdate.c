@@ -314,6 +314,21 @@ static int iommufd_freeze_areas(struct io_pagetable *iopt,
 	return 0;
 }
 
+/* Whether another device has the same page tables, and comes first. */
+static bool iommufd_is_checked(struct iommufd_ctx *ictx,
+			       struct iommufd_preserved *preserved)
+{
+	struct iommufd_preserved *other;
+
+	list_for_each_entry(other, &ictx->preserved, item) {
+		if (other == preserved)
+			break;
+		if (other->hwpt == preserved->hwpt)
+			return true;
+	}
+	return false;
+}
+
 /* Whatever it depends on is preserved by now, or is not going to be. */
 int iommufd_liveupdate_freeze(struct iommufd_ctx *ictx,
 			      struct liveupdate_session *session)
@@ -333,6 +348,8 @@ int iommufd_liveupdate_freeze(struct iommufd_ctx *ictx,
 		if (iommu_get_domain_for_dev(preserved->dev) !=
 		    preserved->hwpt->domain)
 			return -ENXIO;
+		if (iommufd_is_checked(ictx, preserved))
+			continue;
 		paging = to_hwpt_paging(preserved->hwpt);
 		ret = iommufd_freeze_areas(&paging->ioas->iopt,
 					   preserved->hwpt->domain, session);

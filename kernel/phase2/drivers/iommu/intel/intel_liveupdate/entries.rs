@@ -17,6 +17,9 @@ pub(crate) const ADDRESS: u64 = !0xfff;
 /// Enables page requests, in a context entry of scalable mode.
 pub(crate) const PAGE_REQUESTS: u64 = 1 << 4;
 
+/// Says how large the directory of the PASIDs is, in a context entry of scalable mode.
+pub(crate) const CONTEXT_PDTS: u64 = 7 << 9;
+
 /// Number of words of an entry for a PASID.
 pub(crate) const PASID_WORDS: usize = 8;
 

@@ -14,6 +14,7 @@ use crate::{
         Place,
         Translation,
         ADDRESS,
+        CONTEXT_PDTS,
         PASID_WORDS,
         PRESENT,
         WORDS, //
@@ -122,7 +123,7 @@ impl Adoption {
                 context: first,
             };
             let translation = if self.mode.scalable {
-                pasid_tables(context.read(first))?
+                pasid_tables(context.entry::<4>(first))?
             } else {
                 entries::context(context.entry::<2>(first))
             };
@@ -179,11 +180,16 @@ impl Adoption {
 }
 
 /// Takes over the tables that a context entry of scalable mode leads to.
-fn pasid_tables(context: u64) -> Result<Option<Translation>, Reason> {
+fn pasid_tables(entry: [u64; 4]) -> Result<Option<Translation>, Reason> {
     const LOST: Reason = c"a table of PASIDs was not preserved";
+    let [context, rest @ ..] = entry;
 
     if context & PRESENT == 0 {
         return Ok(None);
+    }
+    // Requests without a PASID are those of PASID 0, and there are no others.
+    if context & !(ADDRESS | CONTEXT_PDTS | PRESENT) != 0 || rest != [0; 3] {
+        return Err(c"an entry has something set that is not known");
     }
     let directory = restore(context & ADDRESS).ok_or(LOST)?;
     let entry = directory.read(0);

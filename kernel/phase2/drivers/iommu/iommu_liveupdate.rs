@@ -210,7 +210,7 @@ pub unsafe extern "C" fn iommu_liveupdate_preserve(
     let (domain, device) = unsafe { (Domain::from_raw(domain), Device::from_raw(dev)) };
 
     from_result(|| {
-        let device = device.ok_or(EOPNOTSUPP)?;
+        let device = device.ok_or(ENODEV)?;
         let outgoing = TRANSLATION.outgoing()?;
 
         device.close_group()?;

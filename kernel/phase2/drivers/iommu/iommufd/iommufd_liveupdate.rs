@@ -64,8 +64,7 @@ impl kernel::ModuleMetadata for LocalModule {
 #[repr(C)]
 #[derive(FromBytes, IntoBytes)]
 struct Record {
-    nr_devices: u32,
-    reserved: u32,
+    nr_devices: u64,
 }
 
 /// The iommufd that a file stands for.
@@ -126,7 +125,11 @@ impl FileHandler for Iommufd {
         to_result(unsafe { bindings::iommufd_liveupdate_freeze(context(file)?, session.as_raw()) })
     }
 
-    fn retrieve(_data: Restored<Record>) -> Result<ARef<File>> {
+    fn retrieve(data: Restored<Record>) -> Result<ARef<File>> {
+        pr_warn!(
+            "{} device(s) of the previous kernel's file cannot be used before the next reboot\n",
+            data.nr_devices
+        );
         Err(EOPNOTSUPP)
     }
 

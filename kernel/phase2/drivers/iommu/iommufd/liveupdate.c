@@ -186,8 +186,11 @@ static struct iommufd_object *iommufd_next_object(struct iommufd_ctx *ictx,
 	return found;
 }
 
-/* Preserves all page tables that devices are attached to. */
-int iommufd_liveupdate_preserve(struct iommufd_ctx *ictx, u32 *nr_devices)
+/*
+ * Preserves all page tables that devices are attached to, and counts these
+ * devices.
+ */
+int iommufd_liveupdate_preserve(struct iommufd_ctx *ictx, u64 *nr_devices)
 {
 	struct iommufd_object *obj;
 	unsigned long index = 0;
@@ -197,7 +200,6 @@ int iommufd_liveupdate_preserve(struct iommufd_ctx *ictx, u32 *nr_devices)
 	if (!down_write_trylock(&ictx->liveupdate_rwsem))
 		return -EBUSY;
 
-	*nr_devices = 0;
 	while ((obj = iommufd_next_object(ictx, &index))) {
 		struct iommufd_device *idev;
 
@@ -209,11 +211,11 @@ int iommufd_liveupdate_preserve(struct iommufd_ctx *ictx, u32 *nr_devices)
 		ret = iommufd_preserve_device(ictx, idev);
 		if (ret)
 			goto err_unpreserve;
-		(*nr_devices)++;
 	}
 
 	/* There is nothing to preserve */
-	if (list_empty(&ictx->preserved))
+	*nr_devices = list_count_nodes(&ictx->preserved);
+	if (!*nr_devices)
 		ret = -ENODEV;
 	up_write(&ictx->liveupdate_rwsem);
 	return ret;

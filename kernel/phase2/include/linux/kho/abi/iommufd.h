@@ -27,12 +27,11 @@
 
 /**
  * struct iommufd_ser - Handed over for each iommufd file.
- * @nr_devices: Number of devices that are bound to it.
- * @reserved:   Zero.
+ * @nr_devices: Number of devices that are preserved with it, those that were
+ *              detached or taken away since included. For the log so far.
  */
 struct iommufd_ser {
-	u32 nr_devices;
-	u32 reserved;
+	u64 nr_devices;
 } __packed;
 
 /* The compatibility string for the iommufd file handler */

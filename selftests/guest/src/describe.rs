@@ -58,7 +58,11 @@ pub(crate) fn describe(step: &Step) -> String {
         }
         Step::DetachIoas { fd } => format!("detach {fd}"),
         Step::PunchHole { fd, offset, bytes } => format!("punch a hole of {bytes} bytes into {fd} at {offset:#x}"),
-        Step::AttachIoas { fd, iommufd } => format!("attach {fd} to a new IOAS of {iommufd}"),
+        Step::AttachIoas { fd, iommufd, small_pages } => {
+            let how = if *small_pages { ", with small pages" } else { "" };
+            format!("attach {fd} to a new IOAS of {iommufd}{how}")
+        }
+        Step::MockDevice { iommufd, attached } => format!("attach a mock device of {iommufd} ({attached:?})"),
         Step::Map { fd, iommufd, memory, iova } => {
             format!("map {memory} for {fd} through {iommufd} at {}", describe_iova(*iova))
         }

@@ -28,6 +28,51 @@ unsafe impl Argument for IoasAlloc {
     const NAME: &'static str = "IOMMU_IOAS_ALLOC";
 }
 
+/// `struct iommu_option`.
+#[repr(C)]
+struct IommuOption {
+    size: u32,
+    option_id: u32,
+    op: u16,
+    reserved: u16,
+    object_id: u32,
+    val64: u64,
+}
+
+/// `IOMMU_OPTION_HUGE_PAGES`.
+const HUGE_PAGES: u32 = 1;
+
+/// `IOMMU_OPTION_OP_SET`.
+const SET: u16 = 0;
+
+// SAFETY: As above.
+unsafe impl Argument for IommuOption {
+    const OPCODE: Opcode = opcode::none(b';', 0x87);
+    const NAME: &'static str = "IOMMU_OPTION";
+}
+
+/// `struct iommu_hwpt_alloc`.
+#[repr(C)]
+struct HwptAlloc {
+    size: u32,
+    flags: u32,
+    dev_id: u32,
+    pt_id: u32,
+    out_hwpt_id: u32,
+    reserved: u32,
+    data_type: u32,
+    data_len: u32,
+    data_uptr: u64,
+    fault_id: u32,
+    reserved2: u32,
+}
+
+// SAFETY: The data is only read, and those who allocate one with data keep it alive meanwhile.
+unsafe impl Argument for HwptAlloc {
+    const OPCODE: Opcode = opcode::none(b';', 0x89);
+    const NAME: &'static str = "IOMMU_HWPT_ALLOC";
+}
+
 /// `struct iommu_ioas_map_file`.
 #[repr(C)]
 struct IoasMapFile {
@@ -124,6 +169,41 @@ pub(crate) fn map_anonymous(iommufd: BorrowedFd<'_>, ioas: u32, bytes: u64, iova
     ioctl::call(iommufd, &mut argument).map_err(|errno| Failure::call(format!("{} at {iova:#x}", IoasMap::NAME), errno))
 }
 
+/// Allows no entries but those for the smallest pages.
+pub(crate) fn forbid_huge_pages(iommufd: BorrowedFd<'_>, ioas: u32) -> Result<(), Failure> {
+    let size = ioctl::size::<IommuOption>();
+    let mut argument = IommuOption { size, option_id: HUGE_PAGES, op: SET, reserved: 0, object_id: ioas, val64: 0 };
+    ioctl::call(iommufd, &mut argument).map_err(|errno| Failure::setup("IOMMU_OPTION_HUGE_PAGES", errno))
+}
+
+/// Allocates page tables for a device, from an IOAS or nested in others, and returns their id. The driver of its IOMMU knows what the
+/// data means.
+pub(crate) fn allocate_table(
+    iommufd: BorrowedFd<'_>,
+    device: u32,
+    parent: u32,
+    flags: u32,
+    data: Option<(u32, &[u32])>,
+) -> Result<u32, Failure> {
+    let (data_type, data) = data.unwrap_or((0, &[]));
+    let mut argument = HwptAlloc {
+        size: ioctl::size::<HwptAlloc>(),
+        flags,
+        dev_id: device,
+        pt_id: parent,
+        out_hwpt_id: 0,
+        reserved: 0,
+        data_type,
+        // A few words.
+        data_len: size_of_val(data) as u32,
+        data_uptr: if data.is_empty() { 0 } else { data.as_ptr().addr() as u64 },
+        fault_id: 0,
+        reserved2: 0,
+    };
+    ioctl::call(iommufd, &mut argument).map_err(|errno| Failure::setup(HwptAlloc::NAME, errno))?;
+    Ok(argument.out_hwpt_id)
+}
+
 /// Takes a mapping back.
 pub(crate) fn unmap(iommufd: BorrowedFd<'_>, ioas: u32, iova: u64, length: u64) -> Result<(), Failure> {
     let mut argument = IoasUnmap { size: ioctl::size::<IoasUnmap>(), ioas_id: ioas, iova, length };
@@ -152,5 +232,7 @@ mod tests {
         assert_eq!((size_of::<IoasMap>(), IoasMap::OPCODE), (40, 0x3b85));
         assert_eq!(size_of::<IoasUnmap>(), 24);
         assert_eq!(IoasUnmap::OPCODE, 0x3b86);
+        assert_eq!((size_of::<IommuOption>(), IommuOption::OPCODE), (24, 0x3b87));
+        assert_eq!((size_of::<HwptAlloc>(), HwptAlloc::OPCODE), (48, 0x3b89));
     }
 }

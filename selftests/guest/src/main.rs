@@ -40,6 +40,7 @@ mod luo;
 mod memfd;
 mod meminfo;
 mod memory;
+mod mock;
 mod modules;
 mod names;
 mod process;

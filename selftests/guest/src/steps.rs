@@ -24,6 +24,7 @@ use crate::kmsg;
 use crate::lock::lock;
 use crate::luo::{self, Luo};
 use crate::memfd;
+use crate::mock;
 use crate::modules::{self, Modules};
 use crate::names::Names;
 use crate::process::Processes;
@@ -102,8 +103,11 @@ impl Runner {
                 let id = vfio::bind(self.names.get(fd)?.as_fd(), self.names.get(iommufd)?.as_fd())?;
                 Ok(format!("device id {id}"))
             }
-            Step::AttachIoas { fd, iommufd } => {
+            Step::AttachIoas { fd, iommufd, small_pages } => {
                 let ioas = iommufd::allocate_ioas(self.names.get(iommufd)?.as_fd())?;
+                if *small_pages {
+                    iommufd::forbid_huge_pages(self.names.get(iommufd)?.as_fd(), ioas)?;
+                }
                 let table = vfio::attach(self.names.get(fd)?.as_fd(), ioas)?;
                 lock(&self.spaces).insert(fd.clone(), ioas);
                 Ok(format!("IOAS {ioas}, page table {table}"))
@@ -114,6 +118,9 @@ impl Runner {
             }
             Step::Unmap { fd, iommufd, bytes, iova } => {
                 iommufd::unmap(self.names.get(iommufd)?.as_fd(), self.ioas(fd)?, *iova, *bytes).map(silent)
+            }
+            Step::MockDevice { iommufd, attached } => {
+                mock::attach(self.names.get(iommufd)?.as_fd(), *attached).map(silent)
             }
             Step::DetachIoas { fd } => vfio::detach(self.names.get(fd)?.as_fd()).map(silent),
             Step::PunchHole { fd, offset, bytes } => {

@@ -19,6 +19,7 @@ mod host;
 mod igb;
 mod interrupt;
 mod meter;
+mod mock;
 mod nesting;
 mod process;
 mod program;
@@ -37,6 +38,7 @@ pub use host::{AddressOf, Attached, Change, Edit, HostAction, Level, Place, Tamp
 pub use igb::{IgbReceive, IgbReceived, Iova, IovaName};
 pub use interrupt::{IrqKind, IrqQuiet, SetIrqs};
 pub use meter::Meter;
+pub use mock::Mock;
 pub use process::{InProcess, Process};
 pub use program::{PROGRAM_DIR, Program, device_of, virtual_function};
 pub use seal::Seal;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Attempt, BarRead, BarWrite, CheckConfig, ConfigRead, ConfigWrite, DmaBuf, Exercise, FailEach, FailNth, ForEach,
-    HostAction, IgbReceive, IgbReceived, InProcess, Iova, IrqQuiet, MapDmaBuf, Process, Program, ResourceRead,
+    HostAction, IgbReceive, IgbReceived, InProcess, Iova, IrqQuiet, MapDmaBuf, Mock, Process, Program, ResourceRead,
     ResourceWrite, Seal, SetIrqs,
 };
 
@@ -132,6 +132,16 @@ pub enum Step {
         fd: String,
         /// The iommufd.
         iommufd: String,
+        /// With entries for the smallest pages only, whatever the memory consists of (`IOMMU_OPTION_HUGE_PAGES`).
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        small_pages: bool,
+    },
+    /// Makes a device behind the kernel's own mock IOMMU (`CONFIG_IOMMUFD_TEST`), and attaches it. It goes away with the iommufd.
+    MockDevice {
+        /// The iommufd.
+        iommufd: String,
+        /// What it is attached to.
+        attached: Mock,
     },
     /// Maps all of a memfd into the I/O address space that `attach-ioas` gave to the device.
     Map {

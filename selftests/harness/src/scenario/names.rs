@@ -190,7 +190,7 @@ fn used(step: &Step) -> Vec<&str> {
         Step::IgbResume { fd, memory } => vec![fd, memory],
         Step::IgbReceived(IgbReceived { memory, .. }) => vec![memory],
         Step::BindIommufd { fd, iommufd }
-        | Step::AttachIoas { fd, iommufd }
+        | Step::AttachIoas { fd, iommufd, .. }
         | Step::MapAnonymous { fd, iommufd, .. }
         | Step::Unmap { fd, iommufd, .. }
         | Step::BindVf { fd, iommufd }
@@ -198,6 +198,7 @@ fn used(step: &Step) -> Vec<&str> {
         Step::Preserve { session, fd, .. } => vec![session, fd],
         Step::Retrieve { session, .. } | Step::Finish { session } => vec![session],
         Step::DetachIoas { fd } | Step::PunchHole { fd, .. } => vec![fd],
+        Step::MockDevice { iommufd, .. } => vec![iommufd],
         Step::Close { name } => vec![name],
         Step::SetIrqs(SetIrqs { fd, eventfds, .. }) => [fd].into_iter().chain(eventfds).map(String::as_str).collect(),
         Step::SetContainer { group, iommufd } => vec![group, iommufd],

@@ -176,6 +176,11 @@ static struct iommufd_object *iommufd_next_object(struct iommufd_ctx *ictx,
 			(*index)++;
 			break;
 		}
+#ifdef CONFIG_IOMMUFD_TEST
+		/* It goes with a device of the tests, to which the rest applies */
+		if (obj->type == IOMMUFD_OBJ_SELFTEST)
+			continue;
+#endif
 		if (obj->type != IOMMUFD_OBJ_IOAS &&
 		    obj->type != IOMMUFD_OBJ_HWPT_PAGING) {
 			found = ERR_PTR(-EOPNOTSUPP);

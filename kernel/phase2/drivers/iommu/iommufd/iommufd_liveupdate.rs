@@ -101,13 +101,17 @@ impl FileHandler for Iommufd {
         context(file).map_or(file.as_ptr().addr(), |context| context.addr())
     }
 
-    fn preserve(file: &File) -> Result<Preserved<Record>> {
+    fn preserve(file: &File, session: &Session) -> Result<Preserved<Record>> {
         let mut data = Preserved::<Record>::zeroed()?;
         let mut nr_devices = 0;
 
-        // SAFETY: The file keeps the iommufd.
+        // SAFETY: The file keeps the iommufd, and the session is that of the file.
         to_result(unsafe {
-            bindings::iommufd_liveupdate_preserve(context(file)?, &raw mut nr_devices)
+            bindings::iommufd_liveupdate_preserve(
+                context(file)?,
+                session.as_raw(),
+                &raw mut nr_devices,
+            )
         })?;
         data.nr_devices = nr_devices;
         Ok(data)

@@ -20,6 +20,8 @@ struct iommufd_preserved {
 	struct list_head item;
 	struct iommufd_hw_pagetable *hwpt;
 	struct device *dev;
+	/* The memory is preserved, and the file will not change any more */
+	bool checked;
 	/* It was detached since, and so is not handed over */
 	bool detached;
 };
@@ -88,6 +90,70 @@ static int iommufd_check_areas(struct io_pagetable *iopt)
 	return 0;
 }
 
+/*
+ * What is mapped must be what the file has at the same place. It is not if a
+ * hole was punched meanwhile: then the mapped pages belong to nobody but the
+ * mapping, and would belong to nobody in the next kernel. From when the file is
+ * preserved on, that cannot happen any more.
+ *
+ * A folio was mapped as a whole if its first page was, as folios do not grow.
+ */
+static int iommufd_check_backing(struct iopt_area *area,
+				 struct iommu_domain *domain)
+{
+	struct iopt_pages *pages = area->pages;
+	struct address_space *mapping = pages->file->f_mapping;
+	unsigned long iova = iopt_area_iova(area);
+	unsigned long last = iopt_area_last_iova(area);
+
+	while (true) {
+		unsigned long start = iopt_area_start_byte(area, iova);
+		pgoff_t index = (pages->start + start) >> PAGE_SHIFT;
+		struct folio *folio = filemap_get_folio(mapping, index);
+		unsigned long nr, length;
+		phys_addr_t phys;
+
+		if (IS_ERR(folio))
+			return -ESTALE;
+		phys = page_to_phys(folio_file_page(folio, index));
+		nr = folio_next_index(folio) - index;
+		folio_put(folio);
+
+		if (iommu_iova_to_phys(domain, iova) !=
+		    phys + offset_in_page(start))
+			return -ESTALE;
+
+		length = (nr << PAGE_SHIFT) - offset_in_page(start);
+		if (last - iova < length)
+			return 0;
+		iova += length;
+		cond_resched();
+	}
+}
+
+/* Whether all that is mapped is preserved in the session, and is what it was */
+static int iommufd_check_memory(struct io_pagetable *iopt,
+				struct iommu_domain *domain,
+				struct liveupdate_session *session)
+{
+	struct iopt_area *area;
+	u64 token;
+	int ret;
+
+	guard(rwsem_read)(&iopt->iova_rwsem);
+	for (area = iopt_area_iter_first(iopt, 0, ULONG_MAX); area;
+	     area = iopt_area_iter_next(area, 0, ULONG_MAX)) {
+		ret = liveupdate_get_token_outgoing(session, area->pages->file,
+						    &token);
+		if (ret)
+			return ret;
+		ret = iommufd_check_backing(area, domain);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
 static int iommufd_check_hwpt(struct iommufd_hw_pagetable *hwpt)
 {
 	struct iommufd_hwpt_paging *paging;
@@ -101,6 +167,50 @@ static int iommufd_check_hwpt(struct iommufd_hw_pagetable *hwpt)
 		return -EOPNOTSUPP;
 
 	return iommufd_check_areas(&paging->ioas->iopt);
+}
+
+/* Whether another device has the same page tables, and comes first. */
+static bool iommufd_is_checked(struct iommufd_ctx *ictx,
+			       struct iommufd_preserved *preserved)
+{
+	struct iommufd_preserved *other;
+
+	if (preserved->checked)
+		return true;
+	list_for_each_entry(other, &ictx->preserved, item) {
+		if (other == preserved)
+			break;
+		if (other->hwpt == preserved->hwpt)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Checks the memory of all page tables for which that was not done before. Goes
+ * on if a file is not preserved: it may be later.
+ */
+static int iommufd_check_preserved(struct iommufd_ctx *ictx,
+				   struct liveupdate_session *session)
+{
+	struct iommufd_preserved *preserved;
+	struct iommufd_hwpt_paging *paging;
+	int ret, missing = 0;
+
+	list_for_each_entry(preserved, &ictx->preserved, item) {
+		if (iommufd_is_checked(ictx, preserved))
+			continue;
+		paging = to_hwpt_paging(preserved->hwpt);
+		ret = iommufd_check_memory(&paging->ioas->iopt,
+					   preserved->hwpt->domain, session);
+		if (!ret)
+			preserved->checked = true;
+		else if (ret == -ENOENT)
+			missing = ret;
+		else
+			return ret;
+	}
+	return missing;
 }
 
 static int iommufd_preserve_device(struct iommufd_ctx *ictx,
@@ -195,7 +305,9 @@ static struct iommufd_object *iommufd_next_object(struct iommufd_ctx *ictx,
  * Preserves all page tables that devices are attached to, and counts these
  * devices.
  */
-int iommufd_liveupdate_preserve(struct iommufd_ctx *ictx, u64 *nr_devices)
+int iommufd_liveupdate_preserve(struct iommufd_ctx *ictx,
+				struct liveupdate_session *session,
+				u64 *nr_devices)
 {
 	struct iommufd_object *obj;
 	unsigned long index = 0;
@@ -218,12 +330,19 @@ int iommufd_liveupdate_preserve(struct iommufd_ctx *ictx, u64 *nr_devices)
 			goto err_unpreserve;
 	}
 
-	/* There is nothing to preserve */
 	*nr_devices = list_count_nodes(&ictx->preserved);
-	if (!*nr_devices)
+	if (!*nr_devices) {
+		/* There is nothing to preserve */
 		ret = -ENODEV;
+		goto err_unpreserve;
+	}
+
+	/* What is found out now does not make the reboot take longer. */
+	ret = iommufd_check_preserved(ictx, session);
+	if (ret && ret != -ENOENT)
+		goto err_unpreserve;
 	up_write(&ictx->liveupdate_rwsem);
-	return ret;
+	return 0;
 
 err_unpreserve:
 	__iommufd_unpreserve(ictx);
@@ -258,91 +377,11 @@ void iommufd_liveupdate_unpreserve(struct iommufd_ctx *ictx)
 	__iommufd_unpreserve(ictx);
 }
 
-/*
- * What is mapped must be what the file has at the same place. It is not if a
- * hole was punched meanwhile: then the mapped pages belong to nobody but the
- * mapping, and would belong to nobody in the next kernel. From when the file is
- * preserved on, that cannot happen any more.
- *
- * A folio was mapped as a whole if its first page was, as folios do not grow.
- */
-static int iommufd_check_backing(struct iopt_area *area,
-				 struct iommu_domain *domain)
-{
-	struct iopt_pages *pages = area->pages;
-	struct address_space *mapping = pages->file->f_mapping;
-	unsigned long iova = iopt_area_iova(area);
-	unsigned long last = iopt_area_last_iova(area);
-
-	while (true) {
-		unsigned long start = iopt_area_start_byte(area, iova);
-		pgoff_t index = (pages->start + start) >> PAGE_SHIFT;
-		struct folio *folio = filemap_get_folio(mapping, index);
-		unsigned long nr, length;
-		phys_addr_t phys;
-
-		if (IS_ERR(folio))
-			return -ESTALE;
-		phys = page_to_phys(folio_file_page(folio, index));
-		nr = folio_next_index(folio) - index;
-		folio_put(folio);
-
-		if (iommu_iova_to_phys(domain, iova) !=
-		    phys + offset_in_page(start))
-			return -ESTALE;
-
-		length = (nr << PAGE_SHIFT) - offset_in_page(start);
-		if (last - iova < length)
-			return 0;
-		iova += length;
-		cond_resched();
-	}
-}
-
-static int iommufd_freeze_areas(struct io_pagetable *iopt,
-				struct iommu_domain *domain,
-				struct liveupdate_session *session)
-{
-	struct iopt_area *area;
-	u64 token;
-	int ret;
-
-	guard(rwsem_read)(&iopt->iova_rwsem);
-	for (area = iopt_area_iter_first(iopt, 0, ULONG_MAX); area;
-	     area = iopt_area_iter_next(area, 0, ULONG_MAX)) {
-		ret = liveupdate_get_token_outgoing(session, area->pages->file,
-						    &token);
-		if (ret)
-			return ret;
-		ret = iommufd_check_backing(area, domain);
-		if (ret)
-			return ret;
-	}
-	return 0;
-}
-
-/* Whether another device has the same page tables, and comes first. */
-static bool iommufd_is_checked(struct iommufd_ctx *ictx,
-			       struct iommufd_preserved *preserved)
-{
-	struct iommufd_preserved *other;
-
-	list_for_each_entry(other, &ictx->preserved, item) {
-		if (other == preserved)
-			break;
-		if (other->hwpt == preserved->hwpt)
-			return true;
-	}
-	return false;
-}
-
 /* Whatever it depends on is preserved by now, or is not going to be. */
 int iommufd_liveupdate_freeze(struct iommufd_ctx *ictx,
 			      struct liveupdate_session *session)
 {
 	struct iommufd_preserved *preserved;
-	struct iommufd_hwpt_paging *paging;
-	int ret;
 
 	guard(rwsem_read)(&ictx->liveupdate_rwsem);
 	guard(mutex)(&ictx->preserved_lock);
@@ -355,13 +394,6 @@ int iommufd_liveupdate_freeze(struct iommufd_ctx *ictx,
 		if (iommu_get_domain_for_dev(preserved->dev) !=
 		    preserved->hwpt->domain)
 			return -ENXIO;
-		if (iommufd_is_checked(ictx, preserved))
-			continue;
-		paging = to_hwpt_paging(preserved->hwpt);
-		ret = iommufd_freeze_areas(&paging->ioas->iopt,
-					   preserved->hwpt->domain, session);
-		if (ret)
-			return ret;
 	}
-	return 0;
+	return iommufd_check_preserved(ictx, session);
 }

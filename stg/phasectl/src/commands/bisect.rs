@@ -145,7 +145,7 @@ pub(crate) fn search_with(
     out: &mut dyn Write,
 ) -> anyhow::Result<(Hunted, Option<Crossed>)> {
     let (span, scenario, walk) = (bench.span, bench.scenario, bench.walk);
-    report::opening(span, walk, &label(scenario), &search, out)?;
+    report::opening(span, walk, scenario, &search, out)?;
     let trials = search.trials();
     let mut walker = Walker { bench };
     let hunted = hunt(search, &mut walker, &mut |search, asked| report::line(span, search, asked, out))?;

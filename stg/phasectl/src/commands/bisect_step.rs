@@ -17,7 +17,7 @@ use crate::bisect::bench::{Bench, Tally};
 use crate::bisect::hunt::{Tested, word};
 use crate::bisect::span::Span;
 use crate::bisect::walk::{self, Side, Walk};
-use crate::bisect::{scenario, target};
+use crate::bisect::{is_failure, scenario, target};
 use crate::lab::{Extra, Lab, TEST};
 use crate::{failure, names};
 
@@ -64,7 +64,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PATCH", requires = "side")]
     other: Option<String>,
 
-    /// Count only this verdict as the failure; another one is 125.
+    /// Count only this verdict as the failure; another one is 125. `pass` is one only where a case must end otherwise.
     #[arg(long, value_name = "CLASS", value_parser = names::class)]
     verdict: Option<Class>,
 
@@ -114,6 +114,7 @@ fn step(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result<Answer> {
     let target = target(&args.target, &stack)?;
     let scenario = scenario(&disk, &stack, &target, &args.scenario)?;
     walk::check(&scenario, args.side)?;
+    is_failure(&scenario, args.verdict)?;
     names::variant(&disk, args.variant.as_deref())?;
     let span = Span::new(&stack, target, &scenario, None, None)?;
     let other = args.other.as_deref().map_or(Ok(span.end()), |name| span.point(&stack, name))?;

@@ -53,6 +53,26 @@ fn a_scenario_and_a_kernel_of_it_that_can_walk() {
 }
 
 #[test]
+fn a_pass_is_no_failure_to_look_for() {
+    let world = World::without_base();
+    let pass = |command: &str| world.run(&[command, "phase1", "--scenario", "fd-preserve/legacy", "--verdict", "pass"]);
+    insta::assert_snapshot!(pass("bisect"), @r"
+    exit 2
+    --- stderr
+    error: --verdict pass: a bisect looks for a failure, and phase1/fd-preserve/legacy must end with `pass`
+      fix: name the class with which it fails, or leave out --verdict: then every failure counts
+    ");
+    assert!(pass("bisect-step").starts_with("exit 128\n"), "{}", pass("bisect-step"));
+    // Where it must end otherwise, it is.
+    world.replace(
+        "selftests/scenarios/phase1/fd-preserve.yaml",
+        "stages:",
+        "expect: { verdict: restore-panic }\nstages:",
+    );
+    assert!(pass("bisect").contains("nothing to bisect"), "{}", pass("bisect"));
+}
+
+#[test]
 fn a_linux_tree_is_looked_at_before_anything_is_set_up() {
     let world = World::without_base();
     let step = |tree: &str| world.run(&["bisect-step", "phase1", "--scenario", "fd-preserve", "--linux", tree]);

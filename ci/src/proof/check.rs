@@ -8,7 +8,8 @@ use camino::Utf8PathBuf;
 use serde::Serialize;
 use stg_core::Diagnostic;
 
-use super::record::{self, Read, read};
+use super::damage::Known;
+use super::record::{Read, continues, read, sound};
 use super::{FRESH, Record, Subject, Tools, file};
 
 /// What is wrong with a record.
@@ -65,22 +66,28 @@ impl Report {
 pub fn check(subjects: &[Subject], texts: &BTreeMap<String, Vec<u8>>, here: Option<&Tools>) -> Report {
     let mut report = Report::default();
     let mut notes: BTreeMap<String, usize> = BTreeMap::new();
-    // The hash that the next record must continue; `None` behind a patch without a record, where nothing can be said.
-    let mut parent = Some(None);
+    let text_of = |subject: &Subject| texts.get(&subject.patch).map(Vec::as_slice);
+    // The hash that the next record must continue; `None` where nothing can be said: behind a patch without a record, or with one that was
+    // changed, nobody knows from what.
+    let mut parent: Option<Option<String>> = Some(None);
     let mut phase = "";
-    for subject in subjects {
+    for (index, subject) in subjects.iter().enumerate() {
         if phase != subject.phase() {
             (phase, parent) = (subject.phase(), Some(None));
         }
-        let text = texts.get(&subject.patch).map(Vec::as_slice);
-        let found = one(subject, text, parent);
+        let next = subjects.get(index + 1).filter(|next| next.phase() == phase).and_then(text_of).and_then(continues);
+        let text = text_of(subject);
+        let known = Known { subject, parent: parent.as_ref().map(Option::as_deref), next };
+        let read = text.map(|text| read(text, &known));
+        let hash = read.as_ref().and_then(|read| read.hash().map(str::to_owned));
+        let found = one(&known, text.zip(read));
         if let Ok(proved) = &found {
             for note in self::notes(subject, &proved.record, here) {
                 *notes.entry(note).or_default() += 1;
             }
         }
-        // What a record that is no good says of itself is what the next one continues.
-        parent = text.and_then(record::stored).map(Some);
+        // A record that is no good is continued all the same.
+        parent = hash.map(Some);
         report.patches.push(found);
     }
     let many =
@@ -89,32 +96,30 @@ pub fn check(subjects: &[Subject], texts: &BTreeMap<String, Vec<u8>>, here: Opti
     report
 }
 
-/// Checks one record; `parent` is the hash that it must continue, if that is known.
-fn one(subject: &Subject, text: Option<&[u8]>, parent: Option<Option<&str>>) -> Result<Proved, Finding> {
+/// Checks one record, of which there are the bytes and what could be read.
+fn one(known: &Known<'_>, file: Option<(&[u8], Read)>) -> Result<Proved, Finding> {
+    let Known { subject, parent, .. } = *known;
+    let (back, prove) =
+        (format!("`git checkout -- {}`", subject.file()), format!("`phasectl prove {}`", subject.patch));
     let wrong = |kind, line: usize, message: String| {
         let fix = match kind {
-            Kind::Changed => format!(
-                "take it back with `git checkout -- {}`, or prove it again: `phasectl prove {}`",
-                subject.file(),
-                subject.patch
-            ),
-            _ => format!("run `phasectl prove {}`", subject.patch),
+            Kind::Changed => format!("take it back with {back}, or prove it again: {prove}"),
+            Kind::Missing => format!("if it was deleted, take it back with {back}; else run {prove}"),
+            Kind::Stale | Kind::Unchained => format!("run {prove}"),
         };
         let diagnostic = Diagnostic::new(subject.file(), message, fix).at(line);
         Finding { patch: subject.patch.clone(), kind, diagnostic: Box::new(diagnostic) }
     };
-    let Some(text) = text else {
-        return Err(wrong(Kind::Missing, 0, format!("there is no proof of {}", subject.patch)));
+    let (text, proved) = match file {
+        None => return Err(wrong(Kind::Missing, 0, format!("there is no proof of {}", subject.patch))),
+        Some((_, Read::Changed(damage))) => return Err(wrong(Kind::Changed, damage.line, damage.what)),
+        Some((text, Read::Sound(proved))) => (text, *proved),
     };
-    let (record, hash) = match read(text, subject, parent.flatten()) {
-        Read::Sound { record, hash } => (*record, hash),
-        Read::Changed { line, what } => return Err(wrong(Kind::Changed, line, what)),
-    };
-    if let Some((key, what)) = stale(subject, &record.subject) {
+    if let Some((key, what)) = stale(subject, &proved.record.subject) {
         return Err(wrong(Kind::Stale, line_of(text, key), format!("stale: {what}")));
     }
     match parent {
-        Some(parent) if record.parent.as_deref() != parent => {
+        Some(parent) if proved.record.parent.as_deref() != parent => {
             let message = match parent {
                 Some(hash) => {
                     format!("it does not continue the record of the patch before it, {}", short(hash))
@@ -123,18 +128,13 @@ fn one(subject: &Subject, text: Option<&[u8]>, parent: Option<Option<&str>>) -> 
             };
             Err(wrong(Kind::Unchained, line_of(text, "parent"), message))
         }
-        _ => Ok(Proved { record, hash }),
+        _ => Ok(proved),
     }
 }
 
 /// The record in a file, if it is whole and about what the repository has now; it may have to be chained anew.
 pub fn current(subject: &Subject, text: Option<&[u8]>) -> Option<Proved> {
-    match read(text?, subject, None) {
-        Read::Sound { record, hash } if stale(subject, &record.subject).is_none() => {
-            Some(Proved { record: *record, hash })
-        }
-        _ => None,
-    }
+    sound(text?).filter(|proved| stale(subject, &proved.record.subject).is_none())
 }
 
 /// What the repository says otherwise, and the key of the line that says it.

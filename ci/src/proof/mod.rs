@@ -13,6 +13,7 @@
 //! changed, or no longer is about this repository. That the tools or the harness are others now makes no record wrong; it is noted.
 
 pub mod check;
+pub mod damage;
 pub mod record;
 pub mod sample;
 #[cfg(test)]

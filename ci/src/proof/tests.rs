@@ -103,33 +103,99 @@ fn a_record_is_a_file_that_sha256sum_can_check() {
     assert_eq!(sha256(lines[..lines.len() - 2].concat()), *hash);
 }
 
+/// Records of which one has these bytes, and everything that is found then.
+fn with(patch: &str, bytes: Vec<u8>) -> Vec<Finding> {
+    let (subjects, mut texts) = chain();
+    texts.insert(patch.to_owned(), bytes);
+    check(&subjects, &texts, None).findings().cloned().collect()
+}
+
 #[test]
-fn every_changed_byte_is_noticed_and_named() {
-    let (subjects, texts) = chain();
-    let text = text(&texts, "phase1/two");
-    let hash_line = text.lines().count() - 1;
-    let (mut named, mut hashes) = (0, 0);
-    // Another letter, and a byte that is no text.
-    let changes = (0..text.len()).flat_map(|at| [b'x', 0xff].map(|byte| (at, byte)));
-    for (at, byte) in changes {
-        let mut bytes = text.clone().into_bytes();
-        bytes[at] = if bytes[at] == byte { b'y' } else { byte };
-        let changed = BTreeMap::from([("phase1/two".to_owned(), bytes)]);
-        let texts: BTreeMap<_, _> = texts.clone().into_iter().chain(changed).collect();
-        let report = check(&subjects, &texts, None);
-        let finding = report.findings().next().unwrap();
-        assert_eq!((finding.patch.as_str(), finding.kind), ("phase1/two", Kind::Changed), "byte {at}: {byte:x}");
-        let line = text[..at].matches('\n').count() + 1;
-        let Diagnostic { line: found, message, .. } = &*finding.diagnostic;
-        if line >= hash_line {
-            hashes += 1;
-            continue;
+fn every_changed_byte_is_noticed_and_named_and_no_other_record_is_blamed() {
+    let (_, texts) = chain();
+    // One that another continues, and the last one.
+    for patch in ["phase1/two", "phase1/three"] {
+        let text = text(&texts, patch);
+        let hash = text.rfind("  \"hash\"").unwrap();
+        // Another letter, and a byte that is no text.
+        for (at, byte) in (0..text.len()).flat_map(|at| [b'x', 0xff].map(|byte| (at, byte))) {
+            let mut bytes = text.clone().into_bytes();
+            bytes[at] = if bytes[at] == byte { b'y' } else { byte };
+            let [finding] = &with(patch, bytes)[..] else { panic!("{patch}, byte {at}: {byte:x}") };
+            assert_eq!((finding.patch.as_str(), finding.kind), (patch, Kind::Changed), "byte {at}: {byte:x}");
+            let Diagnostic { line, message, .. } = &*finding.diagnostic;
+            assert_eq!(*line, Some(text[..at].matches('\n').count() + 1), "byte {at}: {message}");
+            assert!(message.contains(&format!("byte {} ", at + 1)), "byte {at}: {message}");
+            let own = (hash..text.len() - "}\n".len()).contains(&at);
+            assert_eq!(message.contains("in the record's own hash"), own, "byte {at}: {message}");
         }
-        assert_eq!(*found, Some(line), "byte {at}: {message}");
-        assert!(message.contains(&format!("byte {} ", at + 1)), "byte {at}: {message}");
-        named += 1;
     }
-    assert!(named > 2 * 500 && hashes < 2 * 90, "{named} {hashes}");
+}
+
+#[test]
+fn a_byte_too_many_or_too_few_is_blamed_on_no_other_record() {
+    let (_, texts) = chain();
+    let text = text(&texts, "phase1/two");
+    for at in (0..text.len()).step_by(7).chain(text.len() - 90..text.len()) {
+        let (before, behind) = text.split_at(at);
+        for wrong in [format!("{before}\n{behind}"), format!("{before}\r{behind}"), format!("{before}{}", &behind[1..])]
+        {
+            let found = with("phase1/two", wrong.into_bytes());
+            let found: Vec<_> = found.iter().map(|finding| (finding.patch.as_str(), finding.kind)).collect();
+            assert_eq!(found, [("phase1/two", Kind::Changed)], "byte {at}");
+        }
+    }
+}
+
+#[test]
+fn what_was_done_to_the_end_or_to_the_ends_of_lines_is_said() {
+    let (_, texts) = chain();
+    let text = text(&texts, "phase1/two");
+    let (body, _) = text.split_at(text.rfind("  \"hash\"").unwrap());
+    let crlf = text.replace('\n', "\r\n");
+    let cases = [
+        text.trim_end().to_owned(),
+        crlf.clone(),
+        crlf.trim_end().to_owned(),
+        crlf.replace("QEMU 10", "QEMU 11"),
+        text.replacen('\n', "\r\n", 1),
+        format!("{body}  \"hash\": \"{}\"\n}}\n", "0".repeat(64)),
+        format!("{body}  \"hash\": \"\"\n}}\n"),
+        format!("{text}\n"),
+        format!("{text}}}\n"),
+        text.trim_end_matches("}\n").to_owned(),
+        body.to_owned(),
+        text.replace("\"1a\"", "\"2a\"").replace("\"1b\"", "\"2b\""),
+        format!("{body}  \"hash\": \"{}\"\n}}\n", "0".repeat(64)).replace("\"1a\"", "\"2a\""),
+    ];
+    let mut said = String::new();
+    for wrong in cases {
+        for finding in with("phase1/two", wrong.into_bytes()) {
+            let Diagnostic { file, line, message, .. } = &*finding.diagnostic;
+            said.push_str(&format!("{:?} {file}:{}: {message}\n", finding.kind, line.unwrap_or_default()));
+        }
+    }
+    insta::assert_snapshot!(said, @r#"
+    Changed proofs/phase1/two.json:32: there is no newline at its end
+    Changed proofs/phase1/two.json:1: its lines end with a carriage return and a line feed (CRLF), not with a line feed alone
+    Changed proofs/phase1/two.json:1: its lines end with a carriage return and a line feed (CRLF), not with a line feed alone, and there is no newline at its end
+    Changed proofs/phase1/two.json:1: its lines end with a carriage return and a line feed (CRLF), not with a line feed alone; with line feeds alone, line 25: byte 563 (column 18) was changed: it was `0`
+    Changed proofs/phase1/two.json:1: this line ends with a carriage return and a line feed (CRLF), not with a line feed alone
+    Changed proofs/phase1/two.json:31: byte 659 (column 13) was changed, in the record's own hash: the line was "hash": "0d336586f989f75f42684b2c59981fb7676feacd026f352263773852b8750aa3"
+    Changed proofs/phase1/two.json:31: byte 658 (column 12) was changed, in the record's own hash: the line was "hash": "0d336586f989f75f42684b2c59981fb7676feacd026f352263773852b8750aa3"
+    Changed proofs/phase1/two.json:33: byte 726 (column 1) is wrong: behind the line of the hash there is one with `}`, and nothing else
+    Changed proofs/phase1/two.json:33: byte 726 (column 1) is wrong: behind the line of the hash there is one with `}`, and nothing else
+    Changed proofs/phase1/two.json:32: byte 724 (column 1) is wrong: behind the line of the hash there is one with `}`, and nothing else
+    Changed proofs/phase1/two.json:31: byte 647 (column 1) was changed, in the record's own hash: the line was "hash": "0d336586f989f75f42684b2c59981fb7676feacd026f352263773852b8750aa3"
+    Changed proofs/phase1/two.json:31: the SHA-256 of the lines above is another one: they were changed, in more than one byte
+    Changed proofs/phase1/two.json:31: the SHA-256 of the lines above is another one: the record was changed, here or in several places
+    "#);
+    // Of the last one nobody has a copy.
+    let text = self::text(&texts, "phase1/three");
+    let hash = &text[text.rfind("  \"hash\"").unwrap()..];
+    let zeros = format!("  \"hash\": \"{}\"\n}}\n", "0".repeat(64));
+    let said = with("phase1/three", text.replace(hash, &zeros).into_bytes());
+    assert!(said[0].diagnostic.message.ends_with("the record was changed, here or in several places"), "{said:?}");
 }
 
 #[test]
@@ -177,7 +243,7 @@ fn a_changed_byte_is_named_with_its_line() {
     insta::assert_snapshot!(found(&subjects, &texts), @r#"
     Changed proofs/phase1/one.json:11: byte 215 (column 25) was changed: the line was "phase1/preserve": "51",
       fix: take it back with `git checkout -- proofs/phase1/one.json`, or prove it again: `phasectl prove phase1/one`
-    Changed proofs/phase1/two.json:31: the SHA-256 of the lines above is another one: the record was changed, here or in several places
+    Changed proofs/phase1/two.json:31: the SHA-256 of the lines above is another one: they were changed, in more than one byte
       fix: take it back with `git checkout -- proofs/phase1/two.json`, or prove it again: `phasectl prove phase1/two`
     Changed proofs/phase1/three.json:11: byte 221 (column 25) was changed: the line was "phase1/preserve": "51",
       fix: take it back with `git checkout -- proofs/phase1/three.json`, or prove it again: `phasectl prove phase1/three`
@@ -232,7 +298,7 @@ fn a_chain_has_no_gap() {
     texts.remove("phase1/two");
     insta::assert_snapshot!(found(&subjects, &texts), @r"
     Missing proofs/phase1/two.json: there is no proof of phase1/two
-      fix: run `phasectl prove phase1/two`
+      fix: if it was deleted, take it back with `git checkout -- proofs/phase1/two.json`; else run `phasectl prove phase1/two`
     ");
     // A record that was made anew, and those behind it not.
     let (subjects, mut texts) = chain();

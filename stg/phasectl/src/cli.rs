@@ -28,14 +28,14 @@ pub(crate) struct Cli {
 const EXIT_CODES: &str = "\
 Exit codes:
     0  everything went as asked
-    1  an error that has no code of its own
+    1  an error that has no code of its own, a conflict of `merge`, nothing to `bisect`; `bisect-step`: the scenario fails
     2  the command line is wrong, or names what does not exist: a phase, patch, scenario, fault, check, variant, ...
   100  a test failed, a planted fault went unnoticed, or two measurements differ
   101  a kernel, or the guest, did not build
   102  a file of the project is wrong: a manifest, a patch, a hunk, a scenario, a proof; or `check` found something
-  103  the two kernels do not agree about the hand-over as the matrix says
-  110  the machine lacks something (`phasectl doctor` says what), or there is no base tree
-  125  this revision cannot be tested (`git bisect run` skips it); `bisect` has suspects only
+  103  two kernels do not agree about the hand-over as `matrix` predicts
+  110  the machine lacks something (`doctor` says what), there is no base tree, or the host was too busy for `matrix`
+  125  there is nothing to test here, or it cannot be tested (`git bisect run` skips it); `bisect` has suspects only
   128  `bisect-step` could not even try, or its command line is wrong (`git bisect run` stops)";
 
 /// The exit code for a command line that is not understood: `git bisect run` would take clap's for the answer that the revision is bad.
@@ -77,6 +77,41 @@ mod tests {
     #[test]
     fn the_definition_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    /// Code and meaning of each line of a table, cut at what stands before and behind each.
+    fn table<'a>(text: &'a str, cut: &[char]) -> Vec<(i32, &'a str)> {
+        let cells = text.lines().filter_map(|line| line.trim_matches(cut).split_once(cut));
+        cells.filter_map(|(code, meaning)| Some((code.parse().ok()?, meaning.trim_matches(cut)))).collect()
+    }
+
+    #[test]
+    fn the_exit_codes_are_those_of_the_readme_and_of_each_command() {
+        let all = table(EXIT_CODES, &[' ']);
+        let readme = include_str!("../../../README.md");
+        assert_eq!(all, table(readme, &[' ', '|']), "the table of README.md, word for word");
+        use exit::{
+            ABI_MISMATCH, ABORT, BUILD_FAILED, CHECK_FAILED, ENVIRONMENT, OK, OTHER, TEST_FAILED, UNTESTABLE, USAGE,
+        };
+        let codes = all.iter().map(|&(code, _)| code).collect::<Vec<_>>();
+        let known =
+            [OK, OTHER, USAGE, TEST_FAILED, BUILD_FAILED, CHECK_FAILED, ABI_MISMATCH, ENVIRONMENT, UNTESTABLE, ABORT];
+        assert_eq!(codes, known);
+        // What a command means by a code is in its help.
+        let cli = Cli::command();
+        let own: [(i32, &[&str]); 7] = [
+            (OTHER, &["merge", "bisect", "bisect-step"]),
+            (TEST_FAILED, &["test", "faults", "blackout", "prove", "verify"]),
+            (BUILD_FAILED, &["build"]),
+            (CHECK_FAILED, &["check", "verify"]),
+            (ABI_MISMATCH, &["matrix"]),
+            (ENVIRONMENT, &["doctor", "matrix"]),
+            (UNTESTABLE, &["test", "faults", "blackout", "bisect", "bisect-step"]),
+        ];
+        for (code, command) in own.iter().flat_map(|(code, all)| all.iter().map(move |command| (code, command))) {
+            let help = cli.find_subcommand(command).and_then(clap::Command::get_long_about).unwrap().to_string();
+            assert!(help.contains(&format!(" {code}")), "{command} --help does not mention {code}");
+        }
     }
 
     #[test]

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 //! ROADMAP.md against what there is: the scenarios that it names exist and list the row in whose line they stand, and every row that is said
-//! to be shown has a planted fault.
+//! to be shown has a planted fault. How many scenarios have none is said as well.
 
 use camino::Utf8Path;
 use harness::scenario::Scenario;
 use stg_core::stack::scenario_of;
 use stg_core::{Disk, Stack};
 
+use crate::commands::faults::coverage::Coverage;
 use crate::fault::{self, Fault};
 use crate::rows::{self, RowView};
 use crate::scenarios;
@@ -146,6 +147,21 @@ fn what_the_roadmap_says_is_so() {
     assert!(lines.iter().filter(|line| line.cell("shown by").is_some()).count() > 20);
     let found: Vec<String> = lines.iter().flat_map(|line| project.disagreements(line)).collect();
     assert!(found.is_empty(), "ROADMAP.md and the scenarios or faults do not say the same:\n{}", found.join("\n"));
+}
+
+#[test]
+fn how_many_scenarios_have_no_fault_is_said() {
+    let Project { disk, .. } = Project::new();
+    let text = std::fs::read_to_string(disk.root().join("ROADMAP.md")).unwrap();
+    let stack = Stack::load(&disk).unwrap();
+    let all = scenarios::of_phases(&disk, &stack).unwrap();
+    let faults = fault::load(&disk, &stack, &all).unwrap();
+    for phase in &stack.phases {
+        let mine = all.iter().filter(|scenario| scenario.id.starts_with(&format!("{}/", phase.name()))).count();
+        let without = Coverage::of(&stack, phase.name(), &all, &faults).scenarios_without_fault.len();
+        let said = format!("{without} of the {mine} scenarios of `{}`", phase.name());
+        assert!(text.contains(&said), "write into row X.5 of ROADMAP.md: {said} have no fault of their own");
+    }
 }
 
 #[test]

@@ -14,8 +14,8 @@ use stg_env::Cache;
 
 use super::{Base, Origin, release, repo_path};
 use crate::error::{Error, Result};
-use crate::git::Repo;
 use crate::git::command::Git;
+use crate::git::{Oid, Repo};
 use crate::manifest::BaseManifest;
 use crate::source::absolute;
 
@@ -70,6 +70,24 @@ pub fn adopt(cache: &Utf8Path, manifest: &BaseManifest, path: &Utf8Path) -> Resu
     };
     base.save(cache)?;
     Ok(base)
+}
+
+/// The commit that a Linux tree has checked out, which is only read.
+///
+/// # Errors
+/// [`Error::Unknown`] when there is no directory at `path`, git knows no commit there, or that is not Linux.
+pub fn linux_head(path: &Utf8Path) -> Result<Oid> {
+    let wrong = |what: String| Error::unknown(format!("{path}: {what}"), "give the path of a Linux clone");
+    if !path.is_dir() {
+        return Err(wrong("there is no such directory".to_owned()));
+    }
+    let head = Git::reading(path).args(["rev-parse", "--verify", "HEAD^{commit}"]).line();
+    let head = head.map_err(|error| wrong(format!("git knows no commit that is checked out there: {error}")))?;
+    let makefile = Git::reading(path).args(["show", &format!("{head}:Makefile")]).run().unwrap_or_default();
+    if release::of_makefile(&String::from_utf8_lossy(&makefile)).is_none() {
+        return Err(wrong(format!("commit {head}, which is checked out there, has no Linux Makefile")));
+    }
+    Repo::oid(&head)
 }
 
 /// The highest of `v7.3`, `v7.3.1`, ... among tags, one a line.

@@ -15,7 +15,7 @@ mod release;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
-pub use self::adopt::adopt;
+pub use self::adopt::{adopt, linux_head};
 pub use self::fetch::fetch;
 pub use self::import::{Package, import};
 use crate::error::{Error, Result};

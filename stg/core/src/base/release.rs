@@ -15,7 +15,7 @@ pub(super) fn of_tree(repo: &Repo, tree: Oid) -> Result<String> {
         .ok_or_else(|| Error::base("the tree has no Linux Makefile", "use the source of a Linux release"))
 }
 
-fn of_makefile(text: &str) -> Option<String> {
+pub(super) fn of_makefile(text: &str) -> Option<String> {
     let value = |name: &str| {
         let line = text.lines().take(12).find(|line| line.split('=').next().is_some_and(|key| key.trim() == name))?;
         Some(line.split_once('=')?.1.trim().to_owned())

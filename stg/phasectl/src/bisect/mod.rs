@@ -16,6 +16,7 @@ mod tests;
 pub(crate) mod walk;
 
 use harness::scenario::Scenario;
+use harness::verdict::Class;
 use stg_core::{Error, Source, Stack, Target};
 
 use crate::failure::Failure;
@@ -62,6 +63,20 @@ pub(crate) fn scenario(source: &dyn Source, stack: &Stack, target: &Target, name
             Err(Failure::usage(message, "name one of them").into())
         }
     }
+}
+
+/// Checks that a verdict is one to look for: a case that must pass has not failed if it does.
+///
+/// # Errors
+///
+/// If it is `pass`, and no case is to end otherwise.
+pub(crate) fn is_failure(scenario: &Scenario, verdict: Option<Class>) -> Result<(), Failure> {
+    if verdict != Some(Class::Pass) || scenario.cases.iter().any(|case| scenario.expect(case).verdict != Class::Pass) {
+        return Ok(());
+    }
+    let message = format!("--verdict pass: a bisect looks for a failure, and {} must end with `pass`", label(scenario));
+    let fix = "name the class with which it fails, or leave out --verdict: then every failure counts";
+    Err(Failure::usage(message, fix))
 }
 
 /// What reports call a scenario: its only case, or all of it.

@@ -5,12 +5,14 @@
 use std::io::Write;
 
 use ci::bisect::{Bisect, Conclusion, Purpose, Refusal};
+use harness::scenario::Scenario;
 use harness::verdict::Class;
 use serde::Serialize;
 use stg_env::exit;
 
 use super::cross::{Crossed, Crossing};
 use super::hunt::{Asked, Hunted, Tested, purpose, word};
+use super::label;
 use super::span::{Named, Span};
 use super::walk::{Side, Walk};
 use crate::text::{count, listing};
@@ -69,16 +71,20 @@ struct StepView<'a> {
 pub(crate) fn opening(
     span: &Span,
     walk: Walk,
-    scenario: &str,
+    scenario: &Scenario,
     search: &Bisect,
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
     let patches = count(search.left(), "patch", "patches");
-    let kernels = count(search.rounds() as usize + 2, "kernel", "kernels");
+    // Both ends, and a point for each halving.
+    let kernels = walk.kernels(scenario, 2 + search.rounds() as usize, [span.good, span.bad]);
+    let kernels = count(kernels, "kernel", "kernels");
     let (good, bad) = (span.name(span.good), span.name(span.bad));
     writeln!(
         out,
-        "bisecting {patches} with {scenario}: said to be good at {good}, bad at {bad}; at most {kernels} if all can be built"
+        "bisecting {patches} with {}: said to be good at {good}, bad at {bad}; at most {kernels}, if each can be built and \
+         says the same every time",
+        label(scenario)
     )?;
     if let Walk::One { side, other } = walk {
         let (side, stays) = (side.name(), side.other().name());

@@ -5,6 +5,8 @@
 //! Usually both. With one side it is that one alone, and the other stays where it is good: what breaks then is what that kernel does.
 //! The outgoing kernel produces the hand-over, the incoming one consumes it.
 
+use std::collections::BTreeSet;
+
 use harness::scenario::{Kind, Scenario, variant_of};
 use serde::Serialize;
 
@@ -68,6 +70,24 @@ impl Walk {
         self.side().map_or_else(|| sides(scenario), |side| vec![side])
     }
 
+    /// How many kernels so many points take, the ends among them, at most.
+    pub(crate) fn kernels(self, scenario: &Scenario, points: usize, ends: [usize; 2]) -> usize {
+        let name = |side| match side {
+            Side::Outgoing => scenario.kernels.outgoing.as_str(),
+            Side::Incoming => scenario.kernels.incoming.as_str(),
+        };
+        let walking = self.walking(scenario);
+        let names: BTreeSet<&str> = walking.iter().copied().map(name).collect();
+        // One that stays where the other one comes by is one and the same.
+        let met = |side| match self {
+            Self::Both => false,
+            Self::One { other, .. } => names.contains(name(side)) && ends.contains(&other),
+        };
+        let mut staying = [Side::Outgoing, Side::Incoming].into_iter().filter(|side| !walking.contains(side));
+        let stays = staying.any(|side| boots(scenario, side) && !met(side));
+        names.len() * points + usize::from(stays)
+    }
+
     pub(crate) fn side(self) -> Option<Side> {
         match self {
             Self::Both => None,
@@ -97,7 +117,11 @@ pub(crate) fn check(scenario: &Scenario, side: Option<Side>) -> Result<(), Failu
 /// The kernels of a scenario that are made of what is tested.
 pub(crate) fn sides(scenario: &Scenario) -> Vec<Side> {
     let both = [(Side::Outgoing, &scenario.kernels.outgoing), (Side::Incoming, &scenario.kernels.incoming)];
-    let boots = |side| side == Side::Outgoing || !matches!(scenario.kind, Kind::Kunit(_));
     let tested = |name: &str| matches!(variant_of(name).0, "current" | "gate-off");
-    both.into_iter().filter(|&(side, name)| boots(side) && tested(name)).map(|(side, _)| side).collect()
+    both.into_iter().filter(|&(side, name)| boots(scenario, side) && tested(name)).map(|(side, _)| side).collect()
+}
+
+/// Whether a scenario has such a kernel at all.
+fn boots(scenario: &Scenario, side: Side) -> bool {
+    side == Side::Outgoing || !matches!(scenario.kind, Kind::Kunit(_))
 }

@@ -16,7 +16,7 @@ use crate::bisect::hunt::{Hunted, Tested, Tester, hunt};
 use crate::bisect::report::{self, Ended};
 use crate::bisect::span::Span;
 use crate::bisect::walk::{self, Pair, Side, Walk};
-use crate::bisect::{label, scenario, target};
+use crate::bisect::{is_failure, label, scenario, target};
 use crate::failure::Failure;
 use crate::lab::{Lab, TEST};
 use crate::names;
@@ -60,7 +60,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PATCH", requires = "side")]
     other: Option<String>,
 
-    /// Count only this verdict as the failure; a patch where the scenario fails otherwise is skipped.
+    /// Count only this verdict as the failure; a patch where the scenario fails otherwise is skipped. `pass` is one only where a case must end
+    /// otherwise.
     #[arg(long, value_name = "CLASS", value_parser = names::class)]
     verdict: Option<Class>,
 
@@ -96,6 +97,7 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
     let mut scenario = scenario(&disk, &stack, &target, &args.scenario)?;
     scenario.repeat = args.repeat.unwrap_or(scenario.repeat);
     walk::check(&scenario, args.side)?;
+    is_failure(&scenario, args.verdict)?;
     names::variant(&disk, args.variant.as_deref())?;
     let span = Span::new(&stack, target, &scenario, args.good.as_deref(), args.bad.as_deref())?;
     let search =
@@ -145,7 +147,7 @@ pub(crate) fn search_with(
     out: &mut dyn Write,
 ) -> anyhow::Result<(Hunted, Option<Crossed>)> {
     let (span, scenario, walk) = (bench.span, bench.scenario, bench.walk);
-    report::opening(span, walk, &label(scenario), &search, out)?;
+    report::opening(span, walk, scenario, &search, out)?;
     let trials = search.trials();
     let mut walker = Walker { bench };
     let hunted = hunt(search, &mut walker, &mut |search, asked| report::line(span, search, asked, out))?;

@@ -7,6 +7,7 @@ use std::io::Write;
 use camino::Utf8PathBuf;
 use ci::bisect::{Answer, CONFIRMATIONS};
 use harness::verdict::Class;
+use stg_core::base::linux_head;
 use stg_core::git::Repo;
 use stg_core::{Error, Stack};
 use stg_env::exit;
@@ -16,7 +17,7 @@ use crate::bisect::bench::{Bench, Tally};
 use crate::bisect::hunt::{Tested, word};
 use crate::bisect::span::Span;
 use crate::bisect::walk::{self, Side, Walk};
-use crate::bisect::{scenario, target};
+use crate::bisect::{is_failure, scenario, target};
 use crate::lab::{Extra, Lab, TEST};
 use crate::{failure, names};
 
@@ -40,7 +41,7 @@ const TRIALS: u32 = 1 + CONFIRMATIONS as u32;
 ///
 /// Exits with 0 if the scenario passes, with 1 if it fails, and with 125, which git skips, if it does not build, does not
 /// exist yet, or does not say the same every time. Trouble of the machine ends the bisection: 128; so does a wrong command line, and with
-/// --linux a name that does not exist.
+/// --linux a name that does not exist, or a directory that is no Linux tree.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = names::classes_help())]
 pub(crate) struct Args {
@@ -63,7 +64,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PATCH", requires = "side")]
     other: Option<String>,
 
-    /// Count only this verdict as the failure; another one is 125.
+    /// Count only this verdict as the failure; another one is 125. `pass` is one only where a case must end otherwise.
     #[arg(long, value_name = "CLASS", value_parser = names::class)]
     verdict: Option<Class>,
 
@@ -108,10 +109,12 @@ fn code(answer: anyhow::Result<Answer>, here: bool) -> i32 {
 
 fn step(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result<Answer> {
     let disk = app.disk()?;
+    args.linux.as_deref().map(linux_head).transpose()?;
     let stack = Stack::load(&disk)?;
     let target = target(&args.target, &stack)?;
     let scenario = scenario(&disk, &stack, &target, &args.scenario)?;
     walk::check(&scenario, args.side)?;
+    is_failure(&scenario, args.verdict)?;
     names::variant(&disk, args.variant.as_deref())?;
     let span = Span::new(&stack, target, &scenario, None, None)?;
     let other = args.other.as_deref().map_or(Ok(span.end()), |name| span.point(&stack, name))?;

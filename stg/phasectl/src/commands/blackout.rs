@@ -55,6 +55,21 @@ struct View {
     reason: String,
 }
 
+impl View {
+    /// Of a case before it is measured.
+    fn unmeasured(case: String, budget: Option<f64>) -> Self {
+        Self {
+            case,
+            to: None,
+            marks: Vec::new(),
+            spans: Vec::new(),
+            budget_percent: budget,
+            good: false,
+            reason: String::new(),
+        }
+    }
+}
+
 /// In guest instructions.
 #[derive(Serialize)]
 struct MarkView {
@@ -120,15 +135,7 @@ fn measurable(source: &dyn Source, stack: &Stack, phase: &str) -> anyhow::Result
 
 fn measure(runner: &Runner, scenario: &Scenario, case: &Case, budget: Option<f64>) -> anyhow::Result<View> {
     let id = scenario.case_id(case);
-    let mut view = View {
-        case: id.clone(),
-        to: None,
-        marks: Vec::new(),
-        spans: Vec::new(),
-        budget_percent: budget,
-        good: false,
-        reason: String::new(),
-    };
+    let mut view = View::unmeasured(id.clone(), budget);
     let filter = Filter::new([id]);
     let results = match runner.run(std::slice::from_ref(scenario), &filter, &mut std::io::sink()) {
         Ok(results) => results,
@@ -222,15 +229,7 @@ mod tests {
     fn view(budget: Option<f64>) -> View {
         let mark = |name: &str, instructions, baseline| Mark { name: name.into(), instructions, baseline };
         let marks = vec![mark("retrieved", 1_010_000_123, 1_000_000_123), mark("usable", 1_020_000_057, 1_020_000_000)];
-        let mut view = View {
-            case: "phase1/blackout/legacy".into(),
-            to: None,
-            marks: Vec::new(),
-            spans: Vec::new(),
-            budget_percent: budget,
-            good: false,
-            reason: String::new(),
-        };
+        let mut view = View::unmeasured("phase1/blackout/legacy".into(), budget);
         judge(&mut view, &Blackout { to: "retrieved".into(), marks });
         view
     }

@@ -3,7 +3,7 @@
 //! `phasectl faults`.
 
 mod bench;
-mod coverage;
+pub(crate) mod coverage;
 mod report;
 
 use std::collections::BTreeSet;

@@ -197,7 +197,10 @@ fn unproved(phase: &Phase, last: &str) -> Line {
     };
     let directory = Utf8Path::new(DIRECTORY).join(phase.name());
     let message = format!("there are no proofs of {of}");
-    Line::Bad(of, Diagnostic::new(directory, message, format!("run `phasectl prove {target}`")))
+    let fix = format!(
+        "if they were deleted, take them back with `git checkout -- {directory}`; else run `phasectl prove {target}`"
+    );
+    Line::Bad(of, Diagnostic::new(directory, message, fix))
 }
 
 fn line(plan: &Planned, found: &Result<Proved, Finding>) -> Line {

@@ -53,6 +53,52 @@ fn a_scenario_and_a_kernel_of_it_that_can_walk() {
 }
 
 #[test]
+fn a_pass_is_no_failure_to_look_for() {
+    let world = World::without_base();
+    let pass = |command: &str| world.run(&[command, "phase1", "--scenario", "fd-preserve/legacy", "--verdict", "pass"]);
+    insta::assert_snapshot!(pass("bisect"), @r"
+    exit 2
+    --- stderr
+    error: --verdict pass: a bisect looks for a failure, and phase1/fd-preserve/legacy must end with `pass`
+      fix: name the class with which it fails, or leave out --verdict: then every failure counts
+    ");
+    assert!(pass("bisect-step").starts_with("exit 128\n"), "{}", pass("bisect-step"));
+    // Where it must end otherwise, it is.
+    world.replace(
+        "selftests/scenarios/phase1/fd-preserve.yaml",
+        "stages:",
+        "expect: { verdict: restore-panic }\nstages:",
+    );
+    assert!(pass("bisect").contains("nothing to bisect"), "{}", pass("bisect"));
+}
+
+#[test]
+fn a_linux_tree_is_looked_at_before_anything_is_set_up() {
+    let world = World::without_base();
+    let step = |tree: &str| world.run(&["bisect-step", "phase1", "--scenario", "fd-preserve", "--linux", tree]);
+    insta::assert_snapshot!(step("../nowhere"), @r"
+    exit 128
+    --- stderr
+    error: ../nowhere: there is no such directory
+      fix: give the path of a Linux clone
+    ");
+    assert!(
+        step("../home").contains("error: ../home: git knows no commit that is checked out there: "),
+        "{}",
+        step("../home")
+    );
+    world.clone_linux();
+    world.git("linux", &["rm", "--quiet", "Makefile"]);
+    world.git("linux", &["commit", "--quiet", "-m", "no Linux"]);
+    let said = step("../linux");
+    assert!(
+        said.starts_with("exit 128\n") && said.contains(", which is checked out there, has no Linux Makefile\n  fix:"),
+        "{said}"
+    );
+    assert!(!world.path("cache/base.json").exists());
+}
+
+#[test]
 fn git_bisect_run_is_never_told_what_is_not_so() {
     let world = World::without_base();
     let code = |args: &[&str]| {

@@ -120,5 +120,5 @@ fn help_tells_how_a_worktree_goes() {
     let world = World::without_base();
     let help = world.run(&["edit", "--help"]);
     assert!(help.contains("phasectl edit --done PATCH") && help.contains("--force"), "{help}");
-    assert!(world.run(&["--help"]).contains("103  the two kernels do not agree"));
+    assert!(world.run(&["--help"]).contains("103  two kernels do not agree"));
 }

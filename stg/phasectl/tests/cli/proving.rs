@@ -52,10 +52,10 @@ fn what_is_not_proved_is_named() {
     1..2
     not ok 1 - phase1
     # proofs/phase1: there are no proofs of phase1
-    #   fix: run `phasectl prove phase1`
+    #   fix: if they were deleted, take them back with `git checkout -- proofs/phase1`; else run `phasectl prove phase1`
     not ok 2 - phase2/domain
     # proofs/phase2/domain.json: there is no proof of phase2/domain
-    #   fix: run `phasectl prove phase2/domain`
+    #   fix: if it was deleted, take it back with `git checkout -- proofs/phase2/domain.json`; else run `phasectl prove phase2/domain`
     ");
     assert!(world.run(&["verify", "phase1/kho"]).contains("\n# proofs/phase1/kho.json: there is no proof of"));
     let both = world.run(&["verify", "phase1", "phase2", "phase1/kho"]);
@@ -96,7 +96,8 @@ fn a_byte_that_is_no_text_is_a_change_like_any_other() {
     world.put("proofs/phase1/track.json", &other());
     std::fs::write(world.path("project/proofs/phase1/kho.json"), bytes).unwrap();
     let said = world.run(&["verify", "phase1"]);
-    assert!(said.starts_with("exit 102\n") && said.contains("kho.json:17: the SHA-256 of the lines above"), "{said}");
+    assert!(said.starts_with("exit 102\n") && said.contains("kho.json:17: byte "), "{said}");
+    assert!(said.contains("in the record's own hash"), "{said}");
 }
 
 #[test]

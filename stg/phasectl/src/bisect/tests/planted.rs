@@ -12,6 +12,7 @@ use std::io::Write;
 
 use camino::Utf8PathBuf;
 use ci::bisect::{Answer, CONFIRMATIONS, Conclusion, Refusal};
+use harness::scenario::Kernels;
 use stg_core::Target;
 
 use super::replay::{Dice, SCENARIO, judged};
@@ -153,6 +154,49 @@ fn nobody_else_is_blamed(world: &World, target: &Target, buildable: &[bool]) {
         }
     });
     assert!(named > 0 && suspected > 0, "{named} named, {suspected} suspected");
+}
+
+/// How many kernels a search says that it takes at most, for each way to walk, and that it keeps to that wherever the bug is.
+fn announced(world: &World, kernels: [&str; 2], walk: impl Fn(&Span) -> Walk) -> usize {
+    let (lab, target) = (world.lab(), Target::Phase("phase1".to_owned()));
+    let mut one = scenario(&lab.disk, &lab.stack, &target, SCENARIO).unwrap();
+    let [outgoing, incoming] = kernels.map(str::to_owned);
+    one.kernels = Kernels { outgoing, incoming };
+    let span =
+        Span::new(&lab.stack, target, &one, Some("phase1/vfio-retrieve"), Some("phase1/pci-bus-master")).unwrap();
+    assert_eq!(span.bad - span.good, 12, "the points of this test");
+    let (way, images) = (walk(&span), Images::default());
+    let most = way.kernels(&one, 2 + 4, [span.good, span.bad]);
+    let mut took = 0;
+    for point in span.good + 1..=span.bad {
+        let bug = Bug { patch: span.name(point), point, side: way.side().unwrap_or(Side::Outgoing) };
+        let judge =
+            |question: &Question<'_>, _: Known, _: &mut dyn Write| Ok(vec![judged(!images.broken(bug, question))]);
+        let mut bench = world.bench(&lab, &span, &one, way, &judge);
+        assert!(matches!(Found::of(&mut bench).hunted.conclusion, Conclusion::Culprit(named) if named == point));
+        took = took.max(bench.tally.kernels());
+    }
+    assert_eq!(took, most, "{kernels:?}, {way:?}");
+    most
+}
+
+#[test]
+fn a_search_takes_as_many_kernels_as_it_announces() {
+    let world = World::new();
+    let side = |side, behind| move |span: &Span| Walk::One { side, other: span.good + behind };
+    assert_eq!(
+        announced(&world, ["current", "current"], |_| Walk::Both),
+        6,
+        "two ends, and 12 patches are halved 4 times"
+    );
+    assert_eq!(announced(&world, ["current", "gate-off"], |_| Walk::Both), 12, "two kernels at each point");
+    assert_eq!(announced(&world, ["current", "phase2"], |_| Walk::Both), 7, "one that is always the same");
+    assert_eq!(
+        announced(&world, ["current", "current"], side(Side::Incoming, 0)),
+        6,
+        "it stays where the other begins"
+    );
+    assert_eq!(announced(&world, ["current", "current"], side(Side::Outgoing, 20)), 7, "it stays elsewhere");
 }
 
 #[test]

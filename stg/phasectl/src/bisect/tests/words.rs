@@ -46,7 +46,7 @@ fn told(walk: Walk, crossed: Option<Crossed>, test: impl Fn(Question) -> Tested)
     let span = Span::new(&stack, Target::All, &one, Some("base"), None).unwrap();
     let search = Bisect::new(span.good, span.bad, 1).unwrap();
     let mut out = Vec::new();
-    report::opening(&span, walk, &label(&one), &search, &mut out).unwrap();
+    report::opening(&span, walk, &one, &search, &mut out).unwrap();
     let hunted: Hunted =
         hunt(search, &mut Scripted(test), &mut |search, asked| report::line(&span, search, asked, &mut out)).unwrap();
     let ended = Ended {
@@ -76,7 +76,7 @@ fn a_culprit() {
     let told = told(Walk::Both, Some(crossed), |question| if question.point < 3 { good() } else { bad() });
     assert_eq!(told.code, 0);
     insta::assert_snapshot!(told.text, @r"
-    bisecting 4 patches with phase1/second/y: said to be good at base, bad at phase2/d; at most 4 kernels if all can be built
+    bisecting 4 patches with phase1/second/y: said to be good at base, bad at phase2/d; at most 4 kernels, if each can be built and says the same every time
     bad         phase2/d (end; 4 patches left)
                 stage2-failure: phase1/second/y: in the second kernel, step 1 (retrieve): ENOENT
                 logs: out
@@ -113,7 +113,7 @@ fn suspects_because_of_what_does_not_build() {
     });
     assert_eq!(told.code, 125);
     insta::assert_snapshot!(told.text, @r"
-    bisecting 4 patches with phase1/second/y: said to be good at base, bad at phase2/d; at most 4 kernels if all can be built
+    bisecting 4 patches with phase1/second/y: said to be good at base, bad at phase2/d; at most 4 kernels, if each can be built and says the same every time
     bad         phase2/d (end; 4 patches left)
                 stage2-failure: phase1/second/y: in the second kernel, step 1 (retrieve): ENOENT
                 logs: out

@@ -110,7 +110,7 @@ pub static CHECKS: &[Check] = &[
     ),
     quick("series", 2, "no more than 15 patches in a series; a split is proposed", series::check),
     quick("prepares", 1, "a patch that prepares comes before all others of its series", prepares::check),
-    quick("checkpatch", 2, "scripts/checkpatch.pl --strict", checkpatch::check),
+    quick("checkpatch", 3, "scripts/checkpatch.pl --strict", checkpatch::check),
     quick("rustfmt", 2, "Rust files are formatted", rustfmt::check),
     quick(
         "safety",

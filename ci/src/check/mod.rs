@@ -104,7 +104,7 @@ pub static CHECKS: &[Check] = &[
     quick("applies", 2, "plain git applies the mail to the tree before, and gets the same tree", applies::check),
     quick(
         "body",
-        1,
+        2,
         "the message is where git looks for it: no text behind trailers, no changelog inside",
         body::check,
     ),

@@ -124,7 +124,7 @@ pub static CHECKS: &[Check] = &[
         "nothing is added that no path reaches, or that switches the warning about it off",
         dead_code::check,
     ),
-    quick("kernel-doc", 2, "scripts/kernel-doc -Wall", kernel_doc::check),
+    quick("kernel-doc", 3, "scripts/kernel-doc -Wall", kernel_doc::check),
     quick(
         "abi",
         2,

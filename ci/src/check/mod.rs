@@ -32,7 +32,7 @@ mod subject;
 #[cfg(test)]
 mod testing;
 
-pub use self::abi::lint_tree as lint_abi;
+pub use self::abi::{headers as abi_headers, lint_tree as lint_abi};
 pub use self::build::{Kernels, Verdict};
 pub use self::finding::Finding;
 pub use self::programs::Programs;

@@ -73,6 +73,19 @@ fn a_prediction_is_made_from_the_trees() {
 }
 
 #[test]
+fn a_string_that_the_rules_do_not_know_is_named() {
+    let world = world();
+    world.replace(
+        &format!("kernel/phase1/{ABI}/vfio_pci.h"),
+        "#define",
+        "#define VFIO_CLOCK_COMPATIBLE\t\"clock-v1\"\n#define",
+    );
+    let said = world.run(&["matrix", "--predict"]);
+    let line = format!("error: {ABI}/vfio_pci.h:1: VFIO_CLOCK_COMPATIBLE is not known to the prediction of the matrix");
+    assert!(said.starts_with("exit 102\n") && said.contains(&line), "{said}");
+}
+
+#[test]
 fn the_rules_are_in_the_help() {
     let help = World::without_base().run(&["matrix", "--help"]);
     assert!(help.contains("Rules of the prediction") && help.contains("mark of a live translation"), "{help}");

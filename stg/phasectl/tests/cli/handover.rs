@@ -119,6 +119,21 @@ fn parts_of_the_matrix() {
 }
 
 #[test]
+fn a_part_without_work_says_so() {
+    let world = world();
+    let few = ["matrix", "--predict", "--from", "base", "--to", "base", "--shard", "1/2"];
+    assert_eq!(world.run(&few), "exit 0\n--- stdout\nnothing to do: none of 1 pair belongs to part 1 of 2\n");
+    let said = world.run(&["check", "phase1", "--only", "body", "--shard", "1/3"]);
+    assert_eq!(said, "exit 0\n--- stdout\nnothing to do: none of 2 patches belongs to part 1 of 3\n");
+    world.put(
+        "selftests/faults/1.1-f.patch",
+        "Subject: f\nPhase: phase1\nRow: 1.1\nScenario: check/body\nExpect: finding\nFinding: a: b\n\nWhy.\n---\n",
+    );
+    let said = world.run(&["faults", "phase1", "--shard", "1/9"]);
+    assert!(said.starts_with("exit 0\n--- stdout\nKTAP version 1\n1..0\n# nothing to do: none of "), "{said}");
+}
+
+#[test]
 fn a_contradiction_is_a_mismatch() {
     let world = world();
     // The same string, and a list of devices behind it from phase2 on only.
@@ -152,5 +167,10 @@ fn what_no_fault_is_for() {
     let output = world.command(&["faults", "phase2", "--coverage", "--json"]).output().unwrap();
     let view: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(view, serde_json::json!({"rows_without_fault": [], "scenarios_without_fault": []}));
+    let said = world.run(&["faults", "phase1", "--coverage", "--shard", "1/2"]);
+    assert!(
+        said.starts_with("exit 2\n") && said.contains("'--coverage' cannot be used with '--shard <I/N>'"),
+        "{said}"
+    );
     assert!(world.run(&["faults", "phase2", "--coverage"]).contains("every row and every scenario has a fault"));
 }

@@ -137,7 +137,7 @@ pub static CHECKS: &[Check] = &[
         "a phase's gate is experimental, explained, and off unless somebody asks for it",
         kconfig::check,
     ),
-    compiles("build", 3, "the kernel builds with W=1, without a warning that its parent does not have", build::check),
+    compiles("build", 4, "the kernel builds with W=1, without a warning that its parent does not have", build::check),
     compiles(
         "clippy",
         3,

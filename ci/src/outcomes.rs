@@ -46,6 +46,11 @@ impl Inputs {
         self
     }
 
+    /// The kind of question.
+    pub fn kind(&self) -> &str {
+        &self.kind
+    }
+
     /// The values by name.
     pub fn values(&self) -> &BTreeMap<String, String> {
         &self.values
@@ -83,16 +88,48 @@ pub struct Outcomes {
 }
 
 /// What [`Outcomes::merge`] did.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Merged {
     /// Answers that were new here.
     pub taken: usize,
     /// Answers that were known, and the same but for the reasons that they give.
     pub known: usize,
-    /// Answers that were known, and are others: files in the cache that was merged. The ones here were kept.
-    pub conflicts: Vec<Utf8PathBuf>,
+    /// Answers that were known, and are others. The ones here were kept.
+    pub conflicts: Vec<Conflict>,
     /// What is no answer, or one whose key is not that of its inputs.
     pub broken: Vec<Utf8PathBuf>,
+}
+
+/// Two answers to the same question.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Conflict {
+    /// The question.
+    pub inputs: Inputs,
+    /// The one that is known here, which was kept.
+    pub kept: Said,
+    /// The one of the cache that was merged.
+    pub other: Said,
+}
+
+/// An answer, and the file that it is in.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Said {
+    /// The file.
+    pub file: Utf8PathBuf,
+    /// All that it says.
+    pub answer: Value,
+}
+
+impl Conflict {
+    /// Where in the answers the first difference is, such as `/ran/0/class` (nothing, if they have nothing in common), and what each
+    /// of them says there. Reasons only count where nothing else differs.
+    pub fn differing(&self) -> (String, Value, Value) {
+        let (kept, other) = (&self.kept.answer, &self.other.answer);
+        match (essence(kept), essence(other)) {
+            (one, two) if one == two => differing(kept, other),
+            (one, two) => differing(&one, &two),
+        }
+    }
 }
 
 impl Outcomes {
@@ -168,7 +205,11 @@ impl Outcomes {
         };
         match self.get::<Value>(&entry.inputs) {
             Some(answer) if agree(&entry.inputs.kind, &answer, &entry.answer) => merged.known += 1,
-            Some(_) => merged.conflicts.push(path.to_owned()),
+            Some(answer) => merged.conflicts.push(Conflict {
+                kept: Said { file: self.path(&entry.inputs), answer },
+                other: Said { file: path.to_owned(), answer: entry.answer },
+                inputs: entry.inputs,
+            }),
             None => {
                 self.put(&entry.inputs, &entry.answer, entry.seconds)?;
                 merged.taken += 1;
@@ -212,6 +253,27 @@ fn essence(answer: &Value) -> Value {
         }
         Value::Array(all) => all.iter().map(essence).collect(),
         _ => answer.clone(),
+    }
+}
+
+/// The first place where two answers differ, and what is there.
+fn differing(one: &Value, two: &Value) -> (String, Value, Value) {
+    let deeper = match (one, two) {
+        (Value::Object(one), Value::Object(two)) if one.keys().eq(two.keys()) => {
+            one.iter().find_map(|(name, value)| (*value != two[name]).then(|| (name.clone(), value, &two[name])))
+        }
+        (Value::Array(one), Value::Array(two)) if one.len() == two.len() => {
+            let mut pairs = one.iter().zip(two).enumerate();
+            pairs.find_map(|(at, (one, two))| (one != two).then(|| (at.to_string(), one, two)))
+        }
+        _ => None,
+    };
+    match deeper {
+        None => (String::new(), one.clone(), two.clone()),
+        Some((name, one, two)) => {
+            let (place, one, two) = differing(one, two);
+            (format!("/{name}{place}"), one, two)
+        }
     }
 }
 
@@ -300,8 +362,11 @@ mod tests {
         let wrong = there.root().join("outcomes/check/0.json");
         std::fs::write(&wrong, "{}").unwrap();
         let merged = mine.merge(there.root()).unwrap();
-        let conflicts = vec![theirs.path(&inputs("other"))];
-        assert_eq!(merged, Merged { taken: 1, known: 1, conflicts, broken: vec![wrong] });
+        let said =
+            |outcomes: &Outcomes, answer: i32| Said { file: outcomes.path(&inputs("other")), answer: answer.into() };
+        let conflict = Conflict { inputs: inputs("other"), kept: said(&mine, 1), other: said(&theirs, 2) };
+        assert_eq!(conflict.differing(), (String::new(), 1.into(), 2.into()));
+        assert_eq!(merged, Merged { taken: 1, known: 1, conflicts: vec![conflict], broken: vec![wrong] });
         assert_eq!(mine.get(&inputs("new")), Some(3));
         assert_eq!(mine.get(&inputs("other")), Some(1));
         assert!(mine.merge(Utf8Path::new("/nowhere")).is_err());
@@ -322,7 +387,12 @@ mod tests {
         assert_eq!((merged.taken, merged.known), (0, 1));
         let mut conflicts = [theirs.path(&inputs("b")), theirs.path(&inputs("c"))];
         conflicts.sort();
-        assert_eq!(merged.conflicts, conflicts);
+        let files: Vec<_> = merged.conflicts.iter().map(|one| one.other.file.clone()).collect();
+        assert_eq!(files, conflicts);
+        let mut places = merged.conflicts.iter().map(Conflict::differing).collect::<Vec<_>>();
+        places.sort_by(|one, other| one.0.cmp(&other.0));
+        assert_eq!(places[0], ("/ran/0/class".to_owned(), "hang".into(), "restore-panic".into()));
+        assert_eq!(places[1], ("/ran/0/passed".to_owned(), false.into(), true.into()));
         assert_eq!(mine.get(&inputs("a")), Some(case(false, "hang", "[12.5] the end")), "the known one is kept");
         let panic = |reason: &str| {
             let reason = reason.to_owned();

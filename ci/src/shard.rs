@@ -27,6 +27,12 @@ impl Shard {
         end(self.number - 1)..end(self.number)
     }
 
+    /// What to say if nothing of something belongs to it: `of` is how many there are, in words, such as `2 patches`.
+    pub fn idle(self, len: usize, of: &str) -> Option<String> {
+        let idle = len > 0 && self.range(len).is_empty();
+        idle.then(|| format!("nothing to do: none of {of} belongs to part {} of {}", self.number, self.of))
+    }
+
     /// Those of some things that belong to it.
     pub fn of<T>(self, all: Vec<T>) -> Vec<T> {
         let range = self.range(all.len());
@@ -75,6 +81,14 @@ mod tests {
             assert_eq!(parts.flat_map(|shard| shard.of((0..len).collect())).collect::<Vec<_>>(), all);
         }
         assert_eq!(Shard::ALL.range(9), 0..9);
+    }
+
+    #[test]
+    fn a_part_without_work_says_so() {
+        let idle = |text: &str, len: usize| text.parse::<Shard>().unwrap().idle(len, &format!("{len} patches"));
+        let part = "nothing to do: none of 2 patches belongs to part 1 of 3".to_owned();
+        assert_eq!(["1/3", "2/3", "3/3"].map(|text| idle(text, 2)), [Some(part), None, None]);
+        assert_eq!([idle("1/1", 0), idle("1/1", 1)], [None, None], "nothing at all is another matter");
     }
 
     #[test]

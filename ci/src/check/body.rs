@@ -24,7 +24,7 @@ pub(super) fn check(subject: &Subject, _: &Bench<'_>) -> Result<Verdict, BuildEr
     let last = lines.iter().rposition(|line| line.is_empty()).map_or(0, |empty| empty + 1);
     let trailers = lines[last..].iter().all(|line| is_trailer(line) || line.starts_with(' '));
     for (index, line) in lines.iter().enumerate() {
-        if is_signature(line) && (index < last || !trailers) {
+        if (is_signature(line) || is_tag(line)) && (index < last || !trailers) {
             let message = format!("`{}` is not in the last paragraph, so git takes it for text", name(line));
             say(index, message, "put all trailers into one paragraph, the last one, with nothing else in it");
         }
@@ -44,10 +44,30 @@ fn is_trailer(line: &str) -> bool {
     line.contains(": ") && (TRAILERS.contains(&name(line)) || is_signature(line))
 }
 
-/// `Signed-off-by: ...`. Others, such as `Link:`, may well be the beginning of a sentence.
+/// `Signed-off-by: ...`.
 fn is_signature(line: &str) -> bool {
     let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'-');
     line.contains(": ") && name(line).ends_with("-by") && plain(name(line))
+}
+
+/// `Fixes: 0123456789ab ("...")`, `Cc: a@b.c`, `Link: https://...`. Such a word may well begin a line of text (`Fixes: none yet`), so
+/// what counts is that there is behind it what only a trailer has there.
+fn is_tag(line: &str) -> bool {
+    let Some((name, value)) = line.split_once(": ") else { return false };
+    let value = value.trim();
+    let word = value.split_whitespace().next().unwrap_or_default();
+    match name {
+        "Fixes" => {
+            let is_id = (7..=40).contains(&word.len()) && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+            is_id && value[word.len()..].trim_start().starts_with("(\"")
+        }
+        "Cc" => {
+            let part = value.split_once('<').map_or(word, |(_, rest)| rest).split('>').next().unwrap_or_default();
+            part.split_once('@').is_some_and(|(user, host)| !user.is_empty() && host.contains('.'))
+        }
+        "Link" | "Closes" => word.starts_with("https://") || word.starts_with("http://"),
+        _ => false,
+    }
 }
 
 /// `v2:`, `Changes since v1:`, `Changes in v3`.
@@ -81,6 +101,7 @@ mod tests {
             "Why.\n\nSigned-off-by: A <a@x>\n",
             "Why.\n\nLink: https://x/\nFixes: 123 (\"x\")\nAssisted-by: Tool\nSigned-off-by: A <a@x>\n",
             "Since v2: of the ABI nothing is freed.\n\nNote: v2 of the ABI does it\n",
+            "Fixes: none yet.\nLink: and state follow.\nCc: nobody, for now @home.\nFixes: 0123456789 of them.\n\nThe end.\n",
         ] {
             assert_eq!(found(body), [""; 0], "{body}");
         }
@@ -93,6 +114,26 @@ mod tests {
         x.patch:5: `Signed-off-by` is not in the last paragraph, so git takes it for text
         ");
         insta::assert_snapshot!(found("Why.\n\nThe end.\nSigned-off-by: A <a@x>\n").join("\n"), @"x.patch:6: `Signed-off-by` is not in the last paragraph, so git takes it for text");
+        let tags = [
+            "Fixes: 0123456789ab (\"x: Break\")",
+            "Fixes: 0123456789abcdef0123456789abcdef01234567 (\"x\")",
+            "Cc: a@b.org",
+            "Cc: A B <a@b.org> # 7.3",
+            "Link: https://x/y",
+            "Closes: https://x/y",
+        ];
+        let misplaced = "is not in the last paragraph, so git takes it for text";
+        for tag in tags {
+            let name = super::name(tag);
+            assert_eq!(
+                found(&format!("Why.\n\n{tag}\n\nText.\n")),
+                [format!("x.patch:5: `{name}` {misplaced}")],
+                "{tag}"
+            );
+            assert_eq!(found(&format!("Why.\n{tag}\nMore.\n")), [format!("x.patch:4: `{name}` {misplaced}")], "{tag}");
+            assert_eq!(found(&format!("Why.\n\n{tag}\nAcked-by: A <a@x>\n")), [""; 0], "{tag}");
+        }
+        insta::assert_snapshot!(found("Why.\n\nFixes: 0123456789ab (\"x\")\n\nLink: https://x/\nSigned-off-by: A <a@x>\n").join("\n"), @"x.patch:5: `Fixes` is not in the last paragraph, so git takes it for text");
         insta::assert_snapshot!(found("Why.\n\nv2:\n - more\n\nChanges since v1\n - less\n").join("\n"), @r"
         x.patch:5: `v2:` begins a changelog, which is not for the history
         x.patch:8: `Changes since v1` begins a changelog, which is not for the history

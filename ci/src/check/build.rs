@@ -94,7 +94,9 @@ pub(super) fn compare(
         Finding::new(&file, line, one.message, fix)
     };
     let note = (!exact).then(|| {
-        "not all warnings of both kernels are known, so only those in lines of the patch were looked at".to_owned()
+        "not all warnings of both kernels are known, so only those in lines of the patch were looked at; without `build` and `kernels` \
+         in the cache they are built anew, and compared exactly"
+            .to_owned()
     });
     Ok(Verdict { findings: fresh.into_iter().map(finding).collect(), note })
 }

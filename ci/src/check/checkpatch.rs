@@ -2,8 +2,10 @@
 
 //! `scripts/checkpatch.pl --strict` of the tree before the patch.
 //!
-//! Two of its findings are none here: that MAINTAINERS may need an update (FILE_PATH_CHANGES), which it says of every new file, and
-//! that a draft, which nobody has signed off yet, is not signed off.
+//! Three of its findings are none here: that MAINTAINERS may need an update (FILE_PATH_CHANGES), which it says of every new file;
+//! that a draft, which nobody has signed off yet, is not signed off; and that a commit is unknown (UNKNOWN_COMMIT_ID). It says that of
+//! each one that a message names, `Fixes:` or `commit ...`, unless git knows it, and here no git can: a base is a tree with a commit of
+//! its own, or of a clone the tagged commit alone, without the history before it.
 
 mod fixes;
 
@@ -12,7 +14,7 @@ use super::programs::broken;
 use super::{Bench, Finding, Subject, Verdict};
 use crate::kbuild::BuildError;
 
-const ARGS: [&str; 8] = [
+const ARGS: [&str; 9] = [
     "scripts/checkpatch.pl",
     "--strict",
     "--terse",
@@ -21,6 +23,7 @@ const ARGS: [&str; 8] = [
     "--no-tree",
     "--color=never",
     "--ignore=FILE_PATH_CHANGES",
+    "--ignore=UNKNOWN_COMMIT_ID",
 ];
 
 pub(super) fn check(subject: &Subject, bench: &Bench<'_>) -> Result<Verdict, BuildError> {
@@ -76,6 +79,23 @@ mod tests {
         let mut signed = subject.clone();
         signed.body.push_str("\nSigned-off-by: A <a@x>\n");
         assert_eq!(small.run("checkpatch", &signed).len(), 1, "a signed patch must be signed off properly");
+    }
+
+    #[test]
+    fn commits_that_nobody_here_can_know_are_no_finding() {
+        // checkpatch of Linux 7.3 about such a message, in a directory without git. It exits with 1.
+        let said = "-:5: WARNING:UNKNOWN_COMMIT_ID: Unknown commit id '0123456789ab', maybe rebased or not pulled?\n\
+                    -:9: WARNING:UNKNOWN_COMMIT_ID: Unknown commit id '0123456789ab', maybe rebased or not pulled?\n";
+        let small = Small::new();
+        small.program(
+            "perl",
+            &format!("#!/bin/sh\ncat >/dev/null\ncase \"$*\" in\n*--ignore=UNKNOWN_COMMIT_ID*) ;;\n*) cat <<'END'\n{said}END\nexit 1\nesac\n"),
+        );
+        let mut subject = small.subject(&[("a.c", "one\n")], &[("a.c", "one\ntwo\n")]);
+        subject.body =
+            "Since commit 0123456789ab (\"x: Break it\") it does not.\n\nFixes: 0123456789ab (\"x: Break it\")\n"
+                .to_owned();
+        assert_eq!(small.run("checkpatch", &subject), []);
     }
 
     #[test]

@@ -32,7 +32,7 @@ mod subject;
 #[cfg(test)]
 mod testing;
 
-pub use self::abi::lint_tree as lint_abi;
+pub use self::abi::{headers as abi_headers, lint_tree as lint_abi};
 pub use self::build::{Kernels, Verdict};
 pub use self::finding::Finding;
 pub use self::programs::Programs;
@@ -104,14 +104,14 @@ pub static CHECKS: &[Check] = &[
     quick("applies", 2, "plain git applies the mail to the tree before, and gets the same tree", applies::check),
     quick(
         "body",
-        1,
+        2,
         "the message is where git looks for it: no text behind trailers, no changelog inside",
         body::check,
     ),
     quick("series", 2, "no more than 15 patches in a series; a split is proposed", series::check),
     quick("prepares", 1, "a patch that prepares comes before all others of its series", prepares::check),
-    quick("checkpatch", 2, "scripts/checkpatch.pl --strict", checkpatch::check),
-    quick("rustfmt", 1, "Rust files are formatted", rustfmt::check),
+    quick("checkpatch", 3, "scripts/checkpatch.pl --strict", checkpatch::check),
+    quick("rustfmt", 2, "Rust files are formatted", rustfmt::check),
     quick(
         "safety",
         2,
@@ -124,7 +124,7 @@ pub static CHECKS: &[Check] = &[
         "nothing is added that no path reaches, or that switches the warning about it off",
         dead_code::check,
     ),
-    quick("kernel-doc", 2, "scripts/kernel-doc -Wall", kernel_doc::check),
+    quick("kernel-doc", 3, "scripts/kernel-doc -Wall", kernel_doc::check),
     quick(
         "abi",
         2,
@@ -137,7 +137,7 @@ pub static CHECKS: &[Check] = &[
         "a phase's gate is experimental, explained, and off unless somebody asks for it",
         kconfig::check,
     ),
-    compiles("build", 3, "the kernel builds with W=1, without a warning that its parent does not have", build::check),
+    compiles("build", 4, "the kernel builds with W=1, without a warning that its parent does not have", build::check),
     compiles(
         "clippy",
         3,

@@ -6,7 +6,7 @@
 //! is not enough: it may come a patch before its code. Of the headers only the macros with strings and versions are read; whether a
 //! struct changed without a new version is `check`'s business.
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 use stg_core::Diagnostic;
 
@@ -55,6 +55,20 @@ const IOMMU: Part = Part {
     kconfig: "drivers/iommu/Kconfig",
 };
 
+/// All that a prediction is made from.
+const PARTS: [&Part; 6] = [&KHO, &LUO, &MEMFD, &VFIO_PCI, &PCI, &IOMMU];
+
+/// Strings that no prediction depends on, since the scenario of the matrix hands over nothing that goes by them: header and macro.
+const BESIDE: [(&str, &str); 4] = [
+    // What memory the command line reserves; it matters to nobody else.
+    ("include/linux/kho/abi/memblock.h", "MEMBLOCK_KHO_NODE_COMPATIBLE"),
+    ("include/linux/kho/abi/memblock.h", "RESERVE_MEM_KHO_NODE_COMPATIBLE"),
+    // Of Linux' own tests.
+    ("include/linux/kho/abi/luo.h", "LIVEUPDATE_TEST_FLB_COMPATIBLE"),
+    // The scenario opens an iommufd in each kernel, and preserves none.
+    ("include/linux/kho/abi/iommufd.h", "IOMMUFD_LUO_FH_COMPATIBLE"),
+];
+
 /// The version of the PCI core's list, and the mark in it.
 const PCI_VERSION: &str = "PCI_LUO_FLB_VERSION";
 const PCI_MARK: &str = "PCI_LUO_FLB_LIVE_TRANSLATION";
@@ -91,12 +105,22 @@ pub struct Flb {
 type Read<'a> = dyn Fn(&Utf8Path) -> stg_core::Result<Option<String>> + 'a;
 
 impl Facts {
-    /// Reads them. `on` says which options, without `CONFIG_`, are switched on where they exist.
+    /// Reads them. `headers` are all files of `include/linux/kho/abi`; `on` says which options, without `CONFIG_`, are switched on where
+    /// they exist.
     ///
     /// # Errors
     ///
-    /// If a file cannot be read, or a header of a part that is there lacks its macro.
-    pub fn read(read: &Read<'_>, on: &dyn Fn(&str) -> bool) -> stg_core::Result<Self> {
+    /// If a file cannot be read, a header of a part that is there lacks its macro, or a header has a string that nobody here knows: whether
+    /// a prediction depends on it has to be said.
+    pub fn read(
+        headers: &[(Utf8PathBuf, String)],
+        read: &Read<'_>,
+        on: &dyn Fn(&str) -> bool,
+    ) -> stg_core::Result<Self> {
+        let unknown: Vec<Diagnostic> = headers.iter().flat_map(|(file, text)| unknown(file, text)).collect();
+        if !unknown.is_empty() {
+            return Err(stg_core::Error::Invalid(unknown));
+        }
         let string = |part: &Part| -> stg_core::Result<Option<String>> {
             let Some(text) = header(part, read, on)? else { return Ok(None) };
             wanted(part.header, &text, part.compatible, string(&text, part.compatible)).map(Some)
@@ -143,6 +167,27 @@ fn wanted<T>(file: &str, text: &str, name: &str, value: Option<T>) -> stg_core::
         let fix = "define it there in one line, or say where it is, in ci/src/handover/facts.rs";
         Diagnostic::new(file, format!("no `#define {name}` that can be read"), fix).at(line).into()
     })
+}
+
+/// The macros of a header that are called `..._COMPATIBLE` and are not listed here.
+fn unknown(file: &Utf8Path, text: &str) -> Vec<Diagnostic> {
+    let listed = |name: &str| {
+        PARTS.iter().any(|part| part.header == file && part.compatible == name)
+            || BESIDE.contains(&(file.as_str(), name))
+    };
+    let diagnostic = |(index, line): (usize, &str)| {
+        let name = line.trim_start().strip_prefix('#')?.trim_start().strip_prefix("define")?.trim_start();
+        let end = name.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(name.len());
+        let name = &name[..end];
+        if !name.ends_with("_COMPATIBLE") || listed(name) {
+            return None;
+        }
+        let message = format!("{name} is not known to the prediction of the matrix");
+        let fix = "add a part with it to the facts in ci/src/handover/facts.rs, and a rule beside them, or list it in BESIDE there if the \
+                   scenario of the matrix hands over nothing that goes by it";
+        Some(Diagnostic::new(file, message, fix).at(index + 1))
+    };
+    text.lines().enumerate().filter_map(diagnostic).collect()
 }
 
 /// What is behind `#define NAME`.
@@ -200,7 +245,9 @@ mod tests {
 
     fn facts(files: &Files, off: &str) -> stg_core::Result<Facts> {
         let read = |path: &Utf8Path| Ok(files.get(path.as_str()).map(|&text| text.to_owned()));
-        Facts::read(&read, &|option| option != off)
+        let headers = files.iter().filter(|(path, _)| path.starts_with("include/linux/kho/abi/"));
+        let headers: Vec<_> = headers.map(|(path, text)| (Utf8PathBuf::from(*path), (*text).to_owned())).collect();
+        Facts::read(&headers, &read, &|option| option != off)
     }
 
     #[test]
@@ -219,6 +266,25 @@ mod tests {
         assert_eq!(facts(&files, "PCI_LIVEUPDATE").unwrap().pci, None, "it is off");
         files.insert("drivers/pci/Kconfig", "config PCI_LIVEUPDATE_TEST\n\tdepends on PCI_LIVEUPDATE\n");
         assert_eq!(facts(&files, "").unwrap().pci, None, "it is not there yet");
+    }
+
+    #[test]
+    fn a_string_that_nobody_knows_is_a_mistake() {
+        let mut files = pci();
+        files.insert("include/linux/kho/abi/memblock.h", "#define MEMBLOCK_KHO_NODE_COMPATIBLE \"memblock-v1\"\n");
+        assert!(facts(&files, "").is_ok(), "it is known not to matter");
+        files.insert(
+            "include/linux/kho/abi/clock.h",
+            "/* X_COMPATIBLE */\n# define CLOCK_LUO_FH_COMPATIBLE(n)\t\"clock-v\" #n\n#define CLOCK_COMPATIBLE_LEN 8\n",
+        );
+        // The right name in the wrong header.
+        files.insert("include/linux/kho/abi/old.h", "#define PCI_LUO_FLB_COMPATIBLE \"pci\"\n");
+        insta::assert_snapshot!(facts(&files, "").unwrap_err(), @r"
+        include/linux/kho/abi/clock.h:2: CLOCK_LUO_FH_COMPATIBLE is not known to the prediction of the matrix
+          fix: add a part with it to the facts in ci/src/handover/facts.rs, and a rule beside them, or list it in BESIDE there if the scenario of the matrix hands over nothing that goes by it
+        include/linux/kho/abi/old.h:1: PCI_LUO_FLB_COMPATIBLE is not known to the prediction of the matrix
+          fix: add a part with it to the facts in ci/src/handover/facts.rs, and a rule beside them, or list it in BESIDE there if the scenario of the matrix hands over nothing that goes by it
+        ");
     }
 
     #[test]

@@ -49,20 +49,21 @@ pub struct Warning {
 }
 
 impl Warning {
-    /// `a.c:1:2: warning: message` as compilers have it, or `warning: a.c:1 message` as kernel-doc has it.
+    /// `a.c:1:2: warning: message` as compilers have it, or `warning: a.c:0 message` as kernel-doc has it, which counts lines from 0.
     fn parse(text: &str) -> Self {
-        let (place, message) = match text.split_once("warning: ") {
+        let (place, first, message) = match text.split_once("warning: ") {
             Some(("", rest)) => match rest.split_once(' ') {
-                Some((place, message)) if place.contains(':') && place.contains('.') => (place, message),
-                _ => ("", rest),
+                Some((place, message)) if place.contains(':') && place.contains('.') => (place, 0, message),
+                _ => ("", 1, rest),
             },
-            Some((place, message)) => (place.trim_end_matches([':', ' ']), message),
-            None => ("", text),
+            Some((place, message)) => (place.trim_end_matches([':', ' ']), 1, message),
+            None => ("", 1, text),
         };
         let mut parts = place.split(':');
         let file = parts.next().filter(|file| !file.is_empty()).map(Utf8PathBuf::from);
         let mut number = || parts.next().and_then(|part| part.parse().ok());
-        Self { file, line: number(), column: number(), message: message.to_owned() }
+        let line = number().map(|line: usize| line + 1 - first);
+        Self { file, line, column: number(), message: message.to_owned() }
     }
 }
 
@@ -216,6 +217,8 @@ warning: 1 warning emitted
         absorb(&mut known, RUST);
         assert_eq!(said(&known, "CC lib/percpu-refcount.o") + &said(&known, "CC drivers/vfio/device_cdev.o"), "");
         assert_eq!(known.objects["CC lib/rhashtable.o"].len(), 2);
+        let lines = known.objects["CC lib/rhashtable.o"].iter().map(|text| Warning::parse(text).line);
+        assert_eq!(lines.collect::<Vec<_>>(), [Some(1168), Some(1243)], "kernel-doc counts from 0");
         let rust = "drivers/vfio/pci/vfio_pci_liveupdate/device.rs:58:19: warning: method `id` is never used";
         assert_eq!(said(&known, "RUSTC drivers/vfio/pci/vfio_pci_liveupdate.o"), rust);
         assert_eq!(said(&known, "CC drivers/vfio/pci/vfio_pci_core.o"), "");

@@ -3,6 +3,7 @@
 //! What `ci::check` asks of this project: patches as it wants them, kernels built, mails of b4 answered.
 
 mod mail;
+mod refusal;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use ci::check::{Finding, Kernels, LIMIT, Member, Origin, Subject};

@@ -3,6 +3,7 @@
 //! The kernels that people have: the base, and one at the end of each series.
 
 use camino::Utf8Path;
+use ci::check::abi_headers;
 use ci::handover::Facts;
 use ci::kbuild::config::{self, Value};
 use stg_core::git::{Oid, Repo};
@@ -43,7 +44,7 @@ pub(crate) fn facts(repo: &Repo, tree: Oid, which: &Which, root: &Utf8Path, stac
         let file = repo.read(tree, path)?;
         Ok(file.map(|file| String::from_utf8_lossy(&file.bytes).into_owned()))
     };
-    Ok(Facts::read(&read, &on)?)
+    Ok(Facts::read(&abi_headers(repo, tree)?, &read, &on)?)
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ mod header;
 mod items;
 mod lines;
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 use stg_core::git::{Oid, Repo};
 
 use self::header::Header;
@@ -46,12 +46,20 @@ pub fn lint_tree(repo: &Repo, tree: Oid) -> Result<Vec<Finding>, BuildError> {
     Ok(lint(&read(repo, tree)?))
 }
 
-/// All headers of a tree.
-fn read(repo: &Repo, tree: Oid) -> Result<Vec<Header>, BuildError> {
+/// The headers of the hand-over ABI in a tree, with their text.
+///
+/// # Errors
+///
+/// If the repository fails.
+pub fn headers(repo: &Repo, tree: Oid) -> Result<Vec<(Utf8PathBuf, String)>, BuildError> {
     let part = repo.subset(tree, &[DIRECTORY])?;
     let files = repo.changes(repo.empty_tree()?, part, Utf8Path::new(DIRECTORY))?.added;
-    let texts = files.into_iter().map(|(path, file)| (path, String::from_utf8_lossy(&file.bytes).into_owned()));
-    Ok(Header::parse_all(texts))
+    Ok(files.into_iter().map(|(path, file)| (path, String::from_utf8_lossy(&file.bytes).into_owned())).collect())
+}
+
+/// All headers of a tree.
+fn read(repo: &Repo, tree: Oid) -> Result<Vec<Header>, BuildError> {
+    Ok(Header::parse_all(headers(repo, tree)?.into_iter()))
 }
 
 /// The versions that cover a header: its own, and those it names.

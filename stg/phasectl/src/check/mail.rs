@@ -6,7 +6,8 @@
 //! no line at all is success. Its review screen (`review-perpatch-check-cmd`) wants a JSON array of results instead.
 //!
 //! A mail says what it changes but not in which tree. If its subject is that of a patch of the project, it is the one before that patch.
-//! Otherwise the trees of the stack are tried from the last one down to the base.
+//! Otherwise the trees of the stack are tried from the last one down to the base. If it applies to none, what is said is where it fails
+//! on the one before its patch, or else where it fails least.
 
 use std::io::Write;
 
@@ -17,6 +18,7 @@ use stg_core::git::{Mail, Oid, Repo};
 use stg_core::{Assembled, Stack, Target, assemble};
 use stg_env::exit;
 
+use super::refusal::Refusal;
 use crate::app::App;
 use crate::output;
 
@@ -45,14 +47,8 @@ pub(crate) fn b4(
     let assembled = assemble(&base, &disk, &stack, &Target::All)?;
     let read = repo.read_mail(&mail)?;
     let answers = match place(&repo, &assembled, &read)? {
-        None => {
-            let message = "it applies to no tree of this project, nor to the base".to_owned();
-            let line = String::from_utf8_lossy(&mail).lines().position(|line| line.starts_with("diff --git "));
-            let fix = "rebase it, or `phasectl base use` your clone";
-            let findings = vec![Finding::new("mail".into(), line.map_or(1, |line| line + 1), message, fix)];
-            vec![Answer { check: "applies", findings, note: None, cached: false }]
-        }
-        Some((parent, tree)) => {
+        Err(refusal) => vec![Answer { check: "applies", findings: refusal.findings(&mail), note: None, cached: false }],
+        Ok((parent, tree)) => {
             let programs = Programs::new(&cache)?;
             let (base_tree, gates) = (Repo::oid(&base.tree)?, super::gates(&stack));
             let bench = Bench { repo: &repo, base_tree, programs: &programs, gates: &gates, kernels: None };
@@ -74,18 +70,22 @@ pub(crate) fn b4(
 }
 
 /// The tree that a mail goes on, and what becomes of it.
-fn place(repo: &Repo, assembled: &Assembled, mail: &Mail) -> anyhow::Result<Option<(Oid, Oid)>> {
-    let same = assembled.patches.iter().filter(|patch| patch.subject == mail.subject).map(|patch| patch.parent_tree);
-    let all = assembled.patches.iter().rev().map(|patch| patch.tree);
-    let base = Repo::oid(&assembled.base.tree)?;
-    for tree in same.chain(all).chain([base]) {
-        if let Ok(made) = repo.apply(tree, &mail.patch)?
-            && made != tree
-        {
-            return Ok(Some((tree, made)));
+fn place(repo: &Repo, assembled: &Assembled, mail: &Mail) -> anyhow::Result<Result<(Oid, Oid), Refusal>> {
+    let all = &assembled.patches;
+    let same = all.iter().filter(|patch| patch.subject == mail.subject);
+    let same = same.map(|patch| (true, patch.parent_tree, format!("the tree before {}", patch.id())));
+    let after = all.iter().rev().map(|patch| (false, patch.tree, format!("the tree after {}", patch.id())));
+    let base = (false, Repo::oid(&assembled.base.tree)?, format!("Linux {}", assembled.base.release));
+    let mut refusals = Vec::new();
+    for (meant, tree, name) in same.chain(after).chain([base]) {
+        match repo.apply(tree, &mail.patch)? {
+            Ok(made) if made != tree => return Ok(Ok((tree, made))),
+            Ok(_) => (),
+            Err(said) => refusals.push((meant, Refusal { tree: name, said })),
         }
     }
-    Ok(None)
+    let least = refusals.into_iter().min_by_key(|(meant, refusal)| (!meant, refusal.failures()));
+    Ok(Err(least.map(|(_, refusal)| refusal).unwrap_or_default()))
 }
 
 fn lines(answer: &Answer) -> Vec<String> {

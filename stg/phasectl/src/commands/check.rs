@@ -167,7 +167,11 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
     let patches = Patches { stack: &stack, assembled: &assembled, repo: &repo, disk: &disk };
     let outcomes = Outcomes::of(&cache);
     let mut views = Vec::new();
-    for id in args.shard.of(of_target(&assembled, &target)) {
+    let ids = of_target(&assembled, &target);
+    if let Some(idle) = args.shard.idle(ids.len(), &count(ids.len(), "patch", "patches")).filter(|_| !args.json) {
+        writeln!(out, "{idle}")?;
+    }
+    for id in args.shard.of(ids) {
         let subject = patches.subject(&id)?;
         if args.again {
             ci::check::forget(&subject, &checks, &bench, &outcomes)?;

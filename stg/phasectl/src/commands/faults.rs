@@ -23,7 +23,7 @@ use crate::fault::{self, Fault};
 use crate::lab::Lab;
 use crate::names::LIST_ROWS;
 use crate::scenarios;
-use crate::text::listing;
+use crate::text::{count, listing};
 
 /// What kernels, VMs and checks need.
 const GROUPS: &[Group] = &[Group::Tool, Group::Build, Group::Vm, Group::Check];
@@ -53,7 +53,7 @@ pub(crate) struct Args {
     again: bool,
 
     /// Plant nothing: only report what no fault is for.
-    #[arg(long, conflicts_with_all = ["faults", "again"])]
+    #[arg(long, conflicts_with_all = ["faults", "again", "shard"])]
     coverage: bool,
 
     /// Report as JSON instead of KTAP.
@@ -72,7 +72,15 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
         report::coverage(&coverage, args.json, out)?;
         return Ok(exit::OK);
     }
-    let chosen = args.shard.of(choose(&all, &phase, &args.faults)?);
+    let chosen = choose(&all, &phase, &args.faults)?;
+    let idle = args.shard.idle(chosen.len(), &count(chosen.len(), "fault", "faults"));
+    let chosen = args.shard.of(chosen);
+    if let Some(idle) = idle {
+        let mut report = Reporter::new(args.json, 0, out)?;
+        report.note(&idle)?;
+        report.end(args.faults.is_empty().then_some(coverage))?;
+        return Ok(exit::OK);
+    }
 
     let lab = Lab::open(app, stack, GROUPS)?;
     let bench = Bench::new(&lab, &phase, args.again)?;

@@ -19,6 +19,7 @@ use self::run::Bench;
 use crate::app::{App, base_or_fetch};
 use crate::lab::{Lab, TEST};
 use crate::output;
+use crate::text::count;
 
 /// Let every kernel hand over to every other: the base, and the end of each series, in both directions.
 ///
@@ -72,8 +73,10 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
     if args.predict {
         let base = base_or_fetch(&app.cache()?, &stack)?;
         let kernels = pairs::kernels(&disk, &base, &stack, ends)?;
-        let pairs = args.shard.of(pairs::pairs(&kernels, wanted));
-        if args.json {
+        let (pairs, idle) = part(args.shard, pairs::pairs(&kernels, wanted));
+        if let Some(idle) = idle.filter(|_| !args.json) {
+            writeln!(out, "{idle}")?;
+        } else if args.json {
             output::json(out, &report::view(&kernels, &pairs))?;
         } else {
             report::predicted(&kernels, &pairs, out)?;
@@ -83,15 +86,24 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
     let scenario = run::scenario(&disk)?;
     let lab = Lab::open(app, stack, TEST)?;
     let kernels = pairs::kernels(&lab.disk, &lab.base, &lab.stack, ends)?;
-    let mut pairs = args.shard.of(pairs::pairs(&kernels, wanted));
+    let (mut pairs, idle) = part(args.shard, pairs::pairs(&kernels, wanted));
     let bench = Bench::new(&lab, &kernels, scenario, args.again)?;
     let mut reporter = Reporter::new(args.json, &pairs, out)?;
+    if let Some(idle) = idle {
+        reporter.note(&idle)?;
+    }
     for pair in &mut pairs {
         bench.observe(pair, &kernels)?;
         reporter.pair(pair)?;
     }
     reporter.end(&kernels, &pairs)?;
     Ok(observed(&pairs))
+}
+
+/// The pairs of a shard, and what to say if there are none.
+fn part(shard: Shard, pairs: Vec<Pair>) -> (Vec<Pair>, Option<String>) {
+    let idle = shard.idle(pairs.len(), &count(pairs.len(), "pair", "pairs"));
+    (shard.of(pairs), idle)
 }
 
 /// Of the predictions alone.

@@ -5,7 +5,7 @@
 use std::io::Write;
 
 use camino::Utf8PathBuf;
-use ci::outcomes::{DIRECTORY, Outcomes};
+use ci::outcomes::{Conflict, DIRECTORY, Outcomes};
 use serde::Serialize;
 use stg_env::exit;
 
@@ -20,7 +20,8 @@ use crate::output;
 /// found alone, and the same command without `--shard` reports all of them.
 ///
 /// An answer that says something else than the one that is known for the same question is a conflict: the known one is kept. Exits with 1 if
-/// there is any. That the reasons differ, which quote logs and so may hold times, is none. Files that are no answers are named and left out.
+/// there is any, and names the question, both files, and where the answers differ. That the reasons differ, which quote logs and so may hold
+/// times, is none. Files that are no answers are named and left out.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Caches of other runs, or copies of their `outcomes` with the directory around them.
@@ -38,7 +39,7 @@ struct View {
     cache: Utf8PathBuf,
     taken: usize,
     known: usize,
-    conflicts: Vec<Utf8PathBuf>,
+    conflicts: Vec<Conflict>,
     broken: Vec<Utf8PathBuf>,
 }
 
@@ -69,8 +70,17 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
 
 fn tell(view: &View, out: &mut dyn Write) -> anyhow::Result<()> {
     writeln!(out, "{}: {} new, {} known", view.cache, view.taken, view.known)?;
-    for file in &view.conflicts {
-        writeln!(out, "{file}: error: another answer to the same question is known, and was kept")?;
+    for conflict in &view.conflicts {
+        let (place, kept, other) = conflict.differing();
+        writeln!(out, "{}: error: another answer to the same question is known, and was kept", conflict.other.file)?;
+        writeln!(out, "  question: {}", conflict.inputs.kind())?;
+        for (name, value) in conflict.inputs.values() {
+            writeln!(out, "    {name}: {}", value.trim().replace('\n', "; "))?;
+        }
+        let place = if place.is_empty() { place } else { format!(", at {place}") };
+        for (which, said, value) in [("kept", &conflict.kept, kept), ("other", &conflict.other, other)] {
+            writeln!(out, "  {which} ({}){place}: {value}", said.file)?;
+        }
         writeln!(
             out,
             "  fix: delete it in both caches and ask again; if they differ again, one of the two machines is not as it says"

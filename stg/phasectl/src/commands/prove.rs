@@ -176,6 +176,9 @@ impl Work<'_> {
     fn go(&self, planned: &[Planned], prover: &mut Prover<'_>, out: &mut dyn Write) -> anyhow::Result<Vec<Outcome>> {
         let mine = self.shard.range(planned.len());
         writeln!(out, "KTAP version 1\n1..{}", planned.len())?;
+        if let Some(idle) = self.shard.idle(planned.len(), &text::count(planned.len(), "patch", "patches")) {
+            writeln!(out, "# {idle}")?;
+        }
         out.flush()?;
         let mut all = Vec::new();
         // The hash of the last record; `None` behind a patch that has none, where no record can be written.

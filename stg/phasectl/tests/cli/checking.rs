@@ -155,9 +155,6 @@ fn b4_hears_nothing_of_a_good_mail_and_an_error_a_line_of_a_bad_one() {
     ");
     let review = b4(&world, &bad, &["--json"]);
     assert!(review.contains("\"tool\": \"phasectl-body\"") && review.contains("\"status\": \"fail\""), "{review}");
-    let astray = good.replace(" pub mod c;", " pub mod x;");
-    let line = astray.lines().position(|line| line.starts_with("diff --git ")).unwrap() + 1;
-    assert!(b4(&world, &astray, &[]).contains(&format!("mail:{line}: ERROR: applies: it applies to no tree")));
     // A mail of somebody else's, on top of everything.
     let other = "From: A <a@example.org>\nSubject: [PATCH 3/3] x: More\n\nWhy.\n---\ndiff --git a/Makefile b/Makefile\n--- a/Makefile\n+++ b/Makefile\n@@ -1 +1,2 @@\n VERSION = 7\n+X = 1\n";
     assert_eq!(
@@ -170,4 +167,26 @@ fn b4_hears_nothing_of_a_good_mail_and_an_error_a_line_of_a_bad_one() {
         ),
         "exit 0\n"
     );
+}
+
+#[test]
+fn b4_hears_which_hunk_of_which_file_does_not_apply() {
+    let world = world();
+    world.run(&["export", "phase1", "--draft", "-o", "out"]);
+    let good = world.get("out/foundation/v1-0001-rust-kho-Add-abstractions.patch");
+    let astray = good.replace(" pub mod c;", " pub mod x;");
+    insta::assert_snapshot!(b4(&world, &astray, &[]), @r"
+    exit 102
+    --- stdout
+    mail:40: ERROR: applies: hunk 1 of rust/kernel/lib.rs (`@@ -1,3 +1,4 @@`) has no place: the mail does not apply to the tree before phase1/kho, nor to any other tree of this project (fix: rebase it, or `phasectl base use` your clone)
+    ");
+    assert!(astray.lines().nth(39).unwrap().starts_with("@@ -1,3"));
+    let review = b4(&world, &astray, &["--json"]);
+    assert!(review.contains("hunk 1 of rust/kernel/lib.rs"), "{review}");
+    // Of no patch here: the file that the mail adds is there in all trees but the base, so that one is the nearest.
+    let other = astray.replace("rust: kho: Add", "rust: kho: Improve");
+    let said = b4(&world, &other, &[]);
+    assert!(said.contains("hunk 1 of rust/kernel/lib.rs") && said.contains("not apply to Linux 7.3.4, nor"), "{said}");
+    let said = b4(&world, &other.replace("rust/kernel/lib.rs", "rust/kernel/bib.rs"), &[]);
+    assert!(said.contains("ERROR: applies: rust/kernel/bib.rs: does not exist in index: the mail"), "{said}");
 }

@@ -73,6 +73,19 @@ fn a_prediction_is_made_from_the_trees() {
 }
 
 #[test]
+fn a_string_that_the_rules_do_not_know_is_named() {
+    let world = world();
+    world.replace(
+        &format!("kernel/phase1/{ABI}/vfio_pci.h"),
+        "#define",
+        "#define VFIO_CLOCK_COMPATIBLE\t\"clock-v1\"\n#define",
+    );
+    let said = world.run(&["matrix", "--predict"]);
+    let line = format!("error: {ABI}/vfio_pci.h:1: VFIO_CLOCK_COMPATIBLE is not known to the prediction of the matrix");
+    assert!(said.starts_with("exit 102\n") && said.contains(&line), "{said}");
+}
+
+#[test]
 fn the_rules_are_in_the_help() {
     let help = World::without_base().run(&["matrix", "--help"]);
     assert!(help.contains("Rules of the prediction") && help.contains("mark of a live translation"), "{help}");
@@ -103,6 +116,21 @@ fn parts_of_the_matrix() {
     error: there is no kernel `phase1` in the matrix
       fix: name one of: base, phase1/foundation, phase2/domain
     ");
+}
+
+#[test]
+fn a_part_without_work_says_so() {
+    let world = world();
+    let few = ["matrix", "--predict", "--from", "base", "--to", "base", "--shard", "1/2"];
+    assert_eq!(world.run(&few), "exit 0\n--- stdout\nnothing to do: none of 1 pair belongs to part 1 of 2\n");
+    let said = world.run(&["check", "phase1", "--only", "body", "--shard", "1/3"]);
+    assert_eq!(said, "exit 0\n--- stdout\nnothing to do: none of 2 patches belongs to part 1 of 3\n");
+    world.put(
+        "selftests/faults/1.1-f.patch",
+        "Subject: f\nPhase: phase1\nRow: 1.1\nScenario: check/body\nExpect: finding\nFinding: a: b\n\nWhy.\n---\n",
+    );
+    let said = world.run(&["faults", "phase1", "--shard", "1/9"]);
+    assert!(said.starts_with("exit 0\n--- stdout\nKTAP version 1\n1..0\n# nothing to do: none of "), "{said}");
 }
 
 #[test]
@@ -139,5 +167,10 @@ fn what_no_fault_is_for() {
     let output = world.command(&["faults", "phase2", "--coverage", "--json"]).output().unwrap();
     let view: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(view, serde_json::json!({"rows_without_fault": [], "scenarios_without_fault": []}));
+    let said = world.run(&["faults", "phase1", "--coverage", "--shard", "1/2"]);
+    assert!(
+        said.starts_with("exit 2\n") && said.contains("'--coverage' cannot be used with '--shard <I/N>'"),
+        "{said}"
+    );
     assert!(world.run(&["faults", "phase2", "--coverage"]).contains("every row and every scenario has a fault"));
 }

@@ -57,21 +57,29 @@ fn disagreement_and_damage_are_told() {
     outcomes(&world, "cache").put(&question(2), &case("[1.0] x"), 1.0).unwrap();
     other.put(&question(2), &case("[2.0] x"), 1.0).unwrap();
     let key = question(1).key();
-    insta::assert_snapshot!(world.run(&["merge", "../other"]).replace(&key, "<key>"), @r"
+    insta::assert_snapshot!(world.run(&["merge", "../other"]).replace(&key, "<key>"), @r#"
     exit 1
     --- stdout
     ../other: 0 new, 1 known
     ../other/outcomes/check/<key>.json: error: another answer to the same question is known, and was kept
+      question: check
+        patch: 1
+      kept (<tmp>/cache/outcomes/check/<key>.json): "good"
+      other (../other/outcomes/check/<key>.json): "bad"
       fix: delete it in both caches and ask again; if they differ again, one of the two machines is not as it says
     ../other/outcomes/check/half.json: warning: this is no answer, or not one to the question that its name stands for; it was left out
       fix: copy the cache again, or ask again
     ../other/outcomes/notes.txt: warning: this is no answer, or not one to the question that its name stands for; it was left out
       fix: copy the cache again, or ask again
-    ");
+    "#);
     let output = world.command(&["merge", "--json", "../other"]).output().unwrap();
     let views: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert_eq!(views[0]["conflicts"][0], format!("../other/outcomes/check/{key}.json"));
+    let conflict = &views[0]["conflicts"][0];
+    assert_eq!(conflict["inputs"], serde_json::json!({ "kind": "check", "patch": "1" }));
+    let file = format!("../other/outcomes/check/{key}.json");
+    assert_eq!(conflict["other"], serde_json::json!({ "file": file, "answer": "bad" }));
+    assert_eq!(conflict["kept"]["answer"], "good");
     assert_eq!(views[0]["broken"][0], "../other/outcomes/check/half.json");
     assert_eq!(outcomes(&world, "cache").get::<String>(&question(1)).as_deref(), Some("good"));
 }

@@ -133,6 +133,14 @@ impl<'a> Reporter<'a> {
         Ok(Self { out, outcomes: Vec::new() })
     }
 
+    /// Says something about the run, to people.
+    pub(crate) fn note(&mut self, text: &str) -> anyhow::Result<()> {
+        match &mut self.out {
+            Output::Ktap(writer) => Ok(writer.diagnostic(text)?),
+            Output::Json(_) => Ok(()),
+        }
+    }
+
     pub(crate) fn outcome(&mut self, outcome: Outcome) -> anyhow::Result<()> {
         if let Output::Ktap(writer) = &mut self.out {
             let status = if outcome.noticed { Status::Pass } else { Status::Fail };

@@ -50,6 +50,14 @@ impl<'a> Reporter<'a> {
         Ok(Self { out: Output::Ktap(writer) })
     }
 
+    /// Says something about the run, to people.
+    pub(crate) fn note(&mut self, text: &str) -> anyhow::Result<()> {
+        match &mut self.out {
+            Output::Ktap(writer) => Ok(writer.diagnostic(text)?),
+            Output::Json(_) => Ok(()),
+        }
+    }
+
     pub(crate) fn pair(&mut self, pair: &Pair) -> anyhow::Result<()> {
         let Output::Ktap(writer) = &mut self.out else { return Ok(()) };
         for cell in &pair.cells {

@@ -224,8 +224,8 @@ impl Entry {
             let has_pasids = bindings::device_domain_info::pasid_supported_raw(info) != 0;
             let is_subdevice = bindings::pci_real_dma_dev(pci) != pci;
             // The next kernel knows devices by the numbers that they have on the bus.
-            let is_renamed = u16::from_be_bytes([(*info).bus, (*info).devfn])
-                != bindings::pci_dev_id(pci);
+            let is_renamed =
+                u16::from_be_bytes([(*info).bus, (*info).devfn]) != bindings::pci_dev_id(pci);
 
             if has_tlb || has_pasids || is_subdevice || is_renamed || !is_its_own_alias(pci) {
                 return Err(EOPNOTSUPP);

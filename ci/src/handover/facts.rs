@@ -48,6 +48,12 @@ const PCI: Part = Part {
     option: "PCI_LIVEUPDATE",
     kconfig: "drivers/pci/Kconfig",
 };
+const IOMMUFD: Part = Part {
+    header: "include/linux/kho/abi/iommufd.h",
+    compatible: "IOMMUFD_LUO_FH_COMPATIBLE",
+    option: "IOMMUFD_LIVEUPDATE",
+    kconfig: "drivers/iommu/iommufd/Kconfig",
+};
 const IOMMU: Part = Part {
     header: "include/linux/kho/abi/iommu.h",
     compatible: "IOMMU_LUO_FLB_COMPATIBLE",
@@ -56,17 +62,15 @@ const IOMMU: Part = Part {
 };
 
 /// All that a prediction is made from.
-const PARTS: [&Part; 6] = [&KHO, &LUO, &MEMFD, &VFIO_PCI, &PCI, &IOMMU];
+const PARTS: [&Part; 7] = [&KHO, &LUO, &MEMFD, &VFIO_PCI, &IOMMUFD, &PCI, &IOMMU];
 
 /// Strings that no prediction depends on, since the scenario of the matrix hands over nothing that goes by them: header and macro.
-const BESIDE: [(&str, &str); 4] = [
+const BESIDE: [(&str, &str); 3] = [
     // What memory the command line reserves; it matters to nobody else.
     ("include/linux/kho/abi/memblock.h", "MEMBLOCK_KHO_NODE_COMPATIBLE"),
     ("include/linux/kho/abi/memblock.h", "RESERVE_MEM_KHO_NODE_COMPATIBLE"),
     // Of Linux' own tests.
     ("include/linux/kho/abi/luo.h", "LIVEUPDATE_TEST_FLB_COMPATIBLE"),
-    // The scenario opens an iommufd in each kernel, and preserves none.
-    ("include/linux/kho/abi/iommufd.h", "IOMMUFD_LUO_FH_COMPATIBLE"),
 ];
 
 /// The version of the PCI core's list, and the mark in it.
@@ -84,6 +88,9 @@ pub struct Facts {
     pub memfd: Option<String>,
     /// The string of the handler for the files of vfio-pci.
     pub vfio_pci: Option<String>,
+    /// The string of the handler for iommufds, with which an IOMMU goes on translating. Facts from before there was one do not have it.
+    #[serde(default)]
+    pub iommufd: Option<String>,
     /// The PCI core's list of devices, on which the files of vfio-pci depend.
     pub pci: Option<Flb>,
     /// The string of the IOMMU's preserved domains.
@@ -138,6 +145,7 @@ impl Facts {
             luo: string(&LUO)?,
             memfd: string(&MEMFD)?,
             vfio_pci: string(&VFIO_PCI)?,
+            iommufd: string(&IOMMUFD)?,
             pci,
             iommu: string(&IOMMU)?,
         })
@@ -266,6 +274,16 @@ mod tests {
         assert_eq!(facts(&files, "PCI_LIVEUPDATE").unwrap().pci, None, "it is off");
         files.insert("drivers/pci/Kconfig", "config PCI_LIVEUPDATE_TEST\n\tdepends on PCI_LIVEUPDATE\n");
         assert_eq!(facts(&files, "").unwrap().pci, None, "it is not there yet");
+    }
+
+    #[test]
+    fn an_iommufd_is_handed_over_if_its_option_is_on() {
+        let mut files = pci();
+        files.insert(IOMMUFD.header, "#define IOMMUFD_LUO_FH_COMPATIBLE\t\"iommufd-v1\"\n");
+        assert_eq!(facts(&files, "").unwrap().iommufd, None, "it has no code yet");
+        files.insert("drivers/iommu/iommufd/Kconfig", "if IOMMUFD\nconfig IOMMUFD_LIVEUPDATE\n\tbool \"x\"\nendif\n");
+        assert_eq!(facts(&files, "").unwrap().iommufd.as_deref(), Some("iommufd-v1"));
+        assert_eq!(facts(&files, "IOMMUFD_LIVEUPDATE").unwrap().iommufd, None, "it is off");
     }
 
     #[test]

@@ -48,6 +48,8 @@ impl Mode {
 pub enum Fate {
     /// The next kernel gives it to its user.
     Works,
+    /// The next kernel goes on with the device as it was, and lets nobody use it. Never that of memory.
+    Contained,
     /// The outgoing kernel refuses to preserve it, with this errno.
     Refused(String),
     /// The next kernel refuses to give it out. If it is a device, it has stopped, or that kernel knows of it and leaves it alone.
@@ -66,6 +68,7 @@ impl fmt::Display for Fate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Works => f.pad("works"),
+            Self::Contained => f.pad("contained"),
             Self::Refused(errno) => f.pad(&format!("refused ({errno})")),
             Self::Lost => f.pad("lost"),
             Self::Panic => f.pad("panic"),

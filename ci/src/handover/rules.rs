@@ -12,14 +12,18 @@ Rules of the prediction. The first one that fits decides:
   1. A kernel without a handler for the files of vfio-pci refuses to preserve one: ENOENT, before the kexec. Nothing of the device is
      handed over then, and only the memfd counts.
   2. A device is handed over running if no IOMMU translates for it and the PCI core's list goes with it, or if an IOMMU translates for it
-     and goes on doing so (the list's version has the mark of a live translation then). Any other is stopped when the outgoing kernel goes.
+     and goes on doing so: that is so if the outgoing kernel has a handler for iommufds, and preserves the device's (the list's version has
+     the mark of a live translation then). Any other is stopped when the outgoing kernel goes.
   3. If the strings of Kexec HandOver differ, nothing arrives.
   4. If those of the Live Update Orchestrator differ, the incoming kernel panics.
   5. A kernel that has the PCI core's list, by the same string, reads it when it finds the first PCI device. It panics if the version is
      another one, and if there is the mark of a live translation that it cannot take over.
-  6. If it lacks the handler of any file, it refuses every session: EIO. The device is lost, and so is the memfd.
+  6. If it lacks the handler of any file, and an iommufd that was preserved is one, it refuses every session: EIO. The device is lost, and
+     so is the memfd.
   7. The same handler's string with other lists behind it is a mistake in the ABI.
-  8. Anything else works.
+  8. A device whose live translation is taken over is contained: it goes on, its file is given out, but nobody can use it (binding it is
+     refused: EPERM), nor have the iommufd (EOPNOTSUPP), nor finish the session (EBUSY). The memfd works.
+  9. Anything else works.
 A device that is handed over running and then lost, to a kernel that did not read the list, is unsafe: nothing is promised, and what is
 observed agrees unless the device is usable or stopped, or the incoming kernel was never seen to run.";
 
@@ -35,7 +39,7 @@ pub struct Prediction {
 
 /// Predicts what becomes of a device and a memfd that `outgoing` hands to `incoming`.
 pub fn predict(outgoing: &Facts, incoming: &Facts, mode: Mode) -> Prediction {
-    let live = mode == Mode::Translated && outgoing.iommu.is_some();
+    let live = mode == Mode::Translated && outgoing.iommufd.is_some();
     let device = outgoing.vfio_pci.as_deref().map(|handler| Device {
         handler,
         runs: live || (mode == Mode::Noiommu && outgoing.pci.is_some()),
@@ -53,7 +57,7 @@ struct Device<'a> {
     handler: &'a str,
     /// Whether it may access memory when the next kernel finds it.
     runs: bool,
-    /// Whether an IOMMU goes on translating for it.
+    /// Whether an IOMMU goes on translating for it, because the iommufd is preserved as well.
     live: bool,
     /// The end of it, if it is not handed over.
     refused: Option<Fate>,
@@ -102,7 +106,11 @@ fn arrive(outgoing: &Facts, incoming: &Facts, device: &Device<'_>) -> Prediction
     let missing = |handler: &str, known: &Option<String>| {
         (known.as_deref() != Some(handler)).then(|| format!("the incoming kernel has no handler `{handler}`"))
     };
-    let files = [(handed.then_some(device.handler), &incoming.vfio_pci), (outgoing.memfd.as_deref(), &incoming.memfd)];
+    let files = [
+        (handed.then_some(device.handler), &incoming.vfio_pci),
+        (outgoing.iommufd.as_deref().filter(|_| device.live), &incoming.iommufd),
+        (outgoing.memfd.as_deref(), &incoming.memfd),
+    ];
     let why = files.into_iter().find_map(|(handler, known)| missing(handler?, known));
     if let Some(why) = why {
         return device.end(device.lost(mine.is_some()), Fate::Lost, why);
@@ -112,6 +120,10 @@ fn arrive(outgoing: &Facts, incoming: &Facts, device: &Device<'_>) -> Prediction
     {
         let why = format!("files `{}` depend on the PCI core's list in one of the kernels only", device.handler);
         return device.end(Fate::Broken, Fate::Broken, why);
+    }
+    if device.live {
+        let why = "the incoming kernel takes the translation over, and cannot give it back to a user".to_owned();
+        return device.end(Fate::Contained, Fate::Works, why);
     }
     device.end(Fate::Works, Fate::Works, "all handlers and lists are known".to_owned())
 }

@@ -9,11 +9,26 @@ use serde::{Deserialize, Serialize};
 use super::{Fate, Fates};
 
 /// What a kernel says that stops as documented.
-const DOCUMENTED: [&str; 2] = [
+const DOCUMENTED: [&str; 3] = [
     // The PCI core, at the first PCI device: Documentation/PCI/liveupdate.rst.
     "PCI: the hand-over \"pci\" of the previous kernel cannot be trusted",
+    // The IOMMU core, about a live translation: Documentation/userspace-api/iommufd-liveupdate.rst.
+    "iommu: the hand-over \"iommu-running\" of the previous kernel cannot be trusted",
     // The LUO, before that.
     "The incoming tree failed to initialize properly",
+];
+
+/// How each step ends for a device whose live translation the incoming kernel has taken over: well, or with an errno. Nobody can use it,
+/// and nobody can let go of it.
+const CONTAINED: [(&str, Option<&str>); 8] = [
+    ("preserve-device", None),
+    ("session", None),
+    ("running", None),
+    ("known", None),
+    ("device", None),
+    ("device-bound", Some("EPERM")),
+    ("translation", Some("EOPNOTSUPP")),
+    ("finish", Some("EBUSY")),
 ];
 
 /// How an observed step ended.
@@ -118,17 +133,42 @@ fn device(seen: &Seen) -> (Fate, String) {
             _ => (fate, seen.tell("preserve-device")),
         };
     }
+    match seen.steps.get("preserve-translation") {
+        Some(Step::Done) => return translated(seen),
+        Some(Step::Failed) => return (Fate::Broken, seen.tell("preserve-translation")),
+        // Nothing live was handed over. Runs from before the scenario tried to say nothing of it.
+        Some(Step::Errno(_)) | None => (),
+    }
     let steps = ["preserve-device", "session", "device", "device-bound", "device-right", "device-alive", "finish"];
     match seen.first_bad(&steps) {
         None => (Fate::Works, "the device works".to_owned()),
-        Some(step @ ("session" | "device")) if seen.errno(step).is_some() => {
-            let why = seen.tell(step);
-            match (seen.is_done("running"), seen.is_done("known")) {
-                (false, _) => (Fate::Lost, format!("{why}; the device has stopped")),
-                (true, true) => (Fate::Lost, format!("{why}; the device is a master of the bus, and known")),
-                (true, false) => (Fate::Unsafe, format!("{why}; the device is a master of the bus, and not known")),
-            }
-        }
+        Some(step @ ("session" | "device")) if seen.errno(step).is_some() => withheld(seen, step),
         Some(step) => (Fate::Broken, seen.tell(step)),
+    }
+}
+
+/// That of a device with a live translation. That no session is given out may be for another file's sake; whatever else is not as it must
+/// be is a fault.
+fn translated(seen: &Seen) -> (Fate, String) {
+    let ended = |(step, errno): &(&str, Option<&str>)| match errno {
+        None => seen.is_done(step),
+        Some(_) => seen.errno(step) == *errno,
+    };
+    match CONTAINED.iter().find(|step| !ended(step)) {
+        Some((step @ "session", _)) if seen.errno(step).is_some() => withheld(seen, step),
+        Some((step, _)) => (Fate::Broken, seen.tell(step)),
+        // Its registers belong to whoever could bind it.
+        None if seen.is_done("device-alive") => (Fate::Broken, seen.tell("device-alive")),
+        None => (Fate::Contained, "the device goes on, and nobody can use it".to_owned()),
+    }
+}
+
+/// That of a device that the incoming kernel refuses to give out, at this step.
+fn withheld(seen: &Seen, step: &str) -> (Fate, String) {
+    let why = seen.tell(step);
+    match (seen.is_done("running"), seen.is_done("known")) {
+        (false, _) => (Fate::Lost, format!("{why}; the device has stopped")),
+        (true, true) => (Fate::Lost, format!("{why}; the device is a master of the bus, and known")),
+        (true, false) => (Fate::Unsafe, format!("{why}; the device is a master of the bus, and not known")),
     }
 }

@@ -51,15 +51,15 @@ fn a_prediction_is_made_from_the_trees() {
     exit 0
     --- stdout
     the device, translated, from the kernel of the row to that of the column:
-                            1        2        3
-      1 base                refused  refused  refused
-      2 phase1/foundation   lost     works    works
-      3 phase2/domain       lost     works    works
+                            1          2          3
+      1 base                refused    refused    refused
+      2 phase1/foundation   lost       works      works
+      3 phase2/domain       lost       works      works
     the device, noiommu, from the kernel of the row to that of the column:
-                            1        2        3
-      1 base                refused  refused  refused
-      2 phase1/foundation   lost     works    works
-      3 phase2/domain       lost     works    works
+                            1          2          3
+      1 base                refused    refused    refused
+      2 phase1/foundation   lost       works      works
+      3 phase2/domain       lost       works      works
     base to base: device refused (ENOENT), memory works, because the outgoing kernel has no handler for the device; all handlers and lists are known
     base to phase1/foundation: device refused (ENOENT), memory works, because the outgoing kernel has no handler for the device; all handlers and lists are known
     base to phase2/domain: device refused (ENOENT), memory works, because the outgoing kernel has no handler for the device; all handlers and lists are known
@@ -89,6 +89,7 @@ fn a_string_that_the_rules_do_not_know_is_named() {
 fn the_rules_are_in_the_help() {
     let help = World::without_base().run(&["matrix", "--help"]);
     assert!(help.contains("Rules of the prediction") && help.contains("mark of a live translation"), "{help}");
+    assert!(help.contains("is contained"), "{help}");
 }
 
 #[test]

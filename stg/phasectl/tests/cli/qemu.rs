@@ -105,9 +105,12 @@ impl Vm {
         let lifeless = handed && outgoing.contains(DOMAIN) && !incoming.contains(DOMAIN);
         match name {
             "preserve-device" if !handed => Outcome::Errno("ENOENT".into()),
+            // No kernel here knows how to hand over an iommufd.
+            "preserve-translation" => Outcome::Errno("ENOENT".into()),
             "session" if refused => Outcome::Errno("EIO".into()),
             "running" | "known" => Outcome::Failed,
-            "memory" | "memory-intact" | "finish" if refused => Outcome::Failed,
+            "memory" | "memory-intact" | "translation" | "finish" if refused => Outcome::Failed,
+            "translation" => Outcome::Errno("ENOENT".into()),
             "device" if !handed => Outcome::Errno("ENOENT".into()),
             "device" | "device-bound" | "device-right" if !handed || refused => Outcome::Failed,
             "device-alive" if !handed || refused || lifeless => Outcome::Failed,

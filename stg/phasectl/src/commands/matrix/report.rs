@@ -116,7 +116,7 @@ fn grids(kernels: &[Kernel], pairs: &[Pair], fate: &dyn Fn(&Cell) -> Option<&Fat
     let mut text = String::new();
     for mode in Mode::ALL {
         text.push_str(&format!("the device, {}, from the kernel of the row to that of the column:\n", mode.name()));
-        let columns: String = (1..=kernels.len()).map(|number| format!("  {number:<7}")).collect();
+        let columns: String = (1..=kernels.len()).map(|number| format!("  {number:<WORD$}")).collect();
         text.push_str(format!("{:width$}     {columns}", "").trim_end());
         text.push('\n');
         for (number, from) in (1..).zip(kernels) {
@@ -124,7 +124,7 @@ fn grids(kernels: &[Kernel], pairs: &[Pair], fate: &dyn Fn(&Cell) -> Option<&Fat
                 let same = |cell: &&Cell| cell.mode == mode && cell.from == from.name && cell.to == to.name;
                 pairs.iter().flat_map(|pair| &pair.cells).find(same).and_then(fate).map_or("-", word)
             });
-            let cells: String = cells.map(|word| format!("  {word:<7}")).collect();
+            let cells: String = cells.map(|word| format!("  {word:<WORD$}")).collect();
             text.push_str(format!("{number:>3} {:width$} {cells}", from.name).trim_end());
             text.push('\n');
         }
@@ -132,10 +132,14 @@ fn grids(kernels: &[Kernel], pairs: &[Pair], fate: &dyn Fn(&Cell) -> Option<&Fat
     text
 }
 
+/// The length of the longest [`word`].
+const WORD: usize = "contained".len();
+
 /// A fate without its errno.
 fn word(fate: &Fate) -> &'static str {
     match fate {
         Fate::Works => "works",
+        Fate::Contained => "contained",
         Fate::Refused(_) => "refused",
         Fate::Lost => "lost",
         Fate::Panic => "panic",

@@ -13,6 +13,7 @@ fn kernel(name: &str, vfio_pci: Option<&str>, tracks: bool) -> Kernel {
         luo: text("luo-v5"),
         memfd: text("memfd-v2"),
         vfio_pci: vfio_pci.and_then(text),
+        iommufd: None,
         pci: tracks.then(|| Flb { compatible: "pci".into(), version: 2, mark: None }),
         iommu: None,
     };
@@ -35,18 +36,40 @@ fn what_is_predicted_is_shown_with_its_reasons() {
     predicted(&kernels, &pairs(&kernels, |_, _| true), &mut out).unwrap();
     insta::assert_snapshot!(String::from_utf8(out).unwrap(), @r"
     the device, translated, from the kernel of the row to that of the column:
-                     1        2
-      1 base         refused  refused
-      2 phase1/pci   lost     works
+                     1          2
+      1 base         refused    refused
+      2 phase1/pci   lost       works
     the device, noiommu, from the kernel of the row to that of the column:
-                     1        2
-      1 base         refused  refused
-      2 phase1/pci   unsafe   works
+                     1          2
+      1 base         refused    refused
+      2 phase1/pci   unsafe     works
     base to base: device refused (ENOENT), memory works, because the outgoing kernel has no handler for the device; all handlers and lists are known
     base to phase1/pci: device refused (ENOENT), memory works, because the outgoing kernel has no handler for the device; all handlers and lists are known
     phase1/pci to base, translated: device lost, memory lost, because the incoming kernel has no handler `vfio-pci-reset-on-open-v1`
     phase1/pci to base, noiommu: device unsafe, memory lost, because the incoming kernel has no handler `vfio-pci-reset-on-open-v1`
     phase1/pci to phase1/pci: device works, memory works, because all handlers and lists are known
+    ");
+}
+
+#[test]
+fn the_longest_fate_has_room() {
+    let mut kernels = kernels();
+    kernels[1].facts.iommufd = Some("iommufd-v1".into());
+    let contained = pairs(&kernels, |from, to| from == to);
+    let mut out = Vec::new();
+    predicted(&kernels, &contained, &mut out).unwrap();
+    insta::assert_snapshot!(String::from_utf8(out).unwrap(), @r"
+    the device, translated, from the kernel of the row to that of the column:
+                     1          2
+      1 base         refused    -
+      2 phase1/pci   -          contained
+    the device, noiommu, from the kernel of the row to that of the column:
+                     1          2
+      1 base         refused    -
+      2 phase1/pci   -          works
+    base to base: device refused (ENOENT), memory works, because the outgoing kernel has no handler for the device; all handlers and lists are known
+    phase1/pci to phase1/pci, translated: device contained, memory works, because the incoming kernel takes the translation over, and cannot give it back to a user
+    phase1/pci to phase1/pci, noiommu: device works, memory works, because all handlers and lists are known
     ");
 }
 
@@ -81,13 +104,13 @@ fn what_is_observed_stands_beside_it() {
     # observed: session: EIO
     # logs: out
     # the device, translated, from the kernel of the row to that of the column:
-    #                  1        2
-    #   1 base         -        -
-    #   2 phase1/pci   lost     -
+    #                  1          2
+    #   1 base         -          -
+    #   2 phase1/pci   lost       -
     # the device, noiommu, from the kernel of the row to that of the column:
-    #                  1        2
-    #   1 base         -        -
-    #   2 phase1/pci   unsafe   lost
+    #                  1          2
+    #   1 base         -          -
+    #   2 phase1/pci   unsafe     lost
     ");
     let good: Vec<bool> = pairs.iter().flat_map(|pair| &pair.cells).map(Cell::is_good).collect();
     assert_eq!(good, [true, true, false, false]);

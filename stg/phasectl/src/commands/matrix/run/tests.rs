@@ -16,6 +16,7 @@ fn facts(vfio_pci: &str) -> handover::Facts {
         luo: text("luo-v5"),
         memfd: text("memfd-v2"),
         vfio_pci,
+        iommufd: None,
         pci: None,
         iommu: None,
     }

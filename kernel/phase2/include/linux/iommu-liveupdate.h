@@ -18,8 +18,7 @@ struct liveupdate_file_handler;
  *                     with these page tables, which are preserved. Fills in the
  *                     unit, and the domain id of the device. Returns -EOPNOTSUPP
  *                     for a device whose entry is not all that there is to hand
- *                     over, -EBUSY for one that has the entry of something else,
- *                     for example because it is being reset.
+ *                     over, or is that of something else.
  * @unpreserve_device: Undo @preserve_device.
  * @restore_domain:    Make a domain of page tables that the previous kernel
  *                     preserved, without writing to them. Attaching a device that
@@ -68,8 +67,9 @@ int iommu_liveupdate_register_flb(struct liveupdate_file_handler *fh);
  *
  * Return: 0, or a negative errno, with which nothing has changed: -EOPNOTSUPP if
  * the IOMMU, the domain or the device is of a kind that cannot be handed over;
- * -EBUSY if the device is not alone in its group, is preserved already, or is
- * being reset; -ENOSPC if there are too many IOMMUs, or devices in the domain;
+ * -ENODEV if it is not a PCI device behind an IOMMU; -EBUSY if it is not alone in
+ * its group, or is preserved already; -ENOSPC if there are too many IOMMUs, or
+ * devices in the domain;
  * -ENOENT if iommu_liveupdate_register_flb() was not called; -ENOMEM.
  */
 int iommu_liveupdate_preserve(struct iommu_domain *domain, struct device *dev);

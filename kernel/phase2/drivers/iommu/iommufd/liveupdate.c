@@ -10,6 +10,7 @@
 #include <linux/pagemap.h>
 #include <linux/pci.h>
 #include <linux/pci_liveupdate.h>
+#include <linux/sched/signal.h>
 #include <uapi/linux/fcntl.h>
 
 #include "io_pagetable.h"
@@ -37,19 +38,26 @@ int iommufd_liveupdate_begin(struct iommufd_ctx *ictx)
 }
 
 /*
- * The same for what cannot be refused: a device is detached, or goes away, and
- * the last reference to the iommufd may go with it.
+ * The same for what cannot be refused: a device is detached, or goes away. The
+ * last reference to the iommufd may go with it, so take another one, unless the
+ * device has none: those of the tests go away with the iommufd. Returns whether
+ * there is one to be released.
  */
-void iommufd_liveupdate_hold(struct iommufd_ctx *ictx)
+bool iommufd_liveupdate_hold(struct iommufd_device *idev)
 {
-	iommufd_ctx_get(ictx);
-	down_read(&ictx->liveupdate_rwsem);
+	bool has_ref = !iommufd_selftest_is_mock_dev(idev->dev);
+
+	if (has_ref)
+		iommufd_ctx_get(idev->ictx);
+	down_read(&idev->ictx->liveupdate_rwsem);
+	return has_ref;
 }
 
-void iommufd_liveupdate_release(struct iommufd_ctx *ictx)
+void iommufd_liveupdate_release(struct iommufd_ctx *ictx, bool has_ref)
 {
 	up_read(&ictx->liveupdate_rwsem);
-	iommufd_ctx_put(ictx);
+	if (has_ref)
+		iommufd_ctx_put(ictx);
 }
 
 void iommufd_liveupdate_end(struct iommufd_ctx *ictx)
@@ -127,6 +135,8 @@ static int iommufd_check_backing(struct iopt_area *area,
 		if (last - iova < length)
 			return 0;
 		iova += length;
+		if (fatal_signal_pending(current))
+			return -EINTR;
 		cond_resched();
 	}
 }
@@ -137,16 +147,13 @@ static int iommufd_check_memory(struct io_pagetable *iopt,
 				struct liveupdate_session *session)
 {
 	struct iopt_area *area;
-	u64 token;
 	int ret;
 
 	guard(rwsem_read)(&iopt->iova_rwsem);
 	for (area = iopt_area_iter_first(iopt, 0, ULONG_MAX); area;
 	     area = iopt_area_iter_next(area, 0, ULONG_MAX)) {
-		ret = liveupdate_get_token_outgoing(session, area->pages->file,
-						    &token);
-		if (ret)
-			return ret;
+		if (!liveupdate_session_has_file(session, area->pages->file))
+			return -ENOENT;
 		ret = iommufd_check_backing(area, domain);
 		if (ret)
 			return ret;

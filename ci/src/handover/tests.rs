@@ -426,7 +426,7 @@ fn what_our_own_runs_showed_is_what_is_predicted() {
         assert!(fates.agrees_with(&predicted.fates), "{from} to {to}, {}: {fates}, not {predicted:?}", mode.name());
         table.push_str(&format!("{from} to {to}, {}: {fates} ({why})\n", mode.name()));
     }
-    insta::assert_snapshot!(table, @"
+    insta::assert_snapshot!(table, @r#"
     base to base, translated: device refused (ENOENT), memory works (preserve-device: ENOENT; the memory is intact)
     base to base, noiommu: device refused (ENOENT), memory works (preserve-device: ENOENT; the memory is intact)
     base to phase1/foundation, translated: device refused (ENOENT), memory works (preserve-device: ENOENT; the memory is intact)
@@ -435,6 +435,8 @@ fn what_our_own_runs_showed_is_what_is_predicted() {
     base to phase1/pci, noiommu: device refused (ENOENT), memory works (preserve-device: ENOENT; the memory is intact)
     base to phase1/vfio, translated: device refused (ENOENT), memory works (preserve-device: ENOENT; the memory is intact)
     base to phase1/vfio, noiommu: device refused (ENOENT), memory works (preserve-device: ENOENT; the memory is intact)
+    base to phase2/a-convey, translated: device refused (ENOENT), memory works (preserve-device: ENOENT; the memory is intact)
+    base to phase2/a-convey, noiommu: device refused (ENOENT), memory works (preserve-device: ENOENT; the memory is intact)
     phase1/foundation to base, translated: device lost, memory lost (session: EIO; the device has stopped; session: EIO)
     phase1/foundation to base, noiommu: device lost, memory lost (session: EIO; the device has stopped; session: EIO)
     phase1/foundation to phase1/foundation, translated: device works, memory works (the device works; the memory is intact)
@@ -443,6 +445,8 @@ fn what_our_own_runs_showed_is_what_is_predicted() {
     phase1/foundation to phase1/pci, noiommu: device lost, memory lost (session: EIO; the device has stopped; session: EIO)
     phase1/foundation to phase1/vfio, translated: device lost, memory lost (session: EIO; the device has stopped; session: EIO)
     phase1/foundation to phase1/vfio, noiommu: device lost, memory lost (session: EIO; the device has stopped; session: EIO)
+    phase1/foundation to phase2/a-convey, translated: device lost, memory lost (session: EIO; the device has stopped; session: EIO)
+    phase1/foundation to phase2/a-convey, noiommu: device lost, memory lost (session: EIO; the device has stopped; session: EIO)
     phase1/pci to base, translated: device lost, memory lost (session: EIO; the device has stopped; session: EIO)
     phase1/pci to base, noiommu: device unsafe, memory lost (session: EIO; the device is a master of the bus, and not known; session: EIO)
     phase1/pci to phase1/foundation, translated: device lost, memory lost (session: EIO; the device has stopped; session: EIO)
@@ -451,6 +455,8 @@ fn what_our_own_runs_showed_is_what_is_predicted() {
     phase1/pci to phase1/pci, noiommu: device works, memory works (the device works; the memory is intact)
     phase1/pci to phase1/vfio, translated: device lost, memory lost (session: EIO; the device has stopped; session: EIO)
     phase1/pci to phase1/vfio, noiommu: device lost, memory lost (session: EIO; the device is a master of the bus, and known; session: EIO)
+    phase1/pci to phase2/a-convey, translated: device lost, memory lost (session: EIO; the device has stopped; session: EIO)
+    phase1/pci to phase2/a-convey, noiommu: device lost, memory lost (session: EIO; the device is a master of the bus, and known; session: EIO)
     phase1/vfio to base, translated: device lost, memory lost (session: EIO; the device has stopped; session: EIO)
     phase1/vfio to base, noiommu: device unsafe, memory lost (session: EIO; the device is a master of the bus, and not known; session: EIO)
     phase1/vfio to phase1/foundation, translated: device lost, memory lost (session: EIO; the device has stopped; session: EIO)
@@ -459,5 +465,17 @@ fn what_our_own_runs_showed_is_what_is_predicted() {
     phase1/vfio to phase1/pci, noiommu: device lost, memory lost (session: EIO; the device is a master of the bus, and known; session: EIO)
     phase1/vfio to phase1/vfio, translated: device works, memory works (the device works; the memory is intact)
     phase1/vfio to phase1/vfio, noiommu: device works, memory works (the device works; the memory is intact)
-    ");
+    phase1/vfio to phase2/a-convey, translated: device works, memory works (the device works; the memory is intact)
+    phase1/vfio to phase2/a-convey, noiommu: device works, memory works (the device works; the memory is intact)
+    phase2/a-convey to base, translated: device unsafe, memory lost (session: EIO; the device is a master of the bus, and not known; session: EIO)
+    phase2/a-convey to base, noiommu: device unsafe, memory lost (session: EIO; the device is a master of the bus, and not known; session: EIO)
+    phase2/a-convey to phase1/foundation, translated: device unsafe, memory lost (session: EIO; the device is a master of the bus, and not known; session: EIO)
+    phase2/a-convey to phase1/foundation, noiommu: device unsafe, memory lost (session: EIO; the device is a master of the bus, and not known; session: EIO)
+    phase2/a-convey to phase1/pci, translated: device panic, memory panic (the second kernel panicked: Kernel panic - not syncing: PCI: the hand-over "pci" of the previous kernel cannot be trusted: it comes with live translation, which this kernel cannot take over)
+    phase2/a-convey to phase1/pci, noiommu: device lost, memory lost (session: EIO; the device is a master of the bus, and known; session: EIO)
+    phase2/a-convey to phase1/vfio, translated: device panic, memory panic (the second kernel panicked: Kernel panic - not syncing: PCI: the hand-over "pci" of the previous kernel cannot be trusted: it comes with live translation, which this kernel cannot take over)
+    phase2/a-convey to phase1/vfio, noiommu: device works, memory works (the device works; the memory is intact)
+    phase2/a-convey to phase2/a-convey, translated: device contained, memory works (the device goes on, and nobody can use it; the memory is intact)
+    phase2/a-convey to phase2/a-convey, noiommu: device works, memory works (the device works; the memory is intact)
+    "#);
 }

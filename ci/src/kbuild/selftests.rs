@@ -36,10 +36,10 @@ use crate::hash::{hash_all, sha256};
 const RECIPE: &str = "phasectl selftests 1";
 
 /// The suites, directories of `tools/testing/selftests`.
-const SUITES: [&str; 2] = ["liveupdate", "vfio"];
+const SUITES: [&str; 3] = ["iommu", "liveupdate", "vfio"];
 
 /// What the suites are made from: themselves with what they include, and what makes the headers of user space.
-const INPUTS: [&str; 24] = [
+const INPUTS: [&str; 26] = [
     "Makefile",
     "arch/x86/Makefile",
     "arch/x86/entry/syscalls",
@@ -48,6 +48,8 @@ const INPUTS: [&str; 24] = [
     "drivers/dma/idxd/registers.h",
     "drivers/dma/ioat/hw.h",
     "drivers/dma/ioat/registers.h",
+    // What the mock devices of iommufd understand.
+    "drivers/iommu/iommufd/iommufd_test.h",
     "drivers/net/ethernet/intel/igb/e1000_82575.h",
     "drivers/net/ethernet/intel/igb/e1000_defines.h",
     "drivers/net/ethernet/intel/igb/e1000_regs.h",
@@ -59,6 +61,7 @@ const INPUTS: [&str; 24] = [
     "tools/include",
     "tools/scripts",
     "tools/testing/selftests/Makefile",
+    "tools/testing/selftests/iommu",
     "tools/testing/selftests/kselftest",
     "tools/testing/selftests/kselftest.h",
     "tools/testing/selftests/kselftest_harness.h",
@@ -68,7 +71,7 @@ const INPUTS: [&str; 24] = [
 ];
 
 /// Libraries that are linked in: another version makes other programs.
-const LIBRARIES: [&str; 2] = ["libc.a", "libuuid.a"];
+const LIBRARIES: [&str; 3] = ["libc.a", "libcap.a", "libuuid.a"];
 
 /// What to build and with what.
 pub struct SelftestsRequest<'a> {

@@ -94,6 +94,7 @@ pub(crate) fn describe(step: &Step) -> String {
         }
         Step::Timed { name, step } => format!("{} (timed as {name})", describe(step)),
         Step::Background { name, step } => format!("in thread {name}: {}", describe(step)),
+        Step::WhenStopped { device, step } => format!("{} as soon as {device} is stopped", describe(step)),
         Step::Running { name } => format!("check that thread {name} still runs"),
         Step::Join { name } => format!("join thread {name}"),
         Step::Sleep { ms } => format!("sleep {ms} ms"),

@@ -125,6 +125,21 @@ impl Runner {
         Ok(format!("{place}: was {old:#x}, wrote {new:#x}, is {now:#x}"))
     }
 
+    /// Waits until a device is no longer master of the bus.
+    pub(crate) fn wait_stopped(&self, device: &str) -> Result<(), Failure> {
+        const COMMAND: u16 = 4;
+        const BUS_MASTER: u64 = 1 << 2;
+
+        let (config, field, place) = self.config(device, None, None, COMMAND, 2)?;
+        match wait::until_at_once(wait::LIMIT, || Ok((config.read(field)? & BUS_MASTER == 0).then_some(())))? {
+            Some(_) => Ok(()),
+            None => Err(Failure::new(format!(
+                "{place}: it is still master of the bus after {} s",
+                wait::scaled(wait::LIMIT).as_secs()
+            ))),
+        }
+    }
+
     fn config(
         &self,
         device: &str,

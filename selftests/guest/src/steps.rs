@@ -171,6 +171,10 @@ impl Runner {
                 Err(Failure::new("only the stage measures: `timed`, `log-span` and `growth` are no inner steps"))
             }
             Step::Background { name, step } => self.background(name, step).map(silent),
+            Step::WhenStopped { device, step } => {
+                self.wait_stopped(device)?;
+                self.run(step)
+            }
             Step::Running { name } => self.threads.running(name).map(silent),
             Step::Join { name } => self.threads.join(name),
             Step::Sleep { ms } => {

@@ -10,6 +10,7 @@ impl Step {
         match self {
             Self::Fails { step, .. }
             | Self::Background { step, .. }
+            | Self::WhenStopped { step, .. }
             | Self::Timed { step, .. }
             | Self::Observe { step, .. } => {
                 vec![step]

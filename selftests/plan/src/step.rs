@@ -311,6 +311,14 @@ pub enum Step {
         /// The step.
         step: Box<Step>,
     },
+    /// Executes a step as soon as a device is no longer master of the bus, which it is until the kernel shuts its devices down. Waits 20 s
+    /// for that at most, without a pause.
+    WhenStopped {
+        /// Device name.
+        device: String,
+        /// The step.
+        step: Box<Step>,
+    },
     /// Checks that a background step has not ended, 300 ms from now.
     Running {
         /// The thread.

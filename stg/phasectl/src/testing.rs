@@ -40,7 +40,7 @@ bzImage)
     cat "$src/Makefile" "$src"/*.c "$src"/marks/* >arch/x86/boot/bzImage 2>/dev/null
     : >System.map ;;
 all)
-    mkdir -p kselftest/liveupdate kselftest/vfio
+    mkdir -p kselftest/iommu kselftest/liveupdate kselftest/vfio
     for file in "$src"/vfio/*_test.c; do
         [ -e "$file" ] || continue
         if grep -q BROKEN "$file"; then echo "$file:1:1: error: broken"; exit 2; fi

@@ -19,7 +19,7 @@ if [ "$goal" = headers ]; then
     exit 0
 fi
 [ -d "$out/usr/include" ] || exit 9
-for suite in liveupdate vfio; do
+for suite in iommu liveupdate vfio; do
     if [ -e "$src/$suite/t.o" ]; then
         echo "$src/$suite/t.o:1:1: error: an old object"
         exit 2
@@ -59,6 +59,7 @@ impl Lab {
         let put = |path: &str, text: &str| (path.into(), Update::Put(repo.blob(text.as_bytes()).unwrap(), 0o100_644));
         let files = [
             put("tools/testing/selftests/vfio/t.c", vfio),
+            put("tools/testing/selftests/iommu/t.c", "iommu"),
             put("tools/testing/selftests/liveupdate/t.c", "luo"),
             put("drivers/vfio/vfio.c", driver),
         ];
@@ -87,7 +88,7 @@ fn programs_are_built_once_for_what_they_are_made_from() {
     let first = lab.build("one", "a").unwrap();
     let mut names: Vec<_> = first.read_dir_utf8().unwrap().map(|entry| entry.unwrap().file_name().to_owned()).collect();
     names.sort();
-    assert_eq!(names, ["liveupdate_test", "vfio_test"], "programs and nothing else");
+    assert_eq!(names, ["iommu_test", "liveupdate_test", "vfio_test"], "programs and nothing else");
     assert_eq!(lab.build("one", "b").unwrap(), first, "a driver is no part of them");
     assert_eq!(lab.runs(), 2, "headers and programs, once");
     let second = lab.build("two", "b").unwrap();

@@ -29,10 +29,7 @@ mod outgoing;
 #[path = "iommu_liveupdate/record.rs"]
 mod record;
 
-use core::{
-    mem::offset_of,
-    ptr::NonNull, //
-};
+use core::mem::offset_of;
 
 use kernel::{
     bindings,
@@ -128,6 +125,14 @@ fn lost(reason: kernel::fmt::Arguments<'_>) -> ! {
             core::ptr::from_ref(&reason).cast::<c_void>(),
         )
     }
+}
+
+/// Whether there is no userspace yet.
+fn is_booting() -> bool {
+    // SAFETY: It is a number, which is read in one go.
+    let state = unsafe { (&raw const bindings::system_state).read_volatile() };
+
+    state < bindings::system_states_SYSTEM_RUNNING
 }
 
 /// The LUO object by which kernels tell each other about IOMMUs.
@@ -226,29 +231,29 @@ pub unsafe extern "C" fn iommu_liveupdate_preserve(
 ///
 /// # Safety
 ///
-/// `dev` must be a device that was preserved with `domain`, and not unpreserved since.
+/// `dev` must be a device that was preserved with `domain`, and not unpreserved since. It must be
+/// attached still.
 #[export]
 pub unsafe extern "C" fn iommu_liveupdate_unpreserve(
     domain: *mut bindings::iommu_domain,
     dev: *mut bindings::device,
 ) {
-    // SAFETY: By the requirements of this function.
-    let domain = unsafe { Domain::from_raw(domain) };
-    let (Some(found), Ok(outgoing)) = (NonNull::new(dev), TRANSLATION.outgoing()) else {
+    // SAFETY: By the requirements of this function. The device stays attached during the call, so
+    // its IOMMU driver does not let go of it.
+    let (domain, device) = unsafe { (Domain::from_raw(domain), Device::from_raw(dev)) };
+    let (Some(device), Ok(outgoing)) = (device, TRANSLATION.outgoing()) else {
         return;
     };
 
-    if outgoing.borrow().remove(domain, found) {
-        // SAFETY: It was there, so that it has not gone away, and stays so during the call.
-        if let Some(device) = unsafe { Device::from_raw(dev) } {
-            device.open_group();
-        }
+    if outgoing.borrow().remove(domain, device) {
+        device.open_group();
     }
 }
 
 /// Takes note of a device that is going away.
 ///
-/// Whoever preserved it finds that out when the hand-over is about to be completed, or undone.
+/// Panics if a device that was handed over is let go of while this kernel boots. It was not
+/// unplugged, so its IOMMU could not be set up, and its driver is about to end the translation.
 ///
 /// # Safety
 ///
@@ -260,11 +265,15 @@ pub unsafe extern "C" fn iommu_liveupdate_release_device(dev: *mut bindings::dev
         return;
     };
 
-    with_incoming(|incoming| incoming.release(device));
-    if device.is_kept() {
-        if let Ok(outgoing) = TRANSLATION.outgoing() {
-            outgoing.borrow().release(device);
-        }
+    let was_handed_over = with_incoming(|incoming| incoming.release(device)) == Some(true);
+
+    if was_handed_over && is_booting() && !device.is_unplugged() {
+        let (segment, bdf) = device.address();
+
+        lost(fmt!(
+            "the IOMMU cannot be set up for {}",
+            Name(segment, bdf)
+        ));
     }
 }
 

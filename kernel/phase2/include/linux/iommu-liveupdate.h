@@ -77,9 +77,10 @@ int iommu_liveupdate_preserve(struct iommu_domain *domain, struct device *dev);
 /**
  * iommu_liveupdate_unpreserve - Undo iommu_liveupdate_preserve()
  * @domain: The domain
- * @dev:    The device
+ * @dev:    The device, which is still attached to the domain
  *
- * Context: The unpreserve callback of the handler.
+ * Context: Process context, while a file is preserved of the handler for which
+ * iommu_liveupdate_register_flb() was called.
  */
 void iommu_liveupdate_unpreserve(struct iommu_domain *domain,
 				 struct device *dev);
@@ -91,7 +92,10 @@ void iommu_group_unpreserve(struct device *dev);
 /* Stops the kernel, because the tables of a unit are not what it was told. */
 void iommu_liveupdate_lost(const char *unit, const char *reason) __noreturn;
 
-/* For the IOMMU core. A device goes away, and be it one that is handed over. */
+/*
+ * For the IOMMU core. A device goes away, and be it one that was handed over.
+ * While the kernel boots it is not supposed to, unless it is unplugged.
+ */
 void iommu_liveupdate_release_device(struct device *dev);
 
 /*

@@ -391,6 +391,7 @@ fn misplaced(step: &Step) -> Result<(), (String, Wrong)> {
         Step::In(InProcess { process: word, .. }) | Step::Attempt(Attempt { errno: word, .. }) => {
             step.inner().into_iter().try_for_each(|step| contained(step, word))
         }
+        Step::WhenStopped { device, step } => contained(step, device),
         Step::FailNth(FailNth { step, .. }) => contained(step, "fail-nth"),
         Step::Together { steps } => steps.iter().try_for_each(|step| contained(step, "together")),
         _ => Ok(()),

@@ -47,7 +47,9 @@ impl<'a> State<'a> {
     fn step(&mut self, step: &'a Step, who: Who<'a>) -> Result<(), Wrong> {
         match step {
             // Of one that may not succeed, the later steps that are observed too may fail for want of the name.
-            Step::Timed { step, .. } | Step::Observe { step, .. } => self.step(step, who),
+            Step::Timed { step, .. } | Step::Observe { step, .. } | Step::WhenStopped { step, .. } => {
+                self.step(step, who)
+            }
             Step::FailNth(FailNth { step, .. }) => self.step(step, who),
             // The same names as after a success; then nothing of it counts.
             Step::Fails { step, .. } => self.clone().step(step, who),
@@ -228,6 +230,7 @@ fn used(step: &Step) -> Vec<&str> {
         | Step::IrqQuiet(_)
         | Step::Host { .. }
         | Step::Background { .. }
+        | Step::WhenStopped { .. }
         | Step::Running { .. }
         | Step::Join { .. }
         | Step::Sleep { .. }

@@ -191,6 +191,13 @@ pub static TABLE: &[Requirement] = &[
         "openssl headers",
     ),
     build_headers(
+        "libcap",
+        &["sys/capability.h"],
+        "used by the in-tree iommu selftests",
+        &["libcap-dev"],
+        "libcap headers, with the static library",
+    ),
+    build_headers(
         "libuuid",
         &["uuid/uuid.h"],
         "used by the in-tree VFIO selftests",

@@ -179,6 +179,7 @@ impl Lab {
             "usr/include/gelf.h",
             "usr/include/openssl/opensslv.h",
             "usr/include/openssl/evp.h",
+            "usr/include/sys/capability.h",
             "usr/include/uuid/uuid.h",
         ] {
             self.file(&format!("root/{file}"));

@@ -65,7 +65,7 @@ pub unsafe extern "C" fn intel_liveupdate_preserve_device(
 ) -> c_int {
     from_result(|| {
         // SAFETY: By the requirements of this function.
-        let entry = unsafe { Entry::of(dev) }?;
+        let entry = unsafe { Entry::only_of(dev) }?;
         let translation = entry.translation()?;
 
         // SAFETY: By the requirements of this function.
@@ -96,7 +96,7 @@ pub unsafe extern "C" fn intel_liveupdate_preserve_device(
 #[export]
 pub unsafe extern "C" fn intel_liveupdate_unpreserve_device(dev: *mut bindings::device) {
     // SAFETY: By the requirements of this function.
-    if let Ok(entry) = unsafe { Entry::of(dev) } {
+    if let Some(entry) = unsafe { Entry::of(dev) } {
         Kept::remove(entry);
     }
 }

@@ -106,6 +106,14 @@ impl<'a> Device<'a> {
         }
     }
 
+    /// Whether it was removed from the machine, as far as the PCI core knows.
+    pub(crate) fn is_unplugged(self) -> bool {
+        // SAFETY: By the type invariants it is a PCI device. The field is a number of its own.
+        let state = unsafe { (&raw const (*self.as_pci()).error_state).read_volatile() };
+
+        state == bindings::pci_channel_io_perm_failure
+    }
+
     /// What its IOMMU driver does for live update.
     pub(crate) fn ops(self) -> Option<&'static bindings::iommu_liveupdate_ops> {
         // SAFETY: By the type invariants there is an IOMMU, the ops of which are static.
@@ -167,12 +175,6 @@ impl<'a> Device<'a> {
     pub(crate) fn keeps_translation(self, keeps: bool) {
         // SAFETY: By the type invariants it is a PCI device.
         unsafe { bindings::pci_liveupdate_set_translated(self.as_pci(), keeps) };
-    }
-
-    /// Whether the PCI core was told so.
-    pub(crate) fn is_kept(self) -> bool {
-        // SAFETY: By the type invariants it is a PCI device. The field is one of its own.
-        unsafe { (&raw const (*self.as_pci()).liveupdate_translated).read_volatile() }
     }
 
     /// Keeps other devices out of its group, if it is alone in there.

@@ -230,14 +230,18 @@ impl Incoming {
     }
 
     /// Notes that a device goes away. What comes in its place later on is another one.
-    pub(crate) fn release(&self, device: Device<'_>) {
+    ///
+    /// Returns whether it is one that was handed over.
+    pub(crate) fn release(&self, device: Device<'_>) -> bool {
         let (segment, bdf) = device.address();
+        let Some(index) = handover::find(&self.devices, segment, bdf) else {
+            return false;
+        };
         let mut state = self.state.lock();
 
-        if let Some(index) = handover::find(&self.devices, segment, bdf) {
-            if let Some(gone) = state.gone.get_mut(index) {
-                *gone = true;
-            }
+        match state.gone.get_mut(index) {
+            Some(gone) => !core::mem::replace(gone, true),
+            None => false,
         }
     }
 }

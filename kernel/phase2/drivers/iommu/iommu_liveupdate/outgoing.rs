@@ -105,27 +105,16 @@ impl Outgoing {
 
     /// Takes out a device that was added, and the domain if it was the last one.
     ///
-    /// Nothing happens if the device was taken out before. It may have gone away since. Returns
-    /// whether it was there.
-    pub(crate) fn remove(&self, domain: Domain, dev: NonNull<bindings::device>) -> bool {
+    /// Returns whether it was there.
+    pub(crate) fn remove(&self, domain: Domain, device: Device<'_>) -> bool {
         let mut inner = self.inner.lock();
         let removed = match inner.position(domain) {
-            Some(index) => inner.remove_device(index, dev),
+            Some(index) => inner.remove_device(index, device),
             None => false,
         };
 
         inner.tidy();
         removed
-    }
-
-    /// Takes out a device that is going away, whichever domain it was added with.
-    pub(crate) fn release(&self, device: Device<'_>) {
-        let mut inner = self.inner.lock();
-
-        for index in 0..inner.domains.len() {
-            inner.remove_device(index, device.as_ptr());
-        }
-        inner.tidy();
     }
 }
 
@@ -205,16 +194,12 @@ impl Inner {
     }
 
     /// Takes a device out of the domain with an index. Returns whether it was there.
-    fn remove_device(&mut self, index: usize, dev: NonNull<bindings::device>) -> bool {
+    fn remove_device(&mut self, index: usize, device: Device<'_>) -> bool {
         let Some(domain) = self.domains.get_mut(index) else {
             return false;
         };
+        let dev = device.as_ptr();
         let Some(slot) = domain.devices.iter().position(|&one| one == dev) else {
-            return false;
-        };
-        // SAFETY: Whatever is in the list has been taken out, under the lock, before the IOMMU
-        // driver lets go of it.
-        let Some(device) = (unsafe { Device::from_raw(dev.as_ptr()) }) else {
             return false;
         };
         let unit = handover::domain::device(&domain.page, slot).unit as usize;

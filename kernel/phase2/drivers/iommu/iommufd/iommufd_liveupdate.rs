@@ -166,6 +166,7 @@ fn register() -> Result<Registration<Iommufd>> {
         to_result(bindings::iommu_liveupdate_register_flb(
             registration.as_raw(),
         ))?;
+        to_result(bindings::iommufd_liveupdate_register_reboot())?;
     }
     // Pairs with `can_preserve`.
     READY.store(true, Release);
@@ -199,5 +200,8 @@ pub unsafe extern "C" fn iommufd_liveupdate_init() {
 /// To be called once, after [`iommufd_liveupdate_init`], when iommufd is unloaded.
 #[export]
 pub unsafe extern "C" fn iommufd_liveupdate_exit() {
-    *REGISTRATION.lock() = None;
+    if REGISTRATION.lock().take().is_some() {
+        // SAFETY: `register` was successful. No file is preserved any more.
+        unsafe { bindings::iommufd_liveupdate_unregister_reboot() };
+    }
 }

@@ -7,9 +7,11 @@
 #include <linux/iommu-liveupdate.h>
 #include <linux/liveupdate.h>
 #include <linux/memfd.h>
+#include <linux/notifier.h>
 #include <linux/pagemap.h>
 #include <linux/pci.h>
 #include <linux/pci_liveupdate.h>
+#include <linux/reboot.h>
 #include <linux/sched/signal.h>
 #include <uapi/linux/fcntl.h>
 
@@ -357,25 +359,73 @@ err_unpreserve:
 	return ret;
 }
 
-/*
- * A device is about to be detached, which cannot be refused any more. If it is
- * preserved, its DMA ends with this kernel. Freezing fails from now on; it may
- * have succeeded already.
- */
-void iommufd_liveupdate_detach(struct iommufd_device *idev)
+static struct iommufd_preserved *
+iommufd_find_preserved(struct iommufd_device *idev)
 {
-	struct iommufd_ctx *ictx = idev->ictx;
 	struct iommufd_preserved *preserved;
 
-	guard(mutex)(&ictx->preserved_lock);
-
-	list_for_each_entry(preserved, &ictx->preserved, item) {
-		if (preserved->dev != idev->dev || preserved->detached)
-			continue;
-		iommu_liveupdate_unpreserve(preserved->hwpt->domain,
-					    preserved->dev);
-		preserved->detached = true;
+	list_for_each_entry(preserved, &idev->ictx->preserved, item) {
+		if (preserved->dev == idev->dev && !preserved->detached)
+			return preserved;
 	}
+	return NULL;
+}
+
+/*
+ * On the way to the next kernel, tasks end wherever they are. None may be in the
+ * midst of changing what that one is going to read.
+ */
+static DECLARE_RWSEM(iommufd_reboot_rwsem);
+static bool iommufd_reboot_has_begun;
+
+/*
+ * A device is about to be detached, which cannot be refused any more. If it is
+ * preserved, its DMA ends with this kernel, and freezing fails from now on. It
+ * may have succeeded already: then the next kernel does not find the device.
+ *
+ * Returns false if it is too late, because the reboot has begun. Then nothing may
+ * be done to the device, which the next kernel takes over as it is.
+ */
+bool iommufd_liveupdate_detach(struct iommufd_device *idev)
+{
+	struct iommufd_preserved *preserved;
+
+	guard(rwsem_read)(&iommufd_reboot_rwsem);
+	guard(mutex)(&idev->ictx->preserved_lock);
+
+	preserved = iommufd_find_preserved(idev);
+	if (!preserved)
+		return true;
+	if (iommufd_reboot_has_begun) {
+		dev_info(idev->dev, "is not detached any more, as the reboot has begun\n");
+		return false;
+	}
+	iommu_liveupdate_unpreserve(preserved->hwpt->domain, preserved->dev);
+	preserved->detached = true;
+	return true;
+}
+
+/* Called before devices are shut down. There is no way back. */
+static int iommufd_liveupdate_reboot(struct notifier_block *nb,
+				     unsigned long action, void *data)
+{
+	guard(rwsem_write)(&iommufd_reboot_rwsem);
+	iommufd_reboot_has_begun = true;
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block iommufd_liveupdate_nb = {
+	.notifier_call = iommufd_liveupdate_reboot,
+};
+
+int iommufd_liveupdate_register_reboot(void)
+{
+	return register_reboot_notifier(&iommufd_liveupdate_nb);
+}
+
+void iommufd_liveupdate_unregister_reboot(void)
+{
+	unregister_reboot_notifier(&iommufd_liveupdate_nb);
 }
 
 void iommufd_liveupdate_unpreserve(struct iommufd_ctx *ictx)

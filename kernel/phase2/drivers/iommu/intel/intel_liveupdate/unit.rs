@@ -202,22 +202,12 @@ impl Entry {
     ///
     /// # Safety
     ///
-    /// `dev` must be a PCI device that the driver has probed, and stay so as long as the object is
-    /// used.
-    pub(crate) unsafe fn of(dev: *mut bindings::device) -> Result<Self> {
+    /// As for [`Self::of`].
+    pub(crate) unsafe fn only_of(dev: *mut bindings::device) -> Result<Self> {
         // SAFETY: By the requirements of this function.
-        let (info, pci) = unsafe {
-            (
-                (*(*dev).iommu).priv_.cast::<bindings::device_domain_info>(),
-                container_of!(dev, bindings::pci_dev, dev),
-            )
-        };
-
-        if info.is_null() {
-            return Err(EOPNOTSUPP);
-        }
-        // SAFETY: As above. The driver keeps it as long as the device.
         unsafe {
+            let info = Self::info(dev).ok_or(EOPNOTSUPP)?.as_ptr();
+            let pci = container_of!(dev, bindings::pci_dev, dev);
             // What a TLB of the device has is not known to the next kernel.
             let has_tlb = bindings::pci_ats_supported(pci);
             // Nor is a directory of PASIDs that is longer than a page.
@@ -230,12 +220,37 @@ impl Entry {
             if has_tlb || has_pasids || is_subdevice || is_renamed || !is_its_own_alias(pci) {
                 return Err(EOPNOTSUPP);
             }
-            Ok(Self {
+            Self::of(dev).ok_or(EOPNOTSUPP)
+        }
+    }
+
+    /// Returns `None` if the driver has nothing about the device.
+    ///
+    /// # Safety
+    ///
+    /// `dev` must be a PCI device that the driver has probed, and stay so as long as the object is
+    /// used.
+    pub(crate) unsafe fn of(dev: *mut bindings::device) -> Option<Self> {
+        // SAFETY: By the requirements of this function.
+        unsafe {
+            let info = Self::info(dev)?.as_ptr();
+
+            Some(Self {
                 unit: Unit::from_raw((*info).iommu),
                 bus: (*info).bus,
                 devfn: (*info).devfn,
             })
         }
+    }
+
+    /// What the driver keeps of a device.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::of`].
+    unsafe fn info(dev: *mut bindings::device) -> Option<NonNull<bindings::device_domain_info>> {
+        // SAFETY: By the requirements of this function. The driver keeps it as long as the device.
+        NonNull::new(unsafe { (*(*dev).iommu).priv_.cast() })
     }
 
     /// Where it is in the tables.

@@ -14,7 +14,8 @@ Rules of the prediction. The first one that fits decides:
   2. A device is handed over running if no IOMMU translates for it and the PCI core's list goes with it, or if an IOMMU translates for it
      and goes on doing so: that is so if the outgoing kernel has a handler for iommufds, and preserves the device's (the list's version has
      the mark of a live translation then). Any other is stopped when the outgoing kernel goes.
-  3. If the strings of Kexec HandOver differ, nothing arrives.
+  3. If the strings of Kexec HandOver differ, nothing arrives. After a live translation, a kernel that could take one over panics when it
+     finds the IOMMU translating.
   4. If those of the Live Update Orchestrator differ, the incoming kernel panics.
   5. A kernel that has the PCI core's list, by the same string, reads it when it finds the first PCI device. It panics if the version is
      another one, and if there is the mark of a live translation that it cannot take over.
@@ -83,6 +84,9 @@ impl Device<'_> {
 fn arrive(outgoing: &Facts, incoming: &Facts, device: &Device<'_>) -> Prediction {
     if outgoing.kho != incoming.kho {
         let why = format!("Kexec HandOver is {} there and {} here", name(&outgoing.kho), name(&incoming.kho));
+        if device.live && incoming.iommu.is_some() {
+            return device.end(Fate::Panic, Fate::Panic, why);
+        }
         return device.end(device.lost(false), Fate::Lost, why);
     }
     if outgoing.luo != incoming.luo {

@@ -101,6 +101,17 @@ fn the_phases_as_they_are_and_one_that_translates_on() {
 }
 
 #[test]
+fn a_live_translation_that_nothing_is_known_of_ends_in_a_panic_where_one_could_be_taken_over() {
+    let old = translating("running", 2);
+    let to = |mut new: Facts| {
+        new.kho = text("kho-v5");
+        fates(&old, &new, Mode::Translated)
+    };
+    assert_eq!(to(old.clone()), "device panic, memory panic");
+    assert_eq!(to(kernel("running", 2)), "device unsafe, memory lost");
+}
+
+#[test]
 fn each_rule_decides() {
     let old = kernel("running", 2);
     let to = |change: &dyn Fn(&mut Facts)| {

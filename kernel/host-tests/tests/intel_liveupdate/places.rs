@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::entries::{Mode, Place, ADDRESS, PAGE_REQUESTS, PASID_WORDS, PRESENT, WORDS};
+use crate::entries::{Mode, Place, ADDRESS, PASID_WORDS, PRESENT, WORDS};
 
 const LEGACY: Mode = Mode { scalable: false };
 const SCALABLE: Mode = Mode { scalable: true };
@@ -12,7 +12,7 @@ const SCALABLE: Mode = Mode { scalable: true };
 #[test]
 fn the_constants_are_those_of_the_specification() {
     assert_eq!((WORDS * 8, PASID_WORDS * 8), (4096, 64));
-    assert_eq!((PRESENT, PAGE_REQUESTS, ADDRESS), (0x1, 0x10, 0xffff_ffff_ffff_f000));
+    assert_eq!((PRESENT, ADDRESS), (0x1, 0xffff_ffff_ffff_f000));
     assert_eq!((LEGACY.tables_per_bus(), LEGACY.context_words()), (1, 2));
     assert_eq!((SCALABLE.tables_per_bus(), SCALABLE.context_words()), (2, 4));
 }

@@ -127,14 +127,6 @@ fn lost(reason: kernel::fmt::Arguments<'_>) -> ! {
     }
 }
 
-/// Whether there is no userspace yet.
-fn is_booting() -> bool {
-    // SAFETY: It is a number, which is read in one go.
-    let state = unsafe { (&raw const bindings::system_state).read_volatile() };
-
-    state < bindings::system_states_SYSTEM_RUNNING
-}
-
 /// The LUO object by which kernels tell each other about IOMMUs.
 struct Translation;
 
@@ -250,10 +242,14 @@ pub unsafe extern "C" fn iommu_liveupdate_unpreserve(
     }
 }
 
+/// Whether the next kernel is about to take over; documented in the C header.
+#[export]
+pub extern "C" fn iommu_liveupdate_is_final() -> bool {
+    // SAFETY: The variable is only read.
+    unsafe { bindings::kexec_in_progress }
+}
+
 /// Takes note of a device that is going away.
-///
-/// Panics if a device that was handed over is let go of while this kernel boots. It was not
-/// unplugged, so its IOMMU could not be set up, and its driver is about to end the translation.
 ///
 /// # Safety
 ///
@@ -265,15 +261,27 @@ pub unsafe extern "C" fn iommu_liveupdate_release_device(dev: *mut bindings::dev
         return;
     };
 
-    let was_handed_over = with_incoming(|incoming| incoming.release(device)) == Some(true);
+    with_incoming(|incoming| incoming.release(device));
+}
 
-    if was_handed_over && is_booting() && !device.is_unplugged() {
-        let (segment, bdf) = device.address();
+/// Stops the kernel if a device cannot be set up that is in use; documented in the C header.
+///
+/// # Safety
+///
+/// `dev` must be null, or a device that its IOMMU driver has probed.
+#[export]
+pub unsafe extern "C" fn iommu_liveupdate_assert_unused(dev: *mut bindings::device) {
+    let device = match dev.is_null() {
+        true => None,
+        // SAFETY: By the requirements of this function.
+        false => match unsafe { Device::from_raw(dev) } {
+            Some(device) => Some(device),
+            None => return,
+        },
+    };
 
-        lost(fmt!(
-            "the IOMMU cannot be set up for {}",
-            Name(segment, bdf)
-        ));
+    if with_incoming(|incoming| incoming.has(device)) == Some(true) {
+        lost(fmt!("the IOMMU cannot be set up for a device"));
     }
 }
 
@@ -415,5 +423,14 @@ pub extern "C" fn iommu_liveupdate_assert_none() {
             lost(fmt!("it is missing, but devices depend on it"))
         }
         _ => (),
+    }
+}
+
+/// Checks that all units were found, and all devices that are there.
+#[export]
+pub extern "C" fn iommu_liveupdate_assert_all() {
+    iommu_liveupdate_assert_none();
+    if let Some(Some((segment, bdf))) = with_incoming(Incoming::missing_device) {
+        lost(fmt!("{} is not set up", Name(segment, bdf)));
     }
 }

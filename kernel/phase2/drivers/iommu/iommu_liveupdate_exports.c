@@ -13,3 +13,4 @@
 EXPORT_RUST_FUNCTION(iommu_liveupdate_register_flb);
 EXPORT_RUST_FUNCTION(iommu_liveupdate_preserve);
 EXPORT_RUST_FUNCTION(iommu_liveupdate_unpreserve);
+EXPORT_RUST_FUNCTION(iommu_liveupdate_is_final);

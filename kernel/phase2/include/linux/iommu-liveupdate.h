@@ -18,13 +18,14 @@ struct liveupdate_file_handler;
  *                     with these page tables, which are preserved. Fills in the
  *                     unit, and the domain id of the device. Returns -EOPNOTSUPP
  *                     for a device whose entry is not all that there is to hand
- *                     over, or is that of something else.
+ *                     over, or does not lead to these page tables.
  * @unpreserve_device: Undo @preserve_device.
  * @restore_domain:    Make a domain of page tables that the previous kernel
  *                     preserved, without writing to them. Attaching a device that
  *                     was preserved with it must not touch the entry of that.
  *
- * All are called in process context, one at a time for one device.
+ * All are called in process context. @preserve_device and @unpreserve_device are
+ * called one at a time.
  */
 struct iommu_liveupdate_ops {
 	int (*preserve_device)(struct device *dev,
@@ -85,6 +86,19 @@ int iommu_liveupdate_preserve(struct iommu_domain *domain, struct device *dev);
 void iommu_liveupdate_unpreserve(struct iommu_domain *domain,
 				 struct device *dev);
 
+/**
+ * iommu_liveupdate_is_final - Whether the next kernel is about to take over
+ *
+ * From when the reboot notifiers are called, before devices are shut down, what
+ * is handed over must not change any more.
+ *
+ * Context: Any.
+ *
+ * Return: Whether the machine is rebooting into the next kernel. There is no way
+ * back.
+ */
+bool iommu_liveupdate_is_final(void);
+
 /* Implemented in iommu.c for iommu_liveupdate.rs */
 int iommu_group_preserve(struct device *dev);
 void iommu_group_unpreserve(struct device *dev);
@@ -92,11 +106,14 @@ void iommu_group_unpreserve(struct device *dev);
 /* Stops the kernel, because the tables of a unit are not what it was told. */
 void iommu_liveupdate_lost(const char *unit, const char *reason) __noreturn;
 
-/*
- * For the IOMMU core. A device goes away, and be it one that was handed over.
- * While the kernel boots it is not supposed to, unless it is unplugged.
- */
+/* For the IOMMU core. A device goes away, and be it one that was handed over. */
 void iommu_liveupdate_release_device(struct device *dev);
+
+/*
+ * For the IOMMU core. Stops the kernel if a device was handed over that is about
+ * to be let go of because it, or with NULL any, could not be set up.
+ */
+void iommu_liveupdate_assert_unused(struct device *dev);
 
 /*
  * For the IOMMU core. The domain that the previous kernel preserved with a
@@ -124,6 +141,9 @@ void iommu_liveupdate_adopted(u64 registers);
 
 /* Stops the kernel if an IOMMU that is handed over would be switched off. */
 void iommu_liveupdate_assert_none(void);
+
+/* The same, and if a device that is handed over was not set up. */
+void iommu_liveupdate_assert_all(void);
 #else
 static inline struct iommu_domain *
 iommu_liveupdate_restored_domain(struct device *dev)
@@ -132,6 +152,10 @@ iommu_liveupdate_restored_domain(struct device *dev)
 }
 
 static inline void iommu_liveupdate_release_device(struct device *dev)
+{
+}
+
+static inline void iommu_liveupdate_assert_unused(struct device *dev)
 {
 }
 

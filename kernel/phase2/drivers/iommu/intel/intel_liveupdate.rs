@@ -70,9 +70,10 @@ pub unsafe extern "C" fn intel_liveupdate_preserve_device(
 
         // SAFETY: By the requirements of this function.
         if !translation.is_by(unsafe { &*table }) {
-            return Err(EBUSY);
+            return Err(EOPNOTSUPP);
         }
-        Kept::add(entry)?;
+        // SAFETY: By the requirements of this function.
+        unsafe { Kept::add(entry) }?;
         // SAFETY: By the requirements of this function.
         unsafe {
             (*ser).did = translation.did;
@@ -97,7 +98,8 @@ pub unsafe extern "C" fn intel_liveupdate_preserve_device(
 pub unsafe extern "C" fn intel_liveupdate_unpreserve_device(dev: *mut bindings::device) {
     // SAFETY: By the requirements of this function.
     if let Some(entry) = unsafe { Entry::of(dev) } {
-        Kept::remove(entry);
+        // SAFETY: By the requirements of this function.
+        unsafe { Kept::remove(entry) };
     }
 }
 

@@ -106,14 +106,6 @@ impl<'a> Device<'a> {
         }
     }
 
-    /// Whether it was removed from the machine, as far as the PCI core knows.
-    pub(crate) fn is_unplugged(self) -> bool {
-        // SAFETY: By the type invariants it is a PCI device. The field is a number of its own.
-        let state = unsafe { (&raw const (*self.as_pci()).error_state).read_volatile() };
-
-        state == bindings::pci_channel_io_perm_failure
-    }
-
     /// What its IOMMU driver does for live update.
     pub(crate) fn ops(self) -> Option<&'static bindings::iommu_liveupdate_ops> {
         // SAFETY: By the type invariants there is an IOMMU, the ops of which are static.
@@ -192,4 +184,18 @@ impl<'a> Device<'a> {
         // SAFETY: By the type invariants the device is in a group.
         unsafe { bindings::iommu_group_unpreserve(self.0.as_ptr()) };
     }
+}
+
+/// Whether there is a device at an address.
+pub(crate) fn is_present(segment: u32, bdf: u16) -> bool {
+    let [bus, devfn] = bdf.to_be_bytes();
+    let Ok(segment) = c_int::try_from(segment) else {
+        return false;
+    };
+    // SAFETY: The function has no preconditions.
+    let found = unsafe { bindings::pci_get_domain_bus_and_slot(segment, bus.into(), devfn.into()) };
+
+    // SAFETY: The reference that it may have returned is given back, and null is allowed.
+    unsafe { bindings::pci_dev_put(found) };
+    !found.is_null()
 }

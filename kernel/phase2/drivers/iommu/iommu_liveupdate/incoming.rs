@@ -60,13 +60,24 @@ pub(crate) struct Incoming {
 struct State {
     domains: KVec<Restoring>,
     adopted: KVec<bool>,
-    /// Which devices are no longer what was handed over, by index.
-    gone: KVVec<bool>,
+    /// What has become of the devices, by index.
+    devices: KVVec<Progress>,
+}
+
+/// What has become of a device.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Progress {
+    /// It was not found yet.
+    Expected,
+    /// It was found, and has got its domain.
+    SetUp,
+    /// It is no longer what was handed over.
+    Gone,
 }
 
 impl State {
     fn is_gone(&self, device: usize) -> bool {
-        self.gone.get(device) != Some(&false)
+        matches!(self.devices.get(device), None | Some(Progress::Gone))
     }
 }
 
@@ -133,11 +144,11 @@ impl Incoming {
             devices,
         } = reading;
         let adopted = KVec::from_elem(false, units.len(), GFP_KERNEL)?;
-        let gone = KVVec::from_elem(false, devices.len(), GFP_KERNEL)?;
+        let progress = KVVec::from_elem(Progress::Expected, devices.len(), GFP_KERNEL)?;
         let state = State {
             domains,
             adopted,
-            gone,
+            devices: progress,
         };
 
         KBox::pin_init(
@@ -226,23 +237,52 @@ impl Incoming {
         if restoring.domain.is_none() {
             restoring.domain = Some(device.restore_domain(&restoring.table)?);
         }
-        Ok(restoring.domain)
+        let domain = restoring.domain;
+
+        if let Some(progress) = state.devices.get_mut(index) {
+            *progress = Progress::SetUp;
+        }
+        Ok(domain)
     }
 
     /// Notes that a device goes away. What comes in its place later on is another one.
-    ///
-    /// Returns whether it is one that was handed over.
-    pub(crate) fn release(&self, device: Device<'_>) -> bool {
+    pub(crate) fn release(&self, device: Device<'_>) {
         let (segment, bdf) = device.address();
-        let Some(index) = handover::find(&self.devices, segment, bdf) else {
-            return false;
-        };
         let mut state = self.state.lock();
 
-        match state.gone.get_mut(index) {
-            Some(gone) => !core::mem::replace(gone, true),
-            None => false,
+        if let Some(index) = handover::find(&self.devices, segment, bdf) {
+            if let Some(progress) = state.devices.get_mut(index) {
+                *progress = Progress::Gone;
+            }
         }
+    }
+
+    /// Whether a device was handed over, or any, and has not gone away since.
+    pub(crate) fn has(&self, device: Option<Device<'_>>) -> bool {
+        let state = self.state.lock();
+
+        match device {
+            Some(device) => {
+                let (segment, bdf) = device.address();
+
+                handover::find(&self.devices, segment, bdf)
+                    .is_some_and(|index| !state.is_gone(index))
+            }
+            None => (0..self.devices.len()).any(|index| !state.is_gone(index)),
+        }
+    }
+
+    /// A device that is there, and has not got its domain.
+    pub(crate) fn missing_device(&self) -> Option<(u32, u16)> {
+        let state = self.state.lock();
+        let expected = |index| state.devices.get(index) == Some(&Progress::Expected);
+
+        self.devices
+            .iter()
+            .enumerate()
+            .filter(|&(index, _)| expected(index))
+            .map(|(_, (_, device))| device.address())
+            .find(|&(segment, bdf)| crate::device::is_present(segment, bdf))
     }
 }
 

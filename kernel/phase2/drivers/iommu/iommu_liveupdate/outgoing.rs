@@ -35,6 +35,9 @@ use crate::{
 /// There is one at a time, from the first file that is preserved to the last.
 #[pin_data]
 pub(crate) struct Outgoing {
+    /// Where the header is. Asked for with a lock of the LUO held, which is also taken, for another
+    /// object, while the one below is.
+    phys: PhysAddr,
     #[pin]
     inner: Mutex<Inner>,
 }
@@ -67,6 +70,7 @@ impl Outgoing {
         let mut header = Preserved::<Page>::zeroed()?;
 
         header::clear(&mut header);
+        let phys = header.phys();
         let inner = Inner {
             header,
             units: KVec::new(),
@@ -75,6 +79,7 @@ impl Outgoing {
 
         KBox::pin_init(
             pin_init!(Self {
+                phys,
                 inner <- new_mutex!(inner, "iommu_liveupdate_outgoing"),
             }),
             GFP_KERNEL,
@@ -83,7 +88,7 @@ impl Outgoing {
 
     /// Where the next kernel finds it.
     pub(crate) fn phys(&self) -> PhysAddr {
-        self.inner.lock().header.phys()
+        self.phys
     }
 
     /// Adds a device of a domain, and the domain if it is the first one.

@@ -384,7 +384,8 @@ static bool iommufd_reboot_has_begun;
  * may have succeeded already: then the next kernel does not find the device.
  *
  * Returns false if it is too late, because the reboot has begun. Then nothing may
- * be done to the device, which the next kernel takes over as it is.
+ * be done to the device, which the next kernel takes over as it is. All that it
+ * has in this kernel is kept until then.
  */
 bool iommufd_liveupdate_detach(struct iommufd_device *idev)
 {
@@ -405,12 +406,15 @@ bool iommufd_liveupdate_detach(struct iommufd_device *idev)
 	return true;
 }
 
-/* Called before devices are shut down. There is no way back. */
+/*
+ * Called before devices are shut down. If this is on the way to the next kernel,
+ * there is no way back, and nobody closes the file of a device that is preserved.
+ */
 static int iommufd_liveupdate_reboot(struct notifier_block *nb,
 				     unsigned long action, void *data)
 {
 	guard(rwsem_write)(&iommufd_reboot_rwsem);
-	iommufd_reboot_has_begun = true;
+	iommufd_reboot_has_begun = iommu_liveupdate_is_final();
 	return NOTIFY_DONE;
 }
 

@@ -14,9 +14,6 @@ pub(crate) const PRESENT: u64 = 1;
 /// Where an entry says where the next table is.
 pub(crate) const ADDRESS: u64 = !0xfff;
 
-/// Enables page requests, in a context entry of scalable mode.
-pub(crate) const PAGE_REQUESTS: u64 = 1 << 4;
-
 /// Says how large the directory of the PASIDs is, in a context entry of scalable mode.
 pub(crate) const CONTEXT_PDTS: u64 = 7 << 9;
 

@@ -86,7 +86,8 @@ pub(crate) fn adopt(unit: Unit, enabled: bool, rtaddr: u64) -> Result<bool, Reas
     if listed != adoption.found {
         return Err(c"a device has no entry");
     }
-    unit.set_root(root);
+    // SAFETY: The unit is being initialised.
+    unsafe { unit.set_root(root) };
     // SAFETY: The function has no preconditions.
     unsafe { bindings::iommu_liveupdate_adopted(registers) };
     Ok(true)

@@ -10,7 +10,6 @@ use kernel::{
 use crate::{
     entries::{
         Place,
-        PAGE_REQUESTS,
         PRESENT,
         WORDS, //
     },
@@ -61,8 +60,12 @@ impl Kept {
         Ok(kept)
     }
 
-    /// Preserves what leads to an entry. Calls of this and of `remove` are serialised.
-    pub(crate) fn add(entry: Entry) -> Result {
+    /// Preserves what leads to an entry.
+    ///
+    /// # Safety
+    ///
+    /// Calls of this and of [`Self::remove`] must be serialised.
+    pub(crate) unsafe fn add(entry: Entry) -> Result {
         let root = entry.unit.root().ok_or(EINVAL)?;
 
         // SAFETY: Calls are serialised.
@@ -77,7 +80,8 @@ impl Kept {
         let added = kept.add_entry(entry);
 
         if added.is_err() {
-            Self::free_if_unused(entry.unit);
+            // SAFETY: As above.
+            unsafe { Self::free_if_unused(entry.unit) };
         }
         added
     }
@@ -119,8 +123,12 @@ impl Kept {
         first.preserve().inspect_err(|_| directory.unpreserve())
     }
 
-    /// Undoes `add`.
-    pub(crate) fn remove(entry: Entry) {
+    /// Undoes [`Self::add`].
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::add`].
+    pub(crate) unsafe fn remove(entry: Entry) {
         // SAFETY: Calls are serialised.
         let Some(kept) = (unsafe { Self::of(entry.unit) }) else {
             return;
@@ -147,10 +155,14 @@ impl Kept {
             }
             users != 0
         });
-        Self::free_if_unused(entry.unit);
+        // SAFETY: As above.
+        unsafe { Self::free_if_unused(entry.unit) };
     }
 
-    fn free_if_unused(unit: Unit) {
+    /// # Safety
+    ///
+    /// As for [`Self::add`].
+    unsafe fn free_if_unused(unit: Unit) {
         // SAFETY: Calls are serialised.
         let Some(kept) = (unsafe { Self::of(unit) }) else {
             return;
@@ -245,33 +257,9 @@ impl Kept {
                     // SAFETY: Nobody else is running; the device is not preserved.
                     unsafe { context.write(word, 0) };
                 }
-            } else if mode.scalable {
-                // SAFETY: Nobody else is running; nobody is there to answer page requests.
-                unsafe {
-                    context.write(first, low & !PAGE_REQUESTS);
-                    Self::shutdown_pasids(unit, low);
-                }
             }
         }
         unit.flush_table(context);
-    }
-
-    /// Clears what leads to tables of PASIDs that are not preserved, which have no entries.
-    ///
-    /// # Safety
-    ///
-    /// As for [`shutdown`].
-    unsafe fn shutdown_pasids(unit: Unit, context: u64) {
-        // SAFETY: The directory stays as long as the device.
-        let Some(directory) = (unsafe { Table::at(context) }) else {
-            return;
-        };
-
-        for word in 1..WORDS {
-            // SAFETY: Nobody else is running; no PASID but the first is attached to anything.
-            unsafe { directory.write(word, 0) };
-        }
-        unit.flush_table(directory);
     }
 }
 

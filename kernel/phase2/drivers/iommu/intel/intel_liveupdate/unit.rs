@@ -25,8 +25,8 @@ use crate::entries::{
 ///
 /// # Invariants
 ///
-/// The pointer is that of a page in the direct map, which stays allocated as long as the object is
-/// used.
+/// The pointer is that of a page in the direct map that was allocated, or taken over, by
+/// `iommu-pages`, and which stays so as long as the object is used.
 #[derive(Clone, Copy, Eq, PartialEq)]
 pub(crate) struct Table(NonNull<u64>);
 
@@ -35,7 +35,8 @@ impl Table {
     ///
     /// # Safety
     ///
-    /// If the entry is in use, the table must stay allocated as long as the object is used.
+    /// If the entry is in use, it must be one of this driver, and the table must stay allocated as
+    /// long as the object is used.
     pub(crate) unsafe fn at(entry: u64) -> Option<Self> {
         if entry & PRESENT == 0 {
             return None;
@@ -49,7 +50,8 @@ impl Table {
 
     /// # Safety
     ///
-    /// `page` must be a page in the direct map that stays allocated as long as the object is used.
+    /// `page` must be null, or a page of `iommu-pages` that stays allocated as long as the object
+    /// is used.
     pub(crate) unsafe fn from_raw(page: *mut c_void) -> Option<Self> {
         // INVARIANT: By the requirements of this function.
         NonNull::new(page.cast()).map(Self)
@@ -90,7 +92,7 @@ impl Table {
 
     /// Preserves the table.
     pub(crate) fn preserve(self) -> Result {
-        // SAFETY: All tables are allocated by `iommu_alloc_pages_node_sz`.
+        // SAFETY: By the type invariants.
         kernel::error::to_result(unsafe { bindings::iommu_pages_preserve(self.as_ptr()) })
     }
 
@@ -151,8 +153,12 @@ impl Unit {
     }
 
     /// Makes a table the root table.
-    pub(crate) fn set_root(self, table: Table) {
-        // SAFETY: By the type invariants. The caller initialises the unit, which has none yet.
+    ///
+    /// # Safety
+    ///
+    /// The unit must be one that is being initialised, and has none yet.
+    pub(crate) unsafe fn set_root(self, table: Table) {
+        // SAFETY: By the type invariants, and the requirements of this function.
         unsafe { (*self.as_raw()).root_entry = table.as_ptr().cast() };
     }
 
@@ -292,7 +298,11 @@ impl Entry {
 }
 
 /// Whether requests of a device come under no other name than its own.
-fn is_its_own_alias(pci: *mut bindings::pci_dev) -> bool {
+///
+/// # Safety
+///
+/// `pci` must be a valid device.
+unsafe fn is_its_own_alias(pci: *mut bindings::pci_dev) -> bool {
     /// Stops at a name that is not the device's own.
     ///
     /// # Safety
@@ -306,7 +316,7 @@ fn is_its_own_alias(pci: *mut bindings::pci_dev) -> bool {
         // SAFETY: By the requirements of this function.
         c_int::from(alias != unsafe { *own.cast::<u16>() })
     }
-    // SAFETY: The caller has a valid device.
+    // SAFETY: By the requirements of this function.
     let mut own = unsafe { bindings::pci_dev_id(pci) };
 
     // SAFETY: As above. The callback uses the number during the call only.

@@ -6,7 +6,8 @@
 //! exported as it should and has a proof on record (but for phases that nobody has proved yet), the kernel at the end of the stack builds, every
 //! scenario but the slow ones and the blackouts has passed once with it as it is, and two patches taken at random are built again and give the image on record and pass some of the cases on record.
 //! The full run adds what takes hours: every patch built, checked and tested, gates off, every hand-over between the ends of series, every
-//! planted fault noticed, every scenario several times and once on a debug kernel, the blackouts measured; of the two patches every case runs.
+//! planted fault noticed, every scenario several times, on a debug kernel and on the kernels of later phases, the blackouts measured; of the two
+//! patches every case runs.
 //!
 //! Phases and patches are read from the checkout, so the plan grows with it. Everything goes through the `phasectl` built
 //! from this checkout, as a person would call it; only the export is also checked behind its back ([`super::mails`]).
@@ -83,6 +84,8 @@ pub struct PhaseOutline {
     pub blackouts: Vec<String>,
     /// Planted faults, with their rows: `1.3-wrong-function`.
     pub faults: Vec<String>,
+    /// Whether it is built upon others, whose scenarios pass on its kernel too.
+    pub inherits: bool,
 }
 
 /// A patch's name.
@@ -166,6 +169,7 @@ impl Outline {
                 any_variant,
                 blackouts,
                 faults: faults.iter().filter(|fault| fault.phase == phase.name()).map(Fault::id).collect(),
+                inherits: !phase.manifest.requires.is_empty(),
             });
         }
         let unproved = unproved(UNPROVED, &phases)?;
@@ -333,6 +337,10 @@ impl<'a> Plan<'a> {
             steps.push(self.call(&format!("check/{name}/built"), &["base"], self.phasectl(&["check", name])));
             let gate_off = self.phasectl(&["build", name, "--gate-off"]);
             steps.push(self.call(&format!("gate-off/{name}"), &["base"], gate_off));
+            if phase.inherits {
+                let call = self.phasectl(&["test", name, "--inherited"]).counted(Counter::Ktap);
+                steps.push(self.call(&format!("inherited/{name}"), &["kernel"], call));
+            }
             for fault in &phase.faults {
                 let call = self.phasectl(&["faults", name, "--fault", fault]).counted(Counter::Ktap);
                 steps.push(self.call(&format!("faults/{fault}"), &["kernel"], call));

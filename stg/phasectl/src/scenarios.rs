@@ -11,7 +11,7 @@
 use harness::filter::Filter;
 use harness::scenario::{Kind, Scenario};
 use stg_core::error::check;
-use stg_core::stack::scenario_of;
+use stg_core::stack::{Patch, scenario_of};
 use stg_core::yaml::locate;
 use stg_core::{Diagnostic, Error, Phase, Source, Stack, Target};
 
@@ -157,7 +157,7 @@ pub(crate) fn select(
 ) -> anyhow::Result<Vec<Scenario>> {
     let mut all = load(source, stack, &subject.phase)?;
     if !wanted.is_empty() {
-        let filter = named(&all, &subject.phase, wanted)?;
+        let filter = named(&all, &[&subject.phase], wanted)?;
         return Ok(all.iter().filter_map(|scenario| only(scenario, &filter)).collect());
     }
     all.retain(|scenario| !scenario.kind.exact());
@@ -177,7 +177,8 @@ pub(crate) fn select(
             all.iter().filter_map(|scenario| only(scenario, &filter)).collect()
         }
         _ => {
-            drop_obsolete(stack, &subject.phase, &mut all);
+            let own = stack.phases.iter().filter(|phase| phase.name() == subject.phase);
+            drop_obsolete(own.flat_map(|phase| &phase.patches), &mut all);
             all
         }
     };
@@ -187,6 +188,39 @@ pub(crate) fn select(
         return Err(Failure::untestable(message, fix).into());
     }
     Ok(chosen)
+}
+
+/// Chooses of the scenarios of the phases below the subject, which must pass on its kernel as well: `wanted` by name if there is any, else all
+/// that do not count instructions.
+///
+/// # Errors
+///
+/// If a wanted name fits nothing, and if nothing is there to run.
+pub(crate) fn inherited(
+    source: &dyn Source,
+    stack: &Stack,
+    subject: &Subject,
+    wanted: &[String],
+) -> anyhow::Result<Vec<Scenario>> {
+    let chain = if subject.phase == HARNESS { Vec::new() } else { stack.chain(&subject.target)? };
+    let below: Vec<&Phase> =
+        chain.iter().map(|&(phase, _)| phase).filter(|phase| phase.name() != subject.phase).collect();
+    let mut all = Vec::new();
+    for phase in &below {
+        all.extend(of_phase(source, stack, phase)?);
+    }
+    if all.is_empty() {
+        let message = format!("{} has no scenario to inherit", subject.phase);
+        return Err(Failure::untestable(message, "run it without --inherited").into());
+    }
+    if wanted.is_empty() {
+        drop_obsolete(chain.iter().flat_map(|&(phase, count)| &phase.patches[..count]), &mut all);
+        all.retain(|scenario| !scenario.kind.exact());
+        return Ok(all);
+    }
+    let names: Vec<&str> = below.iter().map(|phase| phase.name()).collect();
+    let filter = named(&all, &names, wanted)?;
+    Ok(all.iter().filter_map(|scenario| only(scenario, &filter)).collect())
 }
 
 /// The scenario that any kernel passes, also the base: a memfd is preserved.
@@ -241,9 +275,8 @@ fn tests_up_to(stack: &Stack, id: &str) -> stg_core::Result<Vec<String>> {
     Ok(tests.filter(|test| !obsolete.contains(test)).cloned().collect())
 }
 
-/// Takes out the cases that a patch of the phase makes obsolete.
-fn drop_obsolete(stack: &Stack, phase: &str, all: &mut Vec<Scenario>) {
-    let patches = stack.phases.iter().filter(|one| one.name() == phase).flat_map(|one| &one.patches);
+/// Takes out the cases that one of the patches makes obsolete.
+fn drop_obsolete<'a>(patches: impl Iterator<Item = &'a Patch>, all: &mut Vec<Scenario>) {
     let obsolete: Vec<String> = patches.flat_map(|patch| patch.entry.obsoletes.clone()).collect();
     // A filter without names would fit everything.
     if obsolete.is_empty() {
@@ -259,14 +292,15 @@ fn drop_obsolete(stack: &Stack, phase: &str, all: &mut Vec<Scenario>) {
 }
 
 /// A filter for names with or without their phase; each must fit something.
-fn named(all: &[Scenario], phase: &str, wanted: &[String]) -> stg_core::Result<Filter> {
+fn named(all: &[Scenario], phases: &[&str], wanted: &[String]) -> stg_core::Result<Filter> {
     let cases = cases(all);
     let fits = |name: &String| Filter::new([name.clone()]).check(&cases).is_ok();
     let mut names = Vec::new();
     for name in wanted {
-        let found = [name.clone(), format!("{phase}/{name}")].into_iter().find(fits);
+        let within = phases.iter().map(|phase| format!("{phase}/{name}"));
+        let found = [name.clone()].into_iter().chain(within).find(fits);
         names.push(found.ok_or_else(|| {
-            let message = format!("{phase} has no scenario `{name}`");
+            let message = format!("{} has no scenario `{name}`", listing(phases));
             Error::unknown(message, names::scenario_fix(name, all))
         })?);
     }
@@ -347,6 +381,29 @@ mod tests {
         all[0].kind = Kind::Kunit(vec!["suite".to_owned()]);
         all[1].slow = true;
         assert_eq!(at("phase1/c", &all), "phase1/second/y harness/memfd/x harness/memfd/y");
+    }
+
+    #[test]
+    fn a_phase_inherits_what_those_below_it_list_but_for_what_it_makes_obsolete() {
+        let small = Small::new().with_scenarios();
+        let inherited = |target: &str, wanted: &[&str]| {
+            let stack = small.stack();
+            let wanted: Vec<String> = wanted.iter().map(|&name| name.to_owned()).collect();
+            let subject = Subject::parse(target, &stack).unwrap();
+            inherited(&small.disk(), &stack, &subject, &wanted)
+                .map_or_else(|error| error.to_string(), |all| cases(&all).join(" "))
+        };
+        assert!(inherited("phase1", &[]).contains("phase1 has no scenario to inherit"));
+        assert!(inherited(HARNESS, &[]).contains("harness has no scenario to inherit"));
+        assert_eq!(inherited("phase2", &[]), "phase1/second/x phase1/second/y phase1/first/x");
+        small.replace("phases/phase2/phase.yaml", "{ name: d }", "{ name: d, obsoletes: [phase1/second/y] }");
+        assert_eq!(inherited("phase2", &[]), "phase1/second/x phase1/first/x");
+        assert_eq!(inherited("d", &[]), "phase1/second/x phase1/first/x");
+        assert_eq!(inherited("phase2", &["blackout"]), "phase1/blackout/x");
+        assert_eq!(inherited("phase2", &["phase1/first", "second/x"]), "phase1/second/x phase1/first/x");
+        // Named, it runs all the same.
+        assert_eq!(inherited("phase2", &["second/y"]), "phase1/second/y");
+        assert!(inherited("phase2", &["nothing"]).contains("phase1 has no scenario `nothing`"));
     }
 
     #[test]

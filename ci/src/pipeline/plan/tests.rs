@@ -25,6 +25,7 @@ fn outline() -> Outline {
         any_variant: vec![format!("{name}/fd")],
         blackouts: faults.iter().map(|_| format!("{name}/blackout")).collect(),
         faults: faults.iter().map(|&fault| fault.to_owned()).collect(),
+        inherits: faults.is_empty(),
     };
     Outline { phases: vec![phase("phase1", &["1.1-leak"]), phase("phase2", &[])], unproved: vec!["phase2".into()] }
 }
@@ -88,6 +89,7 @@ fn the_full_run_adds_to_it() {
     debug/phase1/fd [debug/phase1]: phasectl test phase1 --variant debug --scenario phase1/fd
     check/phase2/built [base]: phasectl check phase2
     gate-off/phase2 [base]: phasectl build phase2 --gate-off
+    inherited/phase2 [kernel]: phasectl test phase2 --inherited
     repeat/phase2/fd [kernel]: phasectl test phase2 --scenario phase2/fd --repeat 3
     repeat/phase2/modules [kernel]: phasectl test phase2 --scenario phase2/modules --repeat 3
     debug/phase2 [base]: phasectl build phase2 --variant debug

@@ -33,7 +33,9 @@ pub(super) fn base(manifest: &BaseManifest) -> Result<()> {
 }
 
 pub(super) fn phases(all: &[Loaded], listed: &[Entry]) -> Result<()> {
-    let mut checker = Checker { found: Vec::new(), files: listed.iter().map(|entry| entry.path.clone()).collect() };
+    let scenarios = all.iter().flat_map(|one| &one.manifest.scenarios).map(String::as_str).collect();
+    let files = listed.iter().map(|entry| entry.path.clone()).collect();
+    let mut checker = Checker { found: Vec::new(), files, scenarios };
     for entry in listed.iter().filter(|entry| entry.symlink) {
         let message = "symlink: phases/ holds regular files";
         checker.found.push(Diagnostic::new(&entry.path, message, "put the file itself here"));
@@ -75,12 +77,14 @@ fn numbered(rest: &str) -> bool {
     rest.starts_with(|c: char| c.is_ascii_digit() || c == '-' || c == '_')
 }
 
-struct Checker {
+struct Checker<'a> {
     found: Vec<Diagnostic>,
     files: BTreeSet<Utf8PathBuf>,
+    /// Of all phases.
+    scenarios: BTreeSet<&'a str>,
 }
 
-impl Checker {
+impl Checker<'_> {
     fn complain(&mut self, one: &Loaded, place: (&str, &str), message: String, fix: impl Into<String>) {
         let (line, column) = locate(&one.text, place.0, place.1);
         self.found.push(Diagnostic::new(&one.file, message, fix).at(line).column(column));
@@ -165,8 +169,15 @@ impl Checker {
                     let fix = "create it, or take the patch out of the list";
                     self.complain(one, ("name", &patch.name), message, fix);
                 }
-                for test in patch.tests.iter().chain(&patch.obsoletes) {
-                    // Only the phase's own run with it.
+                // The scenarios of the phases below run with it too, as far as they apply.
+                for test in patch.obsoletes.iter().filter(|test| !self.scenarios.contains(scenario_of(test))) {
+                    let message = format!("patch `{}` obsoletes the test `{test}`, which no phase lists", patch.name);
+                    let (line, column) = locate(&one.text, "obsoletes", test);
+                    let found = Diagnostic::new(&one.file, message, "correct the name, or take it out");
+                    self.found.push(found.at(line).column(column));
+                }
+                for test in &patch.tests {
+                    // Only the phase's own show what it does.
                     if !one.manifest.scenarios.iter().any(|scenario| scenario == scenario_of(test)) {
                         let message = format!(
                             "patch `{}` names the test `{test}`, which `scenarios:` of {} does not list",

@@ -106,7 +106,8 @@ pub struct PatchEntry {
     /// Scenarios that pass from this patch on.
     #[serde(default)]
     pub tests: Vec<String>,
-    /// Scenarios that do not apply any more from this patch on, because it makes what they stage impossible.
+    /// Scenarios that do not apply any more from this patch on, because it makes what they stage impossible: the phase's own, or those of the
+    /// phases that it is built upon.
     #[serde(default)]
     pub obsoletes: Vec<String>,
 }

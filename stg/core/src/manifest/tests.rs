@@ -158,6 +158,19 @@ fn tests_are_scenarios_of_the_same_phase() {
 }
 
 #[test]
+fn what_a_patch_obsoletes_may_be_another_phase_s() {
+    let world = World::new();
+    let text = world.get("phases/phase2/phase.yaml");
+    world.put("phases/phase2/phase.yaml", format!("{text}        obsoletes: [phase1/fd-preserve/legacy]\n"));
+    world.load().unwrap();
+    world.put("phases/phase2/phase.yaml", format!("{text}        obsoletes: [phase1/nothing]\n"));
+    insta::assert_snapshot!(world.load().unwrap_err(), @r"
+    phases/phase2/phase.yaml:11:21: patch `domain` obsoletes the test `phase1/nothing`, which no phase lists
+      fix: correct the name, or take it out
+    ");
+}
+
+#[test]
 fn mailing_lists() {
     insta::assert_snapshot!(error("[list@example.org]", "[list@example.org; rm, list]"), @r"
     phases/phase1/phase.yaml:6:9: `list@example.org; rm` is not the address of a mailing list

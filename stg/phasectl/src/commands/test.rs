@@ -18,7 +18,7 @@ use crate::failure::Failure;
 use crate::judged::{Judged, Known, Question};
 use crate::lab::{Lab, TEST};
 use crate::names;
-use crate::scenarios::{Subject, select};
+use crate::scenarios::{Subject, inherited, select};
 
 /// Build a phase or a patch, boot it, and run its scenarios; results are printed as KTAP.
 ///
@@ -33,6 +33,10 @@ pub(crate) struct Args {
     /// Run only this scenario or case: NAME or NAME/CASE, with or without the phase before it. May be repeated.
     #[arg(long = "scenario", value_name = "NAME")]
     scenarios: Vec<String>,
+
+    /// Run the scenarios of the phases that it is built upon, on its kernel, rather than its own: what worked before it works with it.
+    #[arg(long)]
+    inherited: bool,
 
     /// Leave out the scenarios that say they are slow.
     #[arg(long)]
@@ -69,7 +73,8 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
     let disk = app.disk()?;
     let stack = Stack::load(&disk)?;
     let subject = Subject::parse(&args.target, &stack)?;
-    let mut scenarios = select(&disk, &stack, &subject, &args.scenarios)?;
+    let choose = if args.inherited { inherited } else { select };
+    let mut scenarios = choose(&disk, &stack, &subject, &args.scenarios)?;
     scenarios.retain(|scenario| !(args.quick && scenario.slow));
     if scenarios.is_empty() {
         let message = "all scenarios that were asked for say they are slow";

@@ -189,6 +189,7 @@ fn settle(device: &Igb, ring: &Mutex<Ring>) -> Result<(), Failure> {
         ring.reap();
         ring.forget();
         device.give_back(ring.next(), ring.layout().descriptors())?;
+        ring.given_back();
     }
     Ok(())
 }

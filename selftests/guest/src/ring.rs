@@ -193,9 +193,14 @@ impl Ring {
 
     /// Counts from here on.
     pub(crate) fn forget(&mut self) {
-        for index in [word::LANDED, word::DAMAGED, word::MISSING, word::FIRST, word::DUE] {
+        for index in [word::LANDED, word::GIVEN, word::DAMAGED, word::MISSING, word::FIRST, word::DUE] {
             self.set(index, 0);
         }
+    }
+
+    /// Takes note that the device has got back all descriptors up to the last [`Ring::reap`].
+    pub(crate) fn given_back(&self) {
+        self.set(word::GIVEN, self.get(word::LANDED));
     }
 
     /// The descriptor that is used next.

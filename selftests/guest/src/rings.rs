@@ -130,6 +130,7 @@ fn refill(device: &Igb, ring: &Mutex<Ring>, stop: &AtomicBool) -> Result<(), Fai
             // A step may have reaped in between, so the place counts and not what was found.
             if given != Some(next) {
                 device.give_back(next, ring.layout().descriptors())?;
+                ring.given_back();
                 given = Some(next);
             }
         }

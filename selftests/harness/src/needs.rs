@@ -10,7 +10,8 @@
 //! debug:
 //!   memory: 2G                            # at least so much; a scenario or topology may have more
 //!   cmdline: "kho_scratch=16M,128M,640M"  # before the scenario's own
-//!   slowness: 6                           # all time limits, the host's and the guest's, are multiplied by it
+//!   slowness: 6                           # all time limits, the host's and the guest's, are multiplied by it, and so is the time
+//!                                         # between frames, unless the witness paces them
 //!   kmemleak: true                        # every stage looks for leaked memory before it ends (the step `kmemleak`)
 //!   allow: ["at: some_function"]          # complaints of the base itself, beside what a scenario allows
 //! ```

@@ -301,6 +301,7 @@ impl Runner {
             log_dir,
             wall: scenario.wall * job.plan.slowness,
             stall: scenario.stall * job.plan.slowness,
+            slowness: job.plan.slowness,
             symbols: symbols.collect::<Result<_, _>>()?,
             topology: job.topology,
             memory_file: memory.as_ref().map(|memory| memory.path().to_owned()),

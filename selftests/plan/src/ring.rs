@@ -55,6 +55,8 @@ pub mod word {
     pub const HEADER: usize = 8;
     /// Physical address of descriptor 0's buffer.
     pub const FIRST_BUFFER: usize = 9;
+    /// What [`LANDED`] was when descriptors were last given back to the device. Whoever looks at the ring without the device gives none back.
+    pub const GIVEN: usize = 10;
     /// From here on, the pages of the memfd that hold the descriptors, in order.
     pub const PAGES: usize = 16;
     /// From here on, the physical addresses of those pages.

@@ -270,11 +270,12 @@ fn edits_tables(action: &HostAction) -> bool {
     matches!(action, HostAction::Tamper(tamper) if tamper.edits.iter().any(in_table))
 }
 
-/// The frames for every network card that wants some.
-pub(crate) fn streams(topology: &Topology, sockets: &Utf8Path) -> Vec<Stream> {
+/// The frames for every network card that wants some. For a slow guest they are fewer a second, so that a ring which nobody refills lasts as many
+/// of its steps.
+pub(crate) fn streams(topology: &Topology, slowness: u32, sockets: &Utf8Path) -> Vec<Stream> {
     let stream = |(place, frames): (&Place, Frames)| {
         let Netdev { qemu: to, host: from, .. } = Netdev::of(place, sockets);
-        Stream { device: place.name.clone(), rate: frames.rate, to, from }
+        Stream { device: place.name.clone(), rate: (frames.rate / slowness).max(1), to, from }
     };
     topology.frames().map(stream).collect()
 }

@@ -69,6 +69,8 @@ pub struct Request<'a> {
     pub wall: Duration,
     /// How much silence is a hang.
     pub stall: Duration,
+    /// How many times as long as usual the guest takes for everything.
+    pub slowness: u32,
     /// Function names, by kernel; the last one serves all later kernels.
     pub symbols: Vec<Symbols>,
     /// What the arguments describe; what is not there from the start can be plugged.
@@ -94,7 +96,9 @@ pub fn supervise(request: &Request<'_>) -> Result<Observation, HarnessError> {
     let listener = channels::listen(&request.channels.qmp)?;
     let (logs, output) = Logs::create(request.log_dir, request.qemu, &request.args)?;
     let (started, clock) = (Instant::now(), SystemTime::now());
-    let streams = host::streams(request.topology, &request.channels.frames);
+    // The witness goes by how full the rings are.
+    let slowness = if request.witness.is_some() { 1 } else { request.slowness };
+    let streams = host::streams(request.topology, slowness, &request.channels.frames);
     let (senders, observer) = match &request.witness {
         None => (Some(Senders::start(&streams, started, request.log_dir)?), None),
         Some(task) => {

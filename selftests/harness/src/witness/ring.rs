@@ -168,7 +168,9 @@ impl Ring {
     /// How many more frames the device has descriptors for. The guest keeps one back.
     pub(super) fn room(&self) -> Result<Room, String> {
         let of = self.descriptors.len();
-        let used = usize::try_from(self.seen.saturating_sub(self.reaped()?)).unwrap_or(of);
+        // What the guest has seen it has not given back, if the device is none of its own any more.
+        let used = (self.counted + self.seen).saturating_sub(self.word(word::GIVEN)?);
+        let used = usize::try_from(used).unwrap_or(of);
         Ok(Room { free: (of - 1).saturating_sub(used), of })
     }
 

@@ -185,6 +185,7 @@ fn run_supervisor(qemu: &Utf8Path, directory: &Utf8Path) {
         log_dir: directory,
         wall: Duration::from_secs(60),
         stall: Duration::from_secs(60),
+        slowness: 1,
         symbols: Vec::new(),
         topology: &topology,
         memory_file: None,

@@ -83,7 +83,7 @@ impl Image {
         self.head += 1;
     }
 
-    /// The guest takes note of everything that has landed and gives the descriptors back.
+    /// The guest takes note of everything that has landed.
     pub(super) fn reap(&mut self) {
         while self.memory.u64(descriptor(self.reaped) + STATUS as u64).unwrap() & DONE != 0 {
             let frame = self.memory.read::<{ Frame::LENGTH }>(buffer(self.reaped)).unwrap();
@@ -95,5 +95,10 @@ impl Image {
             self.reaped += 1;
             self.set(word::NEXT, self.reaped % DESCRIPTORS);
         }
+    }
+
+    /// It gives back what it has taken note of.
+    pub(super) fn give_back(&self) {
+        self.set(word::GIVEN, self.get(word::LANDED));
     }
 }

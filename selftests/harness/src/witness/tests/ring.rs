@@ -51,6 +51,8 @@ fn frames_are_seen_once_whether_the_guest_was_faster_or_not() {
     image.reap();
     image.land(10);
     assert_eq!(look(&mut ring), ["9 in 6", "10 in 7"]);
+    assert_eq!(ring.room(), Ok(Room { free: 503, of: 512 }), "what was seen was not given back");
+    image.give_back();
     assert_eq!(ring.room(), Ok(Room { free: 510, of: 512 }));
     // Round the corner, and what the buffers held before is not taken for new.
     for round in 0..2 {
@@ -70,6 +72,7 @@ fn a_ring_is_found_in_the_middle() {
     for sequence in 0..700 {
         image.land(sequence);
         image.reap();
+        image.give_back();
     }
     image.land(700);
     let mut ring = load(memory).unwrap();

@@ -71,6 +71,7 @@ impl Qemu {
                         ticks.send_to(&buffer[..length], &reference.echo).unwrap();
                     }
                     image.reap();
+                    image.give_back();
                 }
                 thread::sleep(Duration::from_micros(100));
             }

@@ -172,8 +172,9 @@ impl Kept {
             kept.root.unpreserve();
             // SAFETY: As above. The pointer came from a box, and nobody uses it any more.
             unsafe {
-                let kept = core::mem::replace(&mut *unit.kept(), core::ptr::null_mut());
+                let kept = *unit.kept();
 
+                *unit.kept() = core::ptr::null_mut();
                 drop(KBox::from_raw(kept.cast::<Self>()));
             }
         }

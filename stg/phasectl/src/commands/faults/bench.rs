@@ -112,7 +112,7 @@ impl<'a> Bench<'a> {
         let names = scenario.kernel_names();
         let asked = names.iter().map(|name| {
             let which = Which::named(name, &self.target, &self.lab.stack, None)?;
-            self.lab.asked(&which, is_current(name).then_some(extra))
+            self.lab.asked(&which, has_fault(name).then_some(extra))
         });
         let asked = asked.collect::<anyhow::Result<Vec<_>>>()?;
         let kernels: Vec<_> = names.into_iter().zip(&asked).collect();
@@ -142,7 +142,7 @@ impl<'a> Bench<'a> {
         let mut kernels = BTreeMap::new();
         for name in scenario.kernel_names() {
             let which = Which::named(name, &self.target, &self.lab.stack, None)?;
-            let faulty = is_current(name);
+            let faulty = has_fault(name);
             match self.lab.files(&which, faulty.then_some(extra)) {
                 Ok(files) => drop(kernels.insert(name.to_owned(), files)),
                 Err(error) => match error.downcast_ref().and_then(BuildError::of_tree) {
@@ -171,9 +171,9 @@ impl<'a> Bench<'a> {
     }
 }
 
-/// Whether a scenario calls the kernel so that has the fault: of any variant.
-fn is_current(name: &str) -> bool {
-    variant_of(name).0 == "current"
+/// Whether a scenario calls a kernel so that is made of the source with the fault: of any variant, and with the gates off too.
+fn has_fault(name: &str) -> bool {
+    ["current", "gate-off"].contains(&variant_of(name).0)
 }
 
 #[cfg(test)]
@@ -190,8 +190,8 @@ mod tests {
 
     #[test]
     fn the_kernel_with_the_fault_is_the_current_one_of_any_variant() {
-        assert!(is_current("current") && is_current("current+modules"));
-        assert!(!is_current("gate-off") && !is_current("base+modules"));
+        assert!(has_fault("current") && has_fault("current+modules") && has_fault("gate-off"));
+        assert!(!has_fault("base") && !has_fault("base+modules"));
     }
 
     #[test]

@@ -106,12 +106,13 @@ impl<'a> Job<'a> {
             return Err(scenario.mistake(("translation", value), message, fix).into());
         }
         let known = |(ring, device): (&IgbReceive, Option<&str>)| Some((ring.fd.clone(), device?.to_owned()));
-        let rings = rings(&stages).filter_map(known).collect();
+        let rings = stages.first().into_iter().flat_map(rings).filter_map(known).collect();
         let tried = translation.map_or(&[][..], |devices| &devices.shut_out);
-        let witness = scenario.witness.map(|limits| task(limits, &stages, tried)).transpose().map_err(|fd| {
-            let message = format!("case `{}`: which device is `{fd}`, that is to be witnessed?", case.name);
-            scenario.mistake((key, fd), message, "open it with `open-cdev` in the same stage")
-        })?;
+        let witness =
+            scenario.witness.map(|limits| task(limits, needs.slowness, &stages, tried)).transpose().map_err(|fd| {
+                let message = format!("case `{}`: which device is `{fd}`, that is to be witnessed?", case.name);
+                scenario.mistake((key, fd), message, "open it with `open-cdev` in the same stage")
+            })?;
         let tampers = actions(&stages).any(|action| matches!(action, HostAction::Tamper(_)));
         if needs.kmemleak {
             stages.iter_mut().for_each(look_for_leaks);
@@ -140,22 +141,21 @@ fn look_for_leaks(stage: &mut Stage) {
     }
 }
 
-/// The devices that are started in the first stage, but for those of which nobody expects that they go on; an error is an fd of which it is not
-/// known what it is.
-fn task<'a>(limits: Limits, stages: &'a [Stage], shut_out: &[String]) -> Result<Task, &'a str> {
-    let devices = rings(stages).map(|(ring, device)| match device {
+/// The devices that are started, but for those of which nobody expects that they go on; an error is an fd of which it is not known what it is.
+fn task<'a>(limits: Limits, slowness: u32, stages: &'a [Stage], shut_out: &[String]) -> Result<Task, &'a str> {
+    let devices = stages.iter().flat_map(rings).map(|(ring, device)| match device {
         Some(device) => Ok((ring.fd.clone(), device.to_owned())),
         None => Err(ring.fd.as_str()),
     });
     let devices = devices.filter(|found| found.as_ref().map_or(true, |(_, device)| !shut_out.contains(device)));
-    Ok(Task { limits, devices: devices.collect::<Result<_, _>>()?, jumps: stages.len().saturating_sub(1) })
+    let devices = devices.collect::<Result<_, _>>()?;
+    Ok(Task { limits, devices, jumps: stages.len().saturating_sub(1), slowness })
 }
 
-/// What the first stage starts, with the devices as far as they are known.
-fn rings(stages: &[Stage]) -> impl Iterator<Item = (&IgbReceive, Option<&str>)> {
-    let first = stages.first().map_or(&[][..], |stage| &stage.steps);
-    first.iter().filter_map(|step| match innermost(step) {
-        Step::IgbReceive(ring) => Some((ring, opened(first, &ring.fd))),
+/// What a stage starts, with the devices as far as they are known.
+fn rings(stage: &Stage) -> impl Iterator<Item = (&IgbReceive, Option<&str>)> {
+    stage.steps.iter().filter_map(|step| match innermost(step) {
+        Step::IgbReceive(ring) => Some((ring, opened(&stage.steps, &ring.fd))),
         _ => None,
     })
 }
@@ -302,7 +302,7 @@ fn unfit_for<'a>(topology: &Topology, action: &HostAction, device: &'a str) -> O
 fn unrecordable<'a>(stages: &[Stage], action: &'a HostAction) -> Option<Wrong<'a>> {
     let HostAction::Record { rings: wanted, .. } = action else { return None };
     wanted.iter().find_map(|wanted| {
-        let (ring, _) = match rings(stages).find(|(_, device)| *device == Some(wanted)) {
+        let (ring, _) = match stages.first().into_iter().flat_map(rings).find(|(_, device)| *device == Some(wanted)) {
             None => {
                 let what = format!("`{wanted}` has no ring that could be recorded");
                 return Some((wanted.as_str(), what, "set it up in the first stage: `open-cdev` and `igb-receive`"));
@@ -475,7 +475,10 @@ stages:
         let (scenario, topologies) = load(&text(&format!("{open}, {receive}")));
         let job = Job::new(&scenario, &scenario.cases[0], Variant::Stages, &topologies, &Needs::default()).unwrap();
         let devices = [("f".to_owned(), "dut".to_owned())].into();
-        assert_eq!(job.witness, Some(Task { limits: Limits { gap: 7, ..Limits::default() }, devices, jumps: 1 }));
+        assert_eq!(
+            job.witness,
+            Some(Task { limits: Limits { gap: 7, ..Limits::default() }, devices, jumps: 1, slowness: 1 })
+        );
         assert!(job.shares_memory);
         let (scenario, topologies) =
             load(&text(&format!("{}, {receive}", open.replace("open-cdev: { device: dut", "open: { path: /dev/x"))));

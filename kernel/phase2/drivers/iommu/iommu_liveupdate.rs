@@ -210,11 +210,10 @@ pub unsafe extern "C" fn iommu_liveupdate_preserve(
         let device = device.ok_or(ENODEV)?;
         let outgoing = TRANSLATION.outgoing()?;
 
-        device.close_group()?;
-        outgoing
-            .borrow()
-            .add(domain, device)
-            .inspect_err(|_| device.open_group())?;
+        if !device.is_alone() {
+            return Err(EBUSY);
+        }
+        outgoing.borrow().add(domain, device)?;
         Ok(0)
     })
 }
@@ -237,9 +236,7 @@ pub unsafe extern "C" fn iommu_liveupdate_unpreserve(
         return;
     };
 
-    if outgoing.borrow().remove(domain, device) {
-        device.open_group();
-    }
+    outgoing.borrow().remove(domain, device);
 }
 
 /// Whether the next kernel is about to take over; documented in the C header.
@@ -264,24 +261,22 @@ pub unsafe extern "C" fn iommu_liveupdate_release_device(dev: *mut bindings::dev
     with_incoming(|incoming| incoming.release(device));
 }
 
-/// Stops the kernel if a device cannot be set up that is in use; documented in the C header.
+/// Stops the kernel if a device would be let go of that is in use; documented in the C header.
 ///
 /// # Safety
 ///
-/// `dev` must be null, or a device that its IOMMU driver has probed.
+/// `dev` must be a device that its IOMMU driver has probed.
 #[export]
 pub unsafe extern "C" fn iommu_liveupdate_assert_unused(dev: *mut bindings::device) {
-    let device = match dev.is_null() {
-        true => None,
-        // SAFETY: By the requirements of this function.
-        false => match unsafe { Device::from_raw(dev) } {
-            Some(device) => Some(device),
-            None => return,
-        },
+    // SAFETY: By the requirements of this function.
+    let Some(device) = (unsafe { Device::from_raw(dev) }) else {
+        return;
     };
 
     if with_incoming(|incoming| incoming.has(device)) == Some(true) {
-        lost(fmt!("the IOMMU cannot be set up for a device"));
+        let (segment, bdf) = device.address();
+
+        lost(fmt!("{} would be let go of", Name(segment, bdf)));
     }
 }
 
@@ -416,13 +411,15 @@ pub extern "C" fn iommu_liveupdate_adopted(registers: u64) {
 /// Called where they have been, or where they are about to be switched off.
 #[export]
 pub extern "C" fn iommu_liveupdate_assert_none() {
-    match with_incoming(Incoming::missing_unit) {
-        Some(Some(index)) => lost(fmt!("unit {index} is not taken over")),
-        // SAFETY: The function has no preconditions.
-        None if unsafe { bindings::pci_liveupdate_translation() } => {
-            lost(fmt!("it is missing, but devices depend on it"))
-        }
-        _ => (),
+    if let Some(Some(index)) = with_incoming(Incoming::missing_unit) {
+        lost(fmt!("unit {index} is not taken over"));
+    }
+
+    let lists_units = with_incoming(Incoming::is_empty) == Some(false);
+
+    // SAFETY: The function has no preconditions.
+    if !lists_units && unsafe { bindings::pci_liveupdate_translation() } {
+        lost(fmt!("it is missing, but devices depend on it"));
     }
 }
 

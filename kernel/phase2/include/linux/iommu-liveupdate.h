@@ -61,7 +61,8 @@ int iommu_liveupdate_register_flb(struct liveupdate_file_handler *fh);
  *
  * Called for each device of the domain. The device goes on with DMA through the
  * kexec and into the next kernel. The caller must see to it that all memory that
- * is mapped is preserved.
+ * is mapped is preserved, and in its freeze callback that @dev is still alone in
+ * its group, see iommu_liveupdate_is_alone().
  *
  * Context: The preserve callback of a handler for which
  * iommu_liveupdate_register_flb() was called.
@@ -99,9 +100,7 @@ void iommu_liveupdate_unpreserve(struct iommu_domain *domain,
  */
 bool iommu_liveupdate_is_final(void);
 
-/* Implemented in iommu.c for iommu_liveupdate.rs */
-int iommu_group_preserve(struct device *dev);
-void iommu_group_unpreserve(struct device *dev);
+bool iommu_liveupdate_is_alone(struct device *dev);
 
 /* Stops the kernel, because the tables of a unit are not what it was told. */
 void iommu_liveupdate_lost(const char *unit, const char *reason) __noreturn;
@@ -111,7 +110,7 @@ void iommu_liveupdate_release_device(struct device *dev);
 
 /*
  * For the IOMMU core. Stops the kernel if a device was handed over that is about
- * to be let go of because it, or with NULL any, could not be set up.
+ * to be let go of, although it has not gone away.
  */
 void iommu_liveupdate_assert_unused(struct device *dev);
 

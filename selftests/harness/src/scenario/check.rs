@@ -10,6 +10,7 @@ use crate::growth;
 use crate::tamper;
 use crate::translation::Devices;
 use crate::verdict::Class;
+use crate::witness::Limits as WitnessLimits;
 
 /// What is wrong, and the remedy.
 pub(super) type Wrong = (String, String);
@@ -125,8 +126,8 @@ pub(super) fn growth(kind: &Kind, cases: &[Case], expect: &Expect) -> Result<(),
     Ok(())
 }
 
-/// What is witnessed starts in the first stage, on its own, and is not started anew.
-pub(super) fn witness(scenario: &Kind, cases: &[Case]) -> Result<(), Wrong> {
+/// What is witnessed starts in the first stage, on its own, and is not started anew, unless it has gone on over as many jumps as it must.
+pub(super) fn witness(limits: WitnessLimits, scenario: &Kind, cases: &[Case]) -> Result<(), Wrong> {
     let Kind::Handover(own) = scenario else {
         return wrong(
             "`witness` disturbs what is measured, and KUnit has no devices",
@@ -143,10 +144,10 @@ pub(super) fn witness(scenario: &Kind, cases: &[Case]) -> Result<(), Wrong> {
                 "start a device there with `igb-receive`",
             );
         }
-        if stages.iter().skip(1).any(starts) {
+        if limits.jumps.is_none() && stages.iter().skip(1).any(starts) {
             return wrong(
                 format!("case `{name}`: there is a `witness`, and an `igb-receive` after the first stage"),
-                "go on with `igb-resume`: a ring that is set up anew is an interruption",
+                "go on with `igb-resume`, as a ring that is set up anew is an interruption; or say with `jumps` how far each device must go on",
             );
         }
     }

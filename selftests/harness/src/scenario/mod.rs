@@ -37,7 +37,8 @@
 //!       - retrieve-session: { session: s }
 //!       - host: { do: { unplug: { device: late } } }   # what the host does while the guest goes on
 //! witness: { arrivals: 50, late-ms: 250, gap: 20 }   # optional, as is each of the three: see `crate::witness`. The devices that `igb-receive` starts in the
-//!                                 # first stage must write to memory from then on until the last stage is over
+//!                                 # first stage must write to memory from then on until the last stage is over. With `jumps: 1`, in whatever stage
+//!                                 # one starts it, over one jump
 //! translation: { preserved: [dut], shut-out: [dut1] }   # optional; a case may have one of its own. The IOMMU must translate all the time, and
 //!                                 # refuse nothing to the former devices and something to the latter: see `crate::translation`
 //! expect:                         # optional; a case may have one of its own
@@ -414,8 +415,8 @@ fn read(source: &dyn Source, id: &str) -> stg_core::Result<Scenario> {
     };
     check::kind(&kind, &file.cases).map_err(complain)?;
     check::growth(&kind, &file.cases, &file.expect).map_err(complain)?;
-    if file.witness.is_some() {
-        check::witness(&kind, &file.cases).map_err(complain)?;
+    if let Some(limits) = file.witness {
+        check::witness(limits, &kind, &file.cases).map_err(complain)?;
     }
     check::translation(&kind, &file.cases, file.translation.as_ref()).map_err(complain)?;
     check_names(&kind, &file.cases).map_err(|(key, (name, message, fix))| {

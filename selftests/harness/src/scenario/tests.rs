@@ -119,19 +119,19 @@ fn a_witness_has_something_to_see_from_the_start() {
     ");
     let good = head.replace("{ kexec-load", &format!("{receive}, {{ kexec-load"));
     let scenario = load(&format!("{good}witness: {{ arrivals: 10, late-ms: 100 }}\n")).unwrap();
-    assert_eq!(scenario.witness, Some(Limits { arrivals: 10, late_ms: 100, gap: 20 }));
+    assert_eq!(scenario.witness, Some(Limits { arrivals: 10, late_ms: 100, gap: 20, jumps: None }));
     assert_eq!(load(&good).unwrap().witness, None);
     let again = "steps: [{ open: { path: /dev/x, fd: d } }, { memfd: { fd: m, bytes: 1, seed: 1 } }, { igb-receive: { fd: d, memory: m } }]";
     insta::assert_snapshot!(error(&format!("{}witness: {{}}\n", good.replace("steps: []", again))), @r"
     selftests/scenarios/phase1/s.yaml: case `a`: there is a `witness`, and an `igb-receive` after the first stage
-      fix: go on with `igb-resume`: a ring that is set up anew is an interruption
+      fix: go on with `igb-resume`, as a ring that is set up anew is an interruption; or say with `jumps` how far each device must go on
     ");
     insta::assert_snapshot!(error(&format!("{HEAD}kunit: {{ suites: [a] }}\nwitness: {{}}\n")), @r"
     selftests/scenarios/phase1/s.yaml: `witness` disturbs what is measured, and KUnit has no devices
       fix: make a hand-over scenario of it
     ");
     insta::assert_snapshot!(error(&format!("{good}witness: {{ late: 3 }}\n")), @r"
-    selftests/scenarios/phase1/s.yaml:7:12: witness: unknown field `late`, expected one of `arrivals`, `late-ms`, `gap`
+    selftests/scenarios/phase1/s.yaml:7:12: witness: unknown field `late`, expected one of `arrivals`, `late-ms`, `gap`, `jumps`
       fix: remove the field, or write `late-ms` if that was meant
     ");
 }

@@ -79,6 +79,7 @@ struct Excess {
 
 impl<'a> View<'a> {
     fn new(record: &'a Record, device: &'a Device, end: u64) -> Self {
+        let end = device.until.map_or(end, |until| until.after);
         Self { record, device, end: Look { at: end, echoes: record.heard(end) } }
     }
 
@@ -91,9 +92,9 @@ impl<'a> View<'a> {
         [silence, self.lost(), fault].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
-    /// The rings are compared when the end is heard, with what landed before.
+    /// The ring is compared when the end is heard, with what landed before.
     fn is_final(&self, at: u64) -> bool {
-        self.record.mark(What::Ends).is_some_and(|end| end.at == at)
+        self.device.until.as_ref().or(self.record.mark(What::Ends)).is_some_and(|end| end.at == at)
     }
 
     /// Frames that count, with their numbers.
@@ -195,7 +196,8 @@ impl<'a> View<'a> {
             return Err(format!("no ring of {name} was ever set up"));
         }
         let mut blackouts = Vec::new();
-        for hop in 0..self.record.jumps {
+        let last = self.record.limits.jumps.map_or(usize::MAX, |jumps| self.device.kernel.saturating_add(jumps));
+        for hop in self.device.kernel..self.record.jumps.min(last) {
             let [jump, next] = [What::Jumps(hop), What::Speaks(hop + 1)].map(|what| self.record.mark(what));
             let (Some(jump), Some(next)) = (jump, next) else {
                 return Err(format!("jump {hop} or the next kernel's first line was not heard"));

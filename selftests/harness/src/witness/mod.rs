@@ -43,7 +43,8 @@
 //! it did. Neither is an interruption: the run is *unwitnessed*, and done again.
 //!
 //! The count starts when the guest reports that the ring is set up and the link is up, and ends with the last stage, or with the first
-//! step that fails: what a guest that goes down does to its devices is no matter.
+//! step that fails: what a guest that goes down does to its devices is no matter. With [`Limits::jumps`] the count of a ring ends earlier,
+//! when the kernel leaves that nobody hands the device over from; the device may be started anew after that, in a ring of its own.
 
 mod judge;
 mod log;
@@ -74,11 +75,13 @@ pub struct Limits {
     pub late_ms: u64,
     /// So many ticks may come back and nothing lands.
     pub gap: usize,
+    /// A device must go on over so many jumps from when it was started; over all that there are if nothing is said.
+    pub jumps: Option<usize>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { arrivals: 50, late_ms: 250, gap: 20 }
+        Self { arrivals: 50, late_ms: 250, gap: 20, jumps: None }
     }
 }
 
@@ -91,4 +94,6 @@ pub struct Task {
     pub devices: BTreeMap<String, String>,
     /// How many jumps there are to be.
     pub jumps: usize,
+    /// How much longer than usually the guest takes for everything.
+    pub slowness: u32,
 }

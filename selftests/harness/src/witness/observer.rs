@@ -18,7 +18,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use plan::Frame as Bytes;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::pace::{self, Room};
+use super::pace::{Pace, Room};
 use super::ring::{Found, Ring};
 use super::usage::cpu_time;
 use super::{Device, Frame, Landed, Look, Mark, Record, Task, What, log};
@@ -110,7 +110,8 @@ impl Observer {
         }
         let names: Vec<&String> = task.devices.values().collect();
         let devices = names.iter().map(|name| Device { name: (*name).clone(), ..Device::default() });
-        let record = Record { limits: task.limits, jumps: task.jumps, devices: devices.collect(), ..Record::default() };
+        let devices = devices.collect();
+        let record = Record { limits: task.limits, jumps: task.jumps, devices, ..Record::default() };
         let rate = streams.iter().map(|stream| stream.rate).max().unwrap_or(1);
         let work = Work {
             started,
@@ -121,9 +122,10 @@ impl Observer {
             reference: bind(&reference.from)?,
             to: reference.to.clone(),
             echo: bind(&reference.echo)?,
-            usual: Duration::from_secs(1) / rate,
+            pace: Pace { usual: Duration::from_secs(1) / rate, slowness: task.slowness },
             due: Instant::now(),
             blackout: false,
+            kernel: 0,
             qemu: None,
             told,
             record,
@@ -139,7 +141,7 @@ impl Observer {
         self.notebook.clone()
     }
 
-    /// Ends it and gives what it saw, which is also written to `witness-<device>.csv`.
+    /// Ends it and gives what it saw, which is also written to `witness-<device>.csv`, with the kernel's number if it was started in a later one.
     pub(crate) fn finish(mut self) -> Result<Record, HarnessError> {
         let failed = |why: String| HarnessError::Witness { why, logs: self.log_dir.clone() };
         self.stop.store(true, Ordering::Release);
@@ -149,7 +151,8 @@ impl Observer {
             _ => return Err(failed("its thread panicked".to_owned())),
         };
         for device in &record.devices {
-            let path = self.log_dir.join(format!("witness-{}.csv", device.name));
+            let again = if device.kernel > 0 { format!("-{}", device.kernel) } else { String::new() };
+            let path = self.log_dir.join(format!("witness-{}{again}.csv", device.name));
             log::write(&record, device, &path).map_err(io("write", &path))?;
         }
         Ok(record)
@@ -180,18 +183,20 @@ struct Target {
 /// What the thread works with.
 struct Work {
     started: Instant,
-    /// Indices of the devices by the names of their fds.
+    /// Indices of the record's devices by the names of their fds.
     fds: BTreeMap<String, usize>,
-    /// The devices' rings, and the last look into each.
+    /// The rings of the record's devices, and the last look into each.
     rings: Vec<Option<(Ring, Look)>>,
     memory: Option<Utf8PathBuf>,
     targets: Vec<Target>,
     reference: UnixDatagram,
     to: Utf8PathBuf,
     echo: UnixDatagram,
-    usual: Duration,
+    pace: Pace,
     due: Instant,
     blackout: bool,
+    /// The one that runs.
+    kernel: usize,
     qemu: Option<u32>,
     told: Receiver<Note>,
     record: Record,
@@ -211,7 +216,7 @@ impl Work {
             self.account();
             self.hear()?;
             self.look()?;
-            let interval = pace::interval(self.usual, self.blackout, self.tightest()?);
+            let interval = self.pace.interval(self.blackout, self.tightest()?);
             if let Some(interval) = interval
                 && Instant::now() >= self.due
                 && self.record.ticks.len() - self.record.echoes.len() < WINDOW
@@ -232,7 +237,11 @@ impl Work {
         match note {
             Note::Qemu(process) => self.qemu = Some(process),
             Note::Ring(fd, header) => {
-                let Some(index) = self.fds.get(&fd).copied() else { return Ok(()) };
+                let Some(mut index) = self.fds.get(&fd).copied() else { return Ok(()) };
+                if self.record.devices[index].until.is_some() {
+                    index = self.anew(index);
+                    self.fds.insert(fd, index);
+                }
                 let memory = Arc::new(Memory::open(self.memory.as_deref())?);
                 let ring = Ring::load(memory, header, PATIENCE)?;
                 let since = Look { at: self.now(), echoes: self.record.echoes.len() };
@@ -243,16 +252,47 @@ impl Work {
                     return Ok(());
                 }
                 (device.since, device.first) = (Some(since.at), sent.map_or(0, |target| target.sequence));
+                device.kernel = self.kernel;
                 self.rings[index] = Some((ring, since));
             }
             Note::Mark(mark) => {
                 match mark.what {
-                    What::Leaves(_) => self.blackout = true,
-                    What::Speaks(_) => self.blackout = false,
+                    What::Leaves(hop) => {
+                        self.blackout = true;
+                        self.end(hop, mark)?;
+                    }
+                    What::Speaks(hop) => {
+                        self.blackout = false;
+                        self.kernel = hop;
+                    }
                     What::Ends => self.compare(mark.at)?,
                     What::Jumps(_) => {}
                 }
                 self.record.marks.push(mark);
+            }
+        }
+        Ok(())
+    }
+
+    /// A device that counts no more is started again; gives the index of another one of its name, that is to count.
+    fn anew(&mut self, old: usize) -> usize {
+        let new = self.record.devices.len();
+        self.record.devices.push(Device { name: self.record.devices[old].name.clone(), ..Device::default() });
+        self.rings.push(None);
+        for target in self.targets.iter_mut().filter(|target| target.witnessed == Some(old)) {
+            target.witnessed = Some(new);
+        }
+        new
+    }
+
+    /// Ends the count of those that have gone on for as long as they must, now that a kernel leaves.
+    fn end(&mut self, hop: usize, mark: Mark) -> Result<(), String> {
+        let Some(jumps) = self.record.limits.jumps else { return Ok(()) };
+        for (ring, device) in self.rings.iter_mut().zip(&mut self.record.devices) {
+            if ring.is_some() && hop >= device.kernel + jumps {
+                device.until = Some(mark);
+                compare(ring.as_ref(), device, mark.at)?;
+                *ring = None;
             }
         }
         Ok(())
@@ -349,10 +389,17 @@ impl Work {
 
     /// Whether all the rings still hold what was seen to land there.
     fn compare(&mut self, at: u64) -> Result<(), String> {
-        for (ring, device) in self.rings.iter().zip(&mut self.record.devices) {
-            let Some((ring, _)) = ring else { continue };
-            device.faults.extend(ring.overwritten()?.into_iter().map(|what| (at, what)));
-        }
-        Ok(())
+        self.rings
+            .iter()
+            .zip(&mut self.record.devices)
+            .try_for_each(|(ring, device)| compare(ring.as_ref(), device, at))
     }
+}
+
+/// Whether a ring, if there was one, still holds what was seen to land there.
+fn compare(ring: Option<&(Ring, Look)>, device: &mut Device, at: u64) -> Result<(), String> {
+    if let Some((ring, _)) = ring {
+        device.faults.extend(ring.overwritten()?.into_iter().map(|what| (at, what)));
+    }
+    Ok(())
 }

@@ -19,7 +19,7 @@ pub struct Record {
     pub used: Vec<(u64, u64)>,
     /// What else happened, in order.
     pub marks: Vec<Mark>,
-    /// The devices.
+    /// The devices; one that was started anew is another one from then on.
     pub devices: Vec<Device>,
 }
 
@@ -78,6 +78,10 @@ pub struct Device {
     pub name: String,
     /// When its ring was found; from then on, frames count.
     pub since: Option<u64>,
+    /// The kernel that it was started in.
+    pub kernel: usize,
+    /// When the count ended, if that was before the end of all.
+    pub until: Option<Mark>,
     /// Number of the first frame that counts.
     pub first: u64,
     /// The frames that count, by number.

@@ -17,8 +17,8 @@ use crate::{cover, output, proofs};
 
 /// Write a phase as mails: one directory per series, with a cover letter and the patches.
 ///
-/// The bytes are the same on every run for the same git identity, and `git am` of the patches on the base gives the
-/// same trees. Every patch must be signed off by the exporting identity, last; --draft lifts that and marks the mails. No
+/// The bytes are the same on every run for the same git identity, and `git am` of the patches on the base, after those of the
+/// phases that this one requires, gives the same trees. Every patch must be signed off by the exporting identity, last; --draft lifts that and marks the mails. No
 /// mail is sent: the command that would send it to the phase's lists is printed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -77,7 +77,14 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
             writeln!(out, "  {}", name(patch))?;
         }
     }
-    writeln!(out, "\nto apply on Linux {} (tree {}):", base.release, base.tree)?;
+    let mut below: Vec<&str> = stack.chain(&target)?.into_iter().map(|(phase, _)| phase.name()).collect();
+    below.retain(|name| *name != args.phase);
+    below.dedup();
+    let after = match &below[..] {
+        [] => String::new(),
+        names => format!(", and on top of the series of {} (export those first)", names.join(" and ")),
+    };
+    writeln!(out, "\nto apply on Linux {} (tree {}){after}:", base.release, base.tree)?;
     for one in &all {
         // The cover letter has no patch and is dropped.
         writeln!(out, "  git am --empty=drop {}/v{}-*.patch", one.directory, args.version)?;

@@ -169,20 +169,12 @@ impl<'a> Device<'a> {
         unsafe { bindings::pci_liveupdate_set_translated(self.as_pci(), keeps) };
     }
 
-    /// Keeps other devices out of its group, if it is alone in there.
+    /// Whether it is the only one in its group. If not, the IOMMU could not tell them apart.
     ///
     /// Takes the lock of the group.
-    pub(crate) fn close_group(self) -> Result {
+    pub(crate) fn is_alone(self) -> bool {
         // SAFETY: By the type invariants the device is in a group.
-        to_result(unsafe { bindings::iommu_group_preserve(self.0.as_ptr()) })
-    }
-
-    /// Undoes [`Self::close_group`].
-    ///
-    /// Takes the lock of the group.
-    pub(crate) fn open_group(self) {
-        // SAFETY: By the type invariants the device is in a group.
-        unsafe { bindings::iommu_group_unpreserve(self.0.as_ptr()) };
+        unsafe { bindings::iommu_liveupdate_is_alone(self.0.as_ptr()) }
     }
 }
 

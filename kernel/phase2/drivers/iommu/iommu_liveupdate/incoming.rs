@@ -186,6 +186,11 @@ impl Incoming {
         count as u32
     }
 
+    /// Whether no unit was handed over: all devices were detached too late to leave it out.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.units.is_empty()
+    }
+
     /// Notes that a unit's tables are in use by this kernel.
     pub(crate) fn adopted(&self, index: usize) {
         if let Some(adopted) = self.state.lock().adopted.get_mut(index) {
@@ -257,19 +262,12 @@ impl Incoming {
         }
     }
 
-    /// Whether a device was handed over, or any, and has not gone away since.
-    pub(crate) fn has(&self, device: Option<Device<'_>>) -> bool {
+    /// Whether a device was handed over, and has not gone away since.
+    pub(crate) fn has(&self, device: Device<'_>) -> bool {
+        let (segment, bdf) = device.address();
         let state = self.state.lock();
 
-        match device {
-            Some(device) => {
-                let (segment, bdf) = device.address();
-
-                handover::find(&self.devices, segment, bdf)
-                    .is_some_and(|index| !state.is_gone(index))
-            }
-            None => (0..self.devices.len()).any(|index| !state.is_gone(index)),
-        }
+        handover::find(&self.devices, segment, bdf).is_some_and(|index| !state.is_gone(index))
     }
 
     /// A device that is there, and has not got its domain.

@@ -109,17 +109,13 @@ impl Outgoing {
     }
 
     /// Takes out a device that was added, and the domain if it was the last one.
-    ///
-    /// Returns whether it was there.
-    pub(crate) fn remove(&self, domain: Domain, device: Device<'_>) -> bool {
+    pub(crate) fn remove(&self, domain: Domain, device: Device<'_>) {
         let mut inner = self.inner.lock();
-        let removed = match inner.position(domain) {
-            Some(index) => inner.remove_device(index, device),
-            None => false,
-        };
 
+        if let Some(index) = inner.position(domain) {
+            inner.remove_device(index, device);
+        }
         inner.tidy();
-        removed
     }
 }
 
@@ -198,14 +194,14 @@ impl Inner {
         Ok(())
     }
 
-    /// Takes a device out of the domain with an index. Returns whether it was there.
-    fn remove_device(&mut self, index: usize, device: Device<'_>) -> bool {
+    /// Takes a device out of the domain with an index.
+    fn remove_device(&mut self, index: usize, device: Device<'_>) {
         let Some(domain) = self.domains.get_mut(index) else {
-            return false;
+            return;
         };
         let dev = device.as_ptr();
         let Some(slot) = domain.devices.iter().position(|&one| one == dev) else {
-            return false;
+            return;
         };
         let unit = handover::domain::device(&domain.page, slot).unit as usize;
         let last = domain.devices.len() - 1;
@@ -220,7 +216,6 @@ impl Inner {
         if let Some(used) = self.units.get_mut(unit) {
             used.users -= 1;
         }
-        true
     }
 
     /// Takes out the unit with an index, the place of which the last one takes.

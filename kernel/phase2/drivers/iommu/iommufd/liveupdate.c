@@ -90,9 +90,6 @@ static int iommufd_check_areas(struct io_pagetable *iopt)
 	guard(rwsem_read)(&iopt->iova_rwsem);
 	for (area = iopt_area_iter_first(iopt, 0, ULONG_MAX); area;
 	     area = iopt_area_iter_next(area, 0, ULONG_MAX)) {
-		/* Somebody is setting it up right now */
-		if (!area->pages)
-			return -EBUSY;
 		ret = iommufd_check_pages(area->pages);
 		if (ret)
 			return ret;
@@ -154,8 +151,10 @@ static int iommufd_check_memory(struct io_pagetable *iopt,
 	guard(rwsem_read)(&iopt->iova_rwsem);
 	for (area = iopt_area_iter_first(iopt, 0, ULONG_MAX); area;
 	     area = iopt_area_iter_next(area, 0, ULONG_MAX)) {
-		if (!liveupdate_session_has_file(session, area->pages->file))
-			return -ENOENT;
+		ret = liveupdate_get_token_outgoing(session, area->pages->file,
+						    NULL);
+		if (ret)
+			return ret;
 		ret = iommufd_check_backing(area, domain);
 		if (ret)
 			return ret;
@@ -346,13 +345,18 @@ int iommufd_liveupdate_preserve(struct iommufd_ctx *ictx,
 		goto err_unpreserve;
 	}
 
-	/* What is found out now does not make the reboot take longer. */
+	/*
+	 * What is found out now does not make the reboot take longer. But it can
+	 * take long, so let others find out meanwhile that nothing can change.
+	 */
+	downgrade_write(&ictx->liveupdate_rwsem);
 	ret = iommufd_check_preserved(ictx, session);
-	if (ret && ret != -ENOENT)
-		goto err_unpreserve;
-	up_write(&ictx->liveupdate_rwsem);
-	return 0;
+	up_read(&ictx->liveupdate_rwsem);
+	if (!ret || ret == -ENOENT)
+		return 0;
 
+	/* The session is locked, so nobody else does this. */
+	down_write(&ictx->liveupdate_rwsem);
 err_unpreserve:
 	__iommufd_unpreserve(ictx);
 	up_write(&ictx->liveupdate_rwsem);
@@ -452,6 +456,8 @@ int iommufd_liveupdate_freeze(struct iommufd_ctx *ictx,
 			return -ENXIO;
 		if (!pci_liveupdate_outgoing(to_pci_dev(preserved->dev)))
 			return -ENODEV;
+		if (!iommu_liveupdate_is_alone(preserved->dev))
+			return -EBUSY;
 		if (iommu_get_domain_for_dev(preserved->dev) !=
 		    preserved->hwpt->domain)
 			return -ENXIO;

@@ -27,7 +27,7 @@ fn good() -> Record {
         Frame { tick, sent: *sent, landed: Some(landed) }
     };
     let frames = ticks.iter().enumerate().skip(20).map(frame).collect();
-    let device = Device { name: "dut".into(), since: Some(20 * PERIOD - MS), first: 7, frames, faults: vec![] };
+    let device = Device { name: "dut".into(), since: Some(20 * PERIOD - MS), first: 7, frames, ..Device::default() };
     let mark = |what, at| Mark { what, after: at - MS, at };
     let marks = vec![
         mark(What::Leaves(0), JUMP - 20 * MS),
@@ -212,6 +212,38 @@ fn what_happens_after_the_end_does_not_count() {
     // Too long before.
     record.devices[0].frames[last - 42..].iter_mut().for_each(|frame| frame.landed = None);
     assert!(interrupted(&record).contains("wrote nothing any more"));
+}
+
+#[test]
+fn a_device_that_is_given_up_and_started_anew_counts_twice() {
+    let mut record = good();
+    record.limits.jumps = Some(1);
+    record.jumps = 2;
+    let leaves = Mark { what: What::Leaves(1), after: 1600 * MS - MS, at: 1600 * MS };
+    let mark = |what, at| Mark { what, after: at - MS, at };
+    record.marks.splice(3..3, [leaves, mark(What::Jumps(1), 1620 * MS), mark(What::Speaks(2), 1920 * MS)]);
+    // From the second kernel's end on nothing lands, until the third one starts it again.
+    let old = &mut record.devices[0];
+    let later = old.frames.iter().filter(|frame| frame.sent > 2000 * MS).copied().collect::<Vec<_>>();
+    old.frames.iter_mut().filter(|frame| frame.sent > 1600 * MS).for_each(|frame| frame.landed = None);
+    old.until = Some(leaves);
+    let (since, first) = (later.first().map(|frame| frame.sent - MS), 1000);
+    let new = Device { name: "dut".into(), kernel: 2, since, first, frames: later, ..Device::default() };
+    record.devices.push(new);
+    let Finding::Continuous(all) = judge(&record) else { panic!("{:?}", judge(&record)) };
+    assert_eq!(all.iter().map(|one| one.blackouts.len()).collect::<Vec<_>>(), [1, 0]);
+    // What was wrong before it was given up was wrong, and what its ring held then.
+    let mut bad = record.clone();
+    held(&mut bad, 220, 60);
+    assert!(interrupted(&bad).starts_with("dut wrote nothing for"));
+    let mut bad = record.clone();
+    bad.devices[0].faults.push((leaves.at, "descriptor 3 is bad".into()));
+    assert_eq!(interrupted(&bad), "dut: descriptor 3 is bad");
+    record.devices[0].faults.push((leaves.at + 1, "descriptor 3 is bad".into()));
+    assert!(continuous(&record));
+    // It was to go on over one more jump.
+    record.limits.jumps = Some(2);
+    assert!(unwitnessed(&record).contains("blackout 1"), "{}", unwitnessed(&record));
 }
 
 #[test]

@@ -107,7 +107,7 @@ fn run(blackout: impl FnOnce(&Qemu)) -> (Record, String) {
     let memory = directory.join("memory");
     let stream = Stream { device: "dut".into(), rate: 500, to: directory.join("q-dut"), from: directory.join("h-dut") };
     let limits = Limits { arrivals: 20, ..Limits::default() };
-    let task = Task { limits, devices: BTreeMap::from([("fd".to_owned(), "dut".to_owned())]), jumps: 1 };
+    let task = Task { limits, devices: BTreeMap::from([("fd".to_owned(), "dut".to_owned())]), jumps: 1, slowness: 1 };
     let reference = Reference::of(&directory);
     let observer = Observer::start(&task, &[stream], &reference, Some(&memory), Instant::now(), &directory).unwrap();
     let qemu = Qemu::start(&directory, &memory);

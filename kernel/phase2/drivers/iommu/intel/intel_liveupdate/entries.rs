@@ -14,8 +14,12 @@ pub(crate) const PRESENT: u64 = 1;
 /// Where an entry says where the next table is.
 pub(crate) const ADDRESS: u64 = !0xfff;
 
-/// Says how large the directory of the PASIDs is, in a context entry of scalable mode.
+/// Says how large the directory of the PASIDs is, in a context entry of scalable mode: 2^(7 + n)
+/// entries.
 pub(crate) const CONTEXT_PDTS: u64 = 7 << 9;
+
+/// What it says of a directory that is a page, and so has [`WORDS`] entries.
+pub(crate) const CONTEXT_PDTS_PAGE: u64 = 2 << 9;
 
 /// Number of words of an entry for a PASID.
 pub(crate) const PASID_WORDS: usize = 8;

@@ -15,6 +15,7 @@ use crate::{
         Translation,
         ADDRESS,
         CONTEXT_PDTS,
+        CONTEXT_PDTS_PAGE,
         PASID_WORDS,
         PRESENT,
         WORDS, //
@@ -191,6 +192,9 @@ fn pasid_tables(entry: [u64; 4]) -> Result<Option<Translation>, Reason> {
     // Requests without a PASID are those of PASID 0, and there are no others.
     if context & !(ADDRESS | CONTEXT_PDTS | PRESENT) != 0 || rest != [0; 3] {
         return Err(c"an entry has something set that is not known");
+    }
+    if context & CONTEXT_PDTS > CONTEXT_PDTS_PAGE {
+        return Err(c"a directory of PASIDs is longer than a page");
     }
     let directory = restore(context & ADDRESS).ok_or(LOST)?;
     let entry = directory.read(0);

@@ -42,7 +42,7 @@ impl Kept {
     /// Nobody else must access it as long as the reference is used.
     unsafe fn of<'a>(unit: Unit) -> Option<&'a mut Self> {
         // SAFETY: The pointer is null, or was set by `add`; by the requirements of this function.
-        unsafe { (*unit.kept()).cast::<Self>().as_mut() }
+        unsafe { unit.kept().cast::<Self>().as_mut() }
     }
 
     fn new(root: Table) -> Result<KBox<Self>> {
@@ -73,7 +73,7 @@ impl Kept {
             let kept = KBox::into_raw(Self::new(root)?);
 
             // SAFETY: As above.
-            unsafe { *entry.unit.kept() = kept.cast() };
+            unsafe { entry.unit.set_kept(kept.cast()) };
         }
         // SAFETY: As above.
         let kept = unsafe { Self::of(entry.unit) }.ok_or(EINVAL)?;
@@ -172,9 +172,9 @@ impl Kept {
             kept.root.unpreserve();
             // SAFETY: As above. The pointer came from a box, and nobody uses it any more.
             unsafe {
-                let kept = *unit.kept();
+                let kept = unit.kept();
 
-                *unit.kept() = core::ptr::null_mut();
+                unit.set_kept(core::ptr::null_mut());
                 drop(KBox::from_raw(kept.cast::<Self>()));
             }
         }

@@ -170,10 +170,25 @@ impl Unit {
         })
     }
 
-    /// What is preserved of the unit: a pointer that C keeps, and does not look at.
-    pub(crate) fn kept(self) -> *mut *mut c_void {
-        // SAFETY: By the type invariants; no reference is made.
-        unsafe { &raw mut (*self.as_raw()).liveupdate }
+    /// What is preserved of the unit: a pointer that C keeps, and does not follow.
+    ///
+    /// # Safety
+    ///
+    /// Calls of this and of [`Self::set_kept`] must be serialised.
+    pub(crate) unsafe fn kept(self) -> *mut c_void {
+        // SAFETY: By the type invariants; nobody writes to it meanwhile.
+        unsafe { (*self.as_raw()).liveupdate }
+    }
+
+    /// Sets what [`Self::kept`] returns.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::kept`].
+    pub(crate) unsafe fn set_kept(self, kept: *mut c_void) {
+        // SAFETY: By the type invariants. `intel_liveupdate_any_kept()` may read it meanwhile, with
+        // `READ_ONCE()`: a volatile access is what `WRITE_ONCE()` is in C.
+        unsafe { (&raw mut (*self.as_raw()).liveupdate).write_volatile(kept) };
     }
 
     /// Writes a table back to memory where the hardware looks there only.

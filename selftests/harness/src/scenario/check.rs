@@ -144,6 +144,15 @@ pub(super) fn witness(limits: WitnessLimits, scenario: &Kind, cases: &[Case]) ->
                 "start a device there with `igb-receive`",
             );
         }
+        let there = stages.len() - 1;
+        if limits.jumps.is_some_and(|jumps| !(1..=there).contains(&jumps)) {
+            return wrong(
+                format!(
+                    "case `{name}`: `witness.jumps` is not from 1 to {there}, which is how often the kernel changes"
+                ),
+                "say over how many jumps each device must go on; or leave it away, which means all of them",
+            );
+        }
         if limits.jumps.is_none() && stages.iter().skip(1).any(starts) {
             return wrong(
                 format!("case `{name}`: there is a `witness`, and an `igb-receive` after the first stage"),

@@ -126,6 +126,16 @@ fn a_witness_has_something_to_see_from_the_start() {
     selftests/scenarios/phase1/s.yaml: case `a`: there is a `witness`, and an `igb-receive` after the first stage
       fix: go on with `igb-resume`, as a ring that is set up anew is an interruption; or say with `jumps` how far each device must go on
     ");
+    for jumps in [0, 2] {
+        let error = error(&format!("{good}witness: {{ jumps: {jumps} }}\n"));
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(error, @r"
+            selftests/scenarios/phase1/s.yaml: case `a`: `witness.jumps` is not from 1 to 1, which is how often the kernel changes
+              fix: say over how many jumps each device must go on; or leave it away, which means all of them
+            ");
+        }
+    }
+    assert_eq!(load(&format!("{good}witness: {{ jumps: 1 }}\n")).unwrap().witness.unwrap().jumps, Some(1));
     insta::assert_snapshot!(error(&format!("{HEAD}kunit: {{ suites: [a] }}\nwitness: {{}}\n")), @r"
     selftests/scenarios/phase1/s.yaml: `witness` disturbs what is measured, and KUnit has no devices
       fix: make a hand-over scenario of it

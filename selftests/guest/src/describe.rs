@@ -35,6 +35,9 @@ pub(crate) fn describe(step: &Step) -> String {
         Step::Host { action: HostAction::Reset { device } } => format!("have the host reset {device}"),
         Step::Host { action: HostAction::CheckTranslation } => "have the host look whether the IOMMU translates".into(),
         Step::Host { action: HostAction::Record { .. } } => "have the host record memory".into(),
+        Step::Host { action: HostAction::CheckCleared { device } } => {
+            format!("have the host check that the entry of {device} is cleared")
+        }
         Step::Host { action: HostAction::Compare } => "have the host compare the memory that it recorded".into(),
         Step::Host { action: HostAction::Tamper(tamper) } => {
             format!("have the host make {} edits to the hand-over", tamper.edits.len())
@@ -58,9 +61,10 @@ pub(crate) fn describe(step: &Step) -> String {
         }
         Step::DetachIoas { fd } => format!("detach {fd}"),
         Step::PunchHole { fd, offset, bytes } => format!("punch a hole of {bytes} bytes into {fd} at {offset:#x}"),
-        Step::AttachIoas { fd, iommufd, small_pages } => {
+        Step::AttachIoas { fd, iommufd, with, small_pages } => {
+            let which = with.as_ref().map_or_else(|| "a new IOAS".to_owned(), |other| format!("the IOAS of {other}"));
             let how = if *small_pages { ", with small pages" } else { "" };
-            format!("attach {fd} to a new IOAS of {iommufd}{how}")
+            format!("attach {fd} to {which} of {iommufd}{how}")
         }
         Step::MockDevice { iommufd, attached } => format!("attach a mock device of {iommufd} ({attached:?})"),
         Step::Map { fd, iommufd, memory, iova } => {
@@ -101,6 +105,7 @@ pub(crate) fn describe(step: &Step) -> String {
         Step::Kmsg { text, count: None } => format!("check that the kernel log has {text:?}"),
         Step::Kmsg { text, count: Some(count) } => format!("check that the kernel log has {text:?} {count} times"),
         Step::ForEach(each) => format!("for each of {}", each.devices.join(", ")),
+        Step::Vmstat { item, from, to } => format!("check that {item} is from {from} to {to}"),
         Step::Read { path, text } => format!("read {text:?} from {path}"),
         Step::Write { path, value } => format!("write {value:?} to {path}"),
         Step::Mark { name } => format!("mark {name}"),

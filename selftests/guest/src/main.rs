@@ -58,6 +58,7 @@ mod sysfs;
 mod tap;
 mod value;
 mod vfio;
+mod vmstat;
 mod wait;
 
 fn main() {

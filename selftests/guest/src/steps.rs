@@ -32,6 +32,7 @@ use crate::program;
 use crate::rings::Rings;
 use crate::sysfs::{self, Sysfs};
 use crate::vfio;
+use crate::vmstat;
 
 /// What a stage's steps act on and share, with threads of `background` too.
 #[derive(Debug)]
@@ -103,8 +104,11 @@ impl Runner {
                 let id = vfio::bind(self.names.get(fd)?.as_fd(), self.names.get(iommufd)?.as_fd())?;
                 Ok(format!("device id {id}"))
             }
-            Step::AttachIoas { fd, iommufd, small_pages } => {
-                let ioas = iommufd::allocate_ioas(self.names.get(iommufd)?.as_fd())?;
+            Step::AttachIoas { fd, iommufd, with, small_pages } => {
+                let ioas = match with {
+                    Some(other) => self.ioas(other)?,
+                    None => iommufd::allocate_ioas(self.names.get(iommufd)?.as_fd())?,
+                };
                 if *small_pages {
                     iommufd::forbid_huge_pages(self.names.get(iommufd)?.as_fd(), ioas)?;
                 }
@@ -191,6 +195,7 @@ impl Runner {
                 }
                 Ok(path.display().to_string())
             }
+            Step::Vmstat { item, from, to } => vmstat::check(item, *from..=*to),
             Step::Write { path, value } => {
                 let path = sysfs::expand(path, |name| self.device(name))?;
                 files::write(&path, value)?;

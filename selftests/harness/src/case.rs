@@ -208,8 +208,9 @@ fn devices_of(stage: &Stage) -> impl Iterator<Item = &str> {
         Step::Run(program) => Some(program.devices()),
         _ => None,
     });
+    let asked = steps().filter_map(|step| if let Step::Host { action } = step { Some(action) } else { None });
     let named = steps().filter_map(device).chain(programs.flatten());
-    named.chain(stage.between.iter().flat_map(acted_on))
+    named.chain(asked.chain(&stage.between).flat_map(acted_on))
 }
 
 /// The device that a step itself names, if it does.
@@ -232,7 +233,6 @@ fn device(step: &Step) -> Option<&str> {
         | Step::GroupDevice { device, .. }
         | Step::IrqQuiet(IrqQuiet { device, .. })
         | Step::SameDevice { device, .. } => Some(device),
-        Step::Host { action } => acted_on(action).first().copied(),
         Step::Read { path, .. } | Step::Write { path, .. } => Some(path.split_once('{')?.1.split_once('}')?.0),
         _ => None,
     }
@@ -242,6 +242,7 @@ fn acted_on(action: &HostAction) -> Vec<&str> {
     match action {
         HostAction::Plug { device }
         | HostAction::Unplug { device }
+        | HostAction::CheckCleared { device }
         | HostAction::BusMaster { device, .. }
         | HostAction::Reset { device } => vec![device],
         HostAction::Record { tables, rings } => tables.iter().chain(rings).map(String::as_str).collect(),
@@ -274,13 +275,15 @@ fn unfit<'a>(topology: &Topology, action: &'a HostAction) -> Option<Wrong<'a>> {
 
 fn unfit_for<'a>(topology: &Topology, action: &HostAction, device: &'a str) -> Option<Wrong<'a>> {
     let place = topology.named(device)?;
-    if let HostAction::Record { tables, .. } = action
-        && topology.iommu == Iommu::None
-        && !tables.is_empty()
-    {
+    let of_iommu = match action {
+        HostAction::Record { tables, .. } => !tables.is_empty(),
+        HostAction::CheckCleared { .. } => true,
+        _ => false,
+    };
+    if of_iommu && topology.iommu == Iommu::None {
         return Some((device, format!("`{device}` has no tables: there is no IOMMU"), "choose another topology"));
     }
-    if matches!(action, HostAction::BusMaster { .. } | HostAction::Reset { .. } | HostAction::Record { .. }) {
+    if !matches!(action, HostAction::Plug { .. } | HostAction::Unplug { .. }) {
         let what = || format!("`{device}` is a bridge, which does no DMA of its own");
         return place.bridge().is_some().then(|| (device, what(), "name an endpoint"));
     }
@@ -492,39 +495,40 @@ stages:
     fn what_is_recorded_can_be() {
         let open = "{ open-cdev: { device: dut, fd: f } }, { memfd: { fd: m, bytes: 1, seed: 1 } }";
         let receive = |refill: bool| format!("{open}, {{ igb-receive: {{ fd: f, memory: m, refill: {refill} }} }}");
-        let job = |topology: &str, steps: &str, between: &str| {
+        let job = |topology: &str, steps: &str, tables: &str, rings: &str| {
             let text = SCENARIO.replace("topology: legacy", &format!("topology: {topology}"));
-            let text = text.replacen(
-                "kexec-reboot]",
-                &format!("kexec-reboot]\n    between: [{{ record: {{ {between} }} }}]"),
-                1,
-            );
-            let (scenario, topologies) = load(&text.replace("{ unbind: { device: dut } }", steps));
+            let between = format!("kexec-reboot]\n    between: [{{ record: {{ rings: [{rings}] }} }}]");
+            let text = text.replacen("kexec-reboot]", &between, 1);
+            let steps = format!("{steps}, {{ host: {{ do: {{ record: {{ tables: [{tables}] }} }} }} }}");
+            let (scenario, topologies) = load(&text.replace("{ unbind: { device: dut } }", &steps));
             let job = Job::new(&scenario, &scenario.cases[0], Variant::Stages, &topologies, &Needs::default());
             job.map(|job| (job.shares_memory, job.plan.stages[1].steps.len(), job.rings))
                 .map_err(|error| error.to_string())
         };
         let rings: BTreeMap<_, _> = [("f".to_owned(), "dut".to_owned())].into();
-        let both = "tables: [dut], rings: [dut]";
-        assert_eq!(job("frames-legacy", &receive(false), both), Ok((true, 2, rings)), "it is compared, and waited for");
-        insta::assert_snapshot!(job("frames-none", &receive(false), both).unwrap_err(), @r"
+        assert_eq!(
+            job("frames-legacy", &receive(false), "dut", "dut"),
+            Ok((true, 2, rings)),
+            "it is compared, and waited for"
+        );
+        insta::assert_snapshot!(job("frames-none", &receive(false), "dut", "dut").unwrap_err(), @r"
         selftests/scenarios/p/s.yaml:8:36: case `a` (topology `frames-none`): `dut` has no tables: there is no IOMMU
           fix: choose another topology
         ");
-        insta::assert_snapshot!(job("frames-legacy", &receive(true), both).unwrap_err(), @r"
+        insta::assert_snapshot!(job("frames-legacy", &receive(true), "dut", "dut").unwrap_err(), @r"
         selftests/scenarios/p/s.yaml:8:36: case `a`: the guest writes to the ring of `dut`, which is to be recorded
           fix: say `refill: false` in its `igb-receive`
         ");
-        insta::assert_snapshot!(job("frames-legacy", open, "rings: [dut]").unwrap_err(), @r"
+        insta::assert_snapshot!(job("frames-legacy", open, "", "dut").unwrap_err(), @r"
         selftests/scenarios/p/s.yaml:8:36: case `a`: `dut` has no ring that could be recorded
           fix: set it up in the first stage: `open-cdev` and `igb-receive`
         ");
-        insta::assert_snapshot!(job("frames-legacy", open, "tables: [dut-port]").unwrap_err(), @r"
-        selftests/scenarios/p/s.yaml:9:36: case `a` (topology `frames-legacy`): `dut-port` is a bridge, which does no DMA of its own
+        insta::assert_snapshot!(job("frames-legacy", open, "dut-port", "").unwrap_err(), @r"
+        selftests/scenarios/p/s.yaml:8:128: case `a` (topology `frames-legacy`): `dut-port` is a bridge, which does no DMA of its own
           fix: name an endpoint
         ");
-        insta::assert_snapshot!(job("frames-legacy", open, "tables: [dux]").unwrap_err(), @r"
-        selftests/scenarios/p/s.yaml:9:36: case `a`: topology `frames-legacy` has no device `dux`
+        insta::assert_snapshot!(job("frames-legacy", open, "dut, dux", "").unwrap_err(), @r"
+        selftests/scenarios/p/s.yaml:8:133: case `a`: topology `frames-legacy` has no device `dux`
           fix: name one that it has: dut, dut-port
         ");
     }

@@ -316,8 +316,8 @@ devices:
         -netdev hubport,id=echo-hub,hubid=0,netdev=echo
         -trace enable=vtd_dmar_enable
         -trace enable=vtd_dmar_fault
-        -trace enable=vtd_fault_disabled
         -trace enable=vtd_reg_dmar_root
+        -trace enable=vtd_fault_disabled
         -trace enable=vtd_ir_enable
         -msg timestamp=on
         -D l

@@ -408,7 +408,9 @@ const WATCHED: &str = "translation: { preserved: [dut] }\n";
 
 #[test]
 fn recording_needs_memory() {
-    let error = Lab::new(&then(first(), vec![json!("hang")])).host_fails("{ record: { tables: [dut] } }");
+    let record = HostAction::Record { tables: vec!["dut".into()], rings: Vec::new() };
+    let asks = vec![console(A), boot(0), say(&Event::Host { hop: 0, action: record }), json!("hang")];
+    let error = Lab::new(&asks).try_run(SCENARIO).unwrap_err().to_string();
     assert!(error.contains("(record, kernel 0)") && error.contains("memory"), "{error}");
 }
 

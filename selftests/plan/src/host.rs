@@ -15,7 +15,8 @@
 //!   - unplug: { device: dut }
 //!   - bus-master: { device: dut, on: false }
 //!   - reset: { device: dut }
-//!   - record: { tables: [dut], rings: [dut1] }
+//!   - record: { rings: [dut1] }
+//!   - check-cleared: { device: dut1 }
 //!   - tamper:
 //!       edits:
 //!         - { at: header, offset: 0, width: 4, set: 3 }
@@ -58,17 +59,24 @@ pub enum HostAction {
     },
     /// Looks whether the IOMMU translates. For scenarios with `translation`, which puts it where it is needed; the guest goes on meanwhile.
     CheckTranslation,
-    /// Records memory that must stay as it is from then on. Only `between` kernels: before, they change it.
+    /// Records memory that must stay as it is from then on. What is recorded in a stage, or after it, is added up; it replaces what earlier
+    /// stages recorded.
     Record {
-        /// Devices of which nothing may change that the IOMMU reads for them.
+        /// Devices of which nothing may change that the IOMMU reads for them. At a `host` step once they are preserved, before the jump.
         #[serde(default)]
         tables: Vec<String>,
-        /// Devices that write nothing any more to the memory of their `igb-receive`. Nor may anybody else: it must say `refill: false`.
+        /// Devices that write nothing any more to the memory of their `igb-receive`. Nor may anybody else: it must say `refill: false`. Only
+        /// `between` kernels.
         #[serde(default)]
         rings: Vec<String>,
     },
     /// Compares that memory with what was recorded; the guest goes on meanwhile. It is compared before the last stage ends in any case.
     Compare,
+    /// Checks that the old kernel has cleared what leads to the page tables of a device. Only `between` kernels.
+    CheckCleared {
+        /// Its name in the topology.
+        device: String,
+    },
     /// Changes what is handed over of PCI devices and IOMMUs. Only `between` kernels, when it is there and nobody reads it.
     Tamper(Tamper),
 }

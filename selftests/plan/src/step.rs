@@ -132,6 +132,9 @@ pub enum Step {
         fd: String,
         /// The iommufd.
         iommufd: String,
+        /// Allocates none, but attaches it to that of this vfio device fd: the two share their page tables.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        with: Option<String>,
         /// With entries for the smallest pages only, whatever the memory consists of (`IOMMU_OPTION_HUGE_PAGES`).
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         small_pages: bool,
@@ -351,6 +354,15 @@ pub enum Step {
         path: String,
         /// What it must say, without the newline.
         text: String,
+    },
+    /// Reads a counter of `/proc/vmstat`.
+    Vmstat {
+        /// Its name.
+        item: String,
+        /// What it must be at least.
+        from: u64,
+        /// What it must be at most.
+        to: u64,
     },
     /// Writes a value to a file; `{device}` in the path stands for the sysfs directory of that device.
     Write {

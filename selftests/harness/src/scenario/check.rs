@@ -9,6 +9,7 @@ use crate::blackout::INIT;
 use crate::growth;
 use crate::tamper;
 use crate::translation::Devices;
+use crate::unchanged;
 use crate::verdict::Class;
 use crate::witness::Limits as WitnessLimits;
 
@@ -275,16 +276,20 @@ pub(super) fn actions(stages: &[Stage], of: &str) -> Result<(), WrongAt> {
             let what = format!("`{of}`: `compare` between stages {index} and {}", index + 1);
             return Err(("compare".into(), what, "put it into a `host` step of the next stage".into()));
         }
+        if let Some(tables) = stage.between.iter().find_map(recorded_tables) {
+            let what = format!("`{of}`: `record` of the `tables` of {tables} between stages {index} and {}", index + 1);
+            let fix = "put it into a `host` step, when they are preserved: by now the kernel may have changed them";
+            return Err(("record".into(), what, fix.into()));
+        }
         for edit in stage.between.iter().flat_map(edits) {
             sensible(edit).map_err(|(what, fix)| {
                 ("tamper".to_owned(), format!("`{of}`: tamper between stages {index} and {}: {what}", index + 1), fix)
             })?;
         }
-        let records = |stage: &Stage| stage.between.iter().any(|action| matches!(action, HostAction::Record { .. }));
         let compares = |step: &Step| matches!(innermost(step), Step::Host { action: HostAction::Compare });
-        if stage.steps.iter().any(compares) && !stages[..index].iter().any(records) {
-            let what = format!("`{of}`: `compare` in stage {index}, and nothing was recorded before");
-            return Err(("compare".into(), what, "`record` it `between` earlier kernels".into()));
+        if stage.steps.iter().any(compares) && !stages[..index].iter().any(unchanged::records) {
+            let what = format!("`{of}`: `compare` in stage {index}, and nothing was recorded in an earlier one");
+            return Err(("compare".into(), what, "`record` it there".into()));
         }
         for step in &stage.steps {
             let misplaced = misplaced(step);
@@ -292,6 +297,13 @@ pub(super) fn actions(stages: &[Stage], of: &str) -> Result<(), WrongAt> {
         }
     }
     Ok(())
+}
+
+fn recorded_tables(action: &HostAction) -> Option<String> {
+    match action {
+        HostAction::Record { tables, .. } if !tables.is_empty() => Some(tables.join(", ")),
+        _ => None,
+    }
 }
 
 fn edits(action: &HostAction) -> &[Edit] {
@@ -330,9 +342,15 @@ fn misplaced(step: &Step) -> Result<(), (String, Wrong)> {
         let fix = "put it into `between`: only then the hand-over is complete, and unread";
         return wrong("`tamper` in a `host` step", fix).map_err(at("tamper"));
     }
-    if let Step::Host { action: HostAction::Record { .. } } = innermost(step) {
-        let fix = "put it into `between`: before, the kernel may change it";
-        return wrong("`record` in a `host` step", fix).map_err(at("record"));
+    if let Step::Host { action: HostAction::Record { rings, .. } } = innermost(step)
+        && !rings.is_empty()
+    {
+        let fix = "put it into `between`: before, the device writes there";
+        return wrong("`record` of `rings` in a `host` step", fix).map_err(at("record"));
+    }
+    if let Step::Host { action: HostAction::CheckCleared { .. } } = innermost(step) {
+        let fix = "put it into `between`: before, the kernel has cleared nothing";
+        return wrong("`check-cleared` in a `host` step", fix).map_err(at("check-cleared"));
     }
     if let Step::Fails { step: inner, .. } | Step::Background { step: inner, .. } | Step::Timed { step: inner, .. } =
         step

@@ -26,12 +26,14 @@
 //! stages:
 //!   - steps:
 //!       - bind: { device: dut, driver: vfio-pci }
+//!       - host: { do: { record: { tables: [dut] } } }  # what neither kernel may change from here on
 //!       - kexec-load: { kernel: incoming }     # `outgoing` or `incoming`
 //!       - kexec-reboot
 //!     between:                    # optional; what the host does after this kernel's jump, while the VM stands still
 //!       - plug: { device: late }
 //!       - reset: { device: dut }
-//!       - record: { tables: [dut], rings: [dut1] }     # what must not change from here on, see `crate::unchanged`
+//!       - record: { rings: [dut1] }                    # what must not change from here on, see `crate::unchanged`
+//!       - check-cleared: { device: dut1 }              # what this kernel must have cleared
 //!       - tamper: { edits: [{ at: header, offset: 0, width: 4, set: 3 }] }
 //!   - steps:
 //!       - retrieve-session: { session: s }

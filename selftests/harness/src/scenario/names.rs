@@ -192,11 +192,13 @@ fn used(step: &Step) -> Vec<&str> {
         Step::IgbResume { fd, memory } => vec![fd, memory],
         Step::IgbReceived(IgbReceived { memory, .. }) => vec![memory],
         Step::BindIommufd { fd, iommufd }
-        | Step::AttachIoas { fd, iommufd, .. }
         | Step::MapAnonymous { fd, iommufd, .. }
         | Step::Unmap { fd, iommufd, .. }
         | Step::BindVf { fd, iommufd }
         | Step::BindIommufdUnwritable { fd, iommufd } => vec![fd, iommufd],
+        Step::AttachIoas { fd, iommufd, with, .. } => {
+            [Some(fd), Some(iommufd), with.as_ref()].into_iter().flatten().map(String::as_str).collect()
+        }
         Step::Preserve { session, fd, .. } => vec![session, fd],
         Step::Retrieve { session, .. } | Step::Finish { session } => vec![session],
         Step::DetachIoas { fd } | Step::PunchHole { fd, .. } => vec![fd],
@@ -240,6 +242,7 @@ fn used(step: &Step) -> Vec<&str> {
         | Step::Timed { .. }
         | Step::LogSpan { .. }
         | Step::Read { .. }
+        | Step::Vmstat { .. }
         | Step::Write { .. }
         | Step::Mark { .. }
         | Step::KexecLoad { .. }

@@ -376,20 +376,30 @@ fn steps_for_each_device_are_single_steps() {
 fn memory_is_recorded_before_it_is_compared() {
     let head = format!("{HEAD}{STAGES}");
     let between = |action: &str| head.replace("kexec-reboot]", &format!("kexec-reboot]\n    between: [{action}]"));
-    let good = between("{ record: { tables: [dut] } }");
+    let tables = "{ host: { do: { record: { tables: [dut] } } } }";
     let compares = "steps: [{ host: { do: compare } }]";
-    load(&good.replace("steps: []", compares)).unwrap();
+    load(&between("{ record: { rings: [dut] } }").replace("steps: []", compares)).unwrap();
+    load(&head.replace("steps: []", compares).replace("steps: [{ kexec", &format!("steps: [{tables}, {{ kexec")))
+        .unwrap();
     insta::assert_snapshot!(error(&head.replace("steps: []", compares)), @r"
-    selftests/scenarios/phase1/s.yaml:6:27: `stages`: `compare` in stage 1, and nothing was recorded before
-      fix: `record` it `between` earlier kernels
+    selftests/scenarios/phase1/s.yaml:6:27: `stages`: `compare` in stage 1, and nothing was recorded in an earlier one
+      fix: `record` it there
+    ");
+    insta::assert_snapshot!(error(&between("{ record: { tables: [dut, dut1] } }")), @r"
+    selftests/scenarios/phase1/s.yaml:6:17: `stages`: `record` of the `tables` of dut, dut1 between stages 0 and 1
+      fix: put it into a `host` step, when they are preserved: by now the kernel may have changed them
+    ");
+    insta::assert_snapshot!(second_stage("{ host: { do: { check-cleared: { device: dut } } } }").unwrap(), @r"
+    selftests/scenarios/phase1/s.yaml:6:70: `stages`: `check-cleared` in a `host` step, in stage 1
+      fix: put it into `between`: before, the kernel has cleared nothing
     ");
     insta::assert_snapshot!(error(&between("compare")), @r"
     selftests/scenarios/phase1/s.yaml:6:15: `stages`: `compare` between stages 0 and 1
       fix: put it into a `host` step of the next stage
     ");
-    insta::assert_snapshot!(second_stage("{ host: { do: { record: { tables: [dut] } } } }").unwrap(), @r"
-    selftests/scenarios/phase1/s.yaml:6:70: `stages`: `record` in a `host` step, in stage 1
-      fix: put it into `between`: before, the kernel may change it
+    insta::assert_snapshot!(second_stage("{ host: { do: { record: { rings: [dut] } } } }").unwrap(), @r"
+    selftests/scenarios/phase1/s.yaml:6:70: `stages`: `record` of `rings` in a `host` step, in stage 1
+      fix: put it into `between`: before, the device writes there
     ");
 }
 

@@ -23,7 +23,7 @@ pub(crate) fn violation(record: &Record) -> Option<Violation> {
         let what = "no kernel ever switched translation on".to_owned();
         return Some(Violation { at: record.over.unwrap_or(0), what });
     };
-    [record.off(first), record.refused(first), record.looks_off(first)]
+    [record.off(first), record.other_root(first), record.refused(first), record.looks_off(first)]
         .into_iter()
         .flatten()
         .min_by_key(|violation| violation.at)
@@ -67,6 +67,17 @@ impl Record {
             None => "translation was switched off for good".to_owned(),
         };
         Some(Violation { at, what: format!("{what} at {}", seconds(at)) })
+    }
+
+    /// Whoever switched it on had told it before; a kernel that goes on with what it finds tells it nothing.
+    fn other_root(&self, first: u64) -> Option<Violation> {
+        self.told().find_map(|(at, told)| match told {
+            Told::Root(root) if at >= first => Some(Violation {
+                at,
+                what: format!("the IOMMU was given a root table at {root:#x} at {}", seconds(at)),
+            }),
+            _ => None,
+        })
     }
 
     /// The first request of a preserved device that was refused.

@@ -54,6 +54,13 @@ fn translation_may_not_be_off() {
 }
 
 #[test]
+fn the_root_table_stays_where_it_is() {
+    let root = |at| wrong(&record(&[(at, Told::Root(0x1000))]));
+    assert_eq!(root(1200), "the IOMMU was given a root table at 0x1000 at 1.200 s");
+    assert_eq!((root(400), root(3050)), (String::new(), String::new()));
+}
+
+#[test]
 fn the_register_is_believed_as_well() {
     let mut record = record(&[]);
     record.looks[1].status = 0x4700_0000;

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! The number in front is QEMU's process, the next one the time in seconds since 1970. A fault is traced whether or not the guest is told of
-//! it. Only two kinds are judged; the others show people what led to it, and are few.
+//! it. Three kinds are judged; the others show people what led to it, and are few.
 
 use std::time::Duration;
 
@@ -18,12 +18,14 @@ use camino::Utf8Path;
 const ENABLE: &str = "vtd_dmar_enable";
 /// A request is refused.
 const FAULT: &str = "vtd_dmar_fault";
-/// For people: a fault of an entry that wants none to be told, another root table, interrupts.
-const OTHERS: [&str; 3] = ["vtd_fault_disabled", "vtd_reg_dmar_root", "vtd_ir_enable"];
+/// The unit is told where its root table is.
+const ROOT: &str = "vtd_reg_dmar_root";
+/// For people: a fault of an entry that wants none to be told, interrupts.
+const OTHERS: [&str; 2] = ["vtd_fault_disabled", "vtd_ir_enable"];
 
 /// QEMU's arguments. The log has what else QEMU logs as well, which usually is nothing.
 pub(crate) fn arguments(log: &Utf8Path) -> Vec<(&'static str, String)> {
-    let events = [ENABLE, FAULT].into_iter().chain(OTHERS).map(|event| ("-trace", format!("enable={event}")));
+    let events = [ENABLE, FAULT, ROOT].into_iter().chain(OTHERS).map(|event| ("-trace", format!("enable={event}")));
     // Without it there are no times.
     events.chain([("-msg", "timestamp=on".to_owned()), ("-D", log.to_string())]).collect()
 }
@@ -35,6 +37,8 @@ pub(crate) enum Told {
     Enabled(bool),
     /// A request was refused.
     Fault(Fault),
+    /// The root table is at this address from now on.
+    Root(u64),
 }
 
 /// A request that was refused.
@@ -64,6 +68,7 @@ pub(super) fn parse(line: &str) -> Option<(Duration, Told)> {
             address: number(&mut words, "addr")?,
             write: number(&mut words, "write")? != 0,
         }),
+        ROOT => Told::Root(number(&mut words, "addr")?),
         _ => return None,
     };
     Some((at, told))
@@ -91,6 +96,7 @@ mod tests {
         let line = |rest: &str| parse(&format!("27234@1795220043.367374:{rest}"));
         assert_eq!(line("vtd_dmar_enable enable 0"), Some((at, Told::Enabled(false))));
         assert_eq!(line("vtd_dmar_enable enable 1 "), Some((at, Told::Enabled(true))));
+        assert_eq!(line("vtd_reg_dmar_root addr 0x6822000 scalable 1"), Some((at, Told::Root(0x682_2000))));
         let fault = Fault { source: 0x100, reason: 6, address: 0x4000_1000, write: true };
         assert_eq!(line("vtd_dmar_fault sid 0x100 fault 6 addr 0x40001000 write 1"), Some((at, Told::Fault(fault))));
         for other in
@@ -108,8 +114,8 @@ mod tests {
         insta::assert_snapshot!(all.join("\n"), @"
         -trace enable=vtd_dmar_enable
         -trace enable=vtd_dmar_fault
-        -trace enable=vtd_fault_disabled
         -trace enable=vtd_reg_dmar_root
+        -trace enable=vtd_fault_disabled
         -trace enable=vtd_ir_enable
         -msg timestamp=on
         -D a,b
@@ -118,7 +124,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_line_is_too_strange(line in "[0-9]{0,3}@?[0-9]{0,22}\\.?[0-9]{0,22}:?(vtd_dmar_(enable|fault))?( sid| enable)? ?(0x)?[0-9a-f]{0,20}.*") {
+        fn no_line_is_too_strange(line in "[0-9]{0,3}@?[0-9]{0,22}\\.?[0-9]{0,22}:?(vtd_(dmar_(enable|fault)|reg_dmar_root))?( sid| enable| addr)? ?(0x)?[0-9a-f]{0,20}.*") {
             let _ = parse(&line);
         }
     }

@@ -2,13 +2,14 @@
 
 //! Memory that must stay as it is, byte by byte.
 //!
-//! Between two kernels, while the VM stands still and the old one is about to jump, the host records what the scenario names:
+//! The host records what the scenario names:
 //!
 //! - the `tables` of a device: all that the IOMMU [reads](crate::vtd) for it. That is the register of the root table, the root entry, the
 //!   context entry, in scalable mode the entries of its PASID directory and its PASID, and every page table. In the context entry the bit
 //!   that enables page requests is left out: nobody could answer them. What belongs to other devices is not recorded, so it may be cleared.
+//!   They are recorded at a step, once they are preserved, and before the guest asks for the jump: a kernel that shuts down may not touch them.
 //! - the `rings` of a device: all memory that `igb-receive` gave to it. Unlike the tables it is not read by the device alone, so nobody may
-//!   give descriptors back (`refill: false`).
+//!   give descriptors back (`refill: false`). They are recorded between two kernels, when the device has been stopped.
 //!
 //! Whenever the guest asks for it, and before the last stage ends, it is compared; a step `compare` is put there, see [`compared`]. The first thing
 //! that was not as before is remembered. Tables that cannot be followed at all when they are to be recorded are as bad.
@@ -25,7 +26,7 @@ use crate::vtd::{self, Kind, PAGE, PAGE_REQUESTS, Unit, WORDS, Words};
 /// What became of it.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Record {
-    /// How many bytes were recorded.
+    /// How many bytes were recorded at most for one jump.
     pub bytes: u64,
     /// How often they were compared.
     pub comparisons: usize,
@@ -179,12 +180,37 @@ fn none_at(address: u64) -> String {
     format!("there is no memory at {address:#x}")
 }
 
+/// What a kernel that has gone left of the entry of a device that it was to clear, if anything: a root entry, or an entry in its table.
+pub(crate) fn left(memory: &impl Words, register: u64, device: &str, address: u16) -> Option<String> {
+    let lost = |why| Some(format!("what leads to {device} cannot be followed: {why}"));
+    let (path, translation) = match Unit::new(register) {
+        Ok(unit) => unit.path(memory, address),
+        Err(why) => return lost(why),
+    };
+    if translation.is_ok() {
+        return Some(format!("the tables of {device} are still in use"));
+    }
+    let last = path.pieces.last()?;
+    match words(memory, last.address, last.words) {
+        Ok(left) if left.iter().all(|word| *word == 0) => None,
+        Ok(left) => Some(format!("the {} of {device} at {:#x} is not zero: {left:x?}", last.kind, last.address)),
+        Err(why) => lost(why),
+    }
+}
+
 /// Has the host compare before the last stage ends, if anything is recorded.
 pub(crate) fn compared(stages: &mut [Stage]) -> bool {
-    let records = |stage: &Stage| stage.between.iter().any(|action| matches!(action, HostAction::Record { .. }));
     let recorded = stages.iter().any(records);
     if let Some(last) = stages.last_mut().filter(|_| recorded) {
         last.steps.push(Step::Host { action: HostAction::Compare });
     }
     recorded
+}
+
+/// Whether anything is recorded in a stage, or after it.
+pub(crate) fn records(stage: &Stage) -> bool {
+    let recorded = |action: &HostAction| matches!(action, HostAction::Record { .. });
+    let steps = stage.steps.iter().flat_map(Step::all);
+    steps.filter_map(|step| if let Step::Host { action } = step { Some(action) } else { None }).any(recorded)
+        || stage.between.iter().any(recorded)
 }

@@ -99,11 +99,37 @@ fn what_cannot_be_followed_is_told() {
 
 #[test]
 fn the_host_compares_before_the_end() {
-    let stages = |between: &str| {
-        let text = format!(r#"[{{"steps":["kexec-reboot"],"between":[{between}]}},{{"steps":["kexec-unload"]}}]"#);
+    let stages = |step: &str, between: &str| {
+        let text =
+            format!(r#"[{{"steps":[{step}"kexec-reboot"],"between":[{between}]}},{{"steps":["kexec-unload"]}}]"#);
         let mut stages: Vec<Stage> = serde_json::from_str(&text).unwrap();
-        (compared(&mut stages), stages[0].steps.len(), stages[1].steps.len())
+        (compared(&mut stages), stages[1].steps.len())
     };
-    assert_eq!(stages(r#"{"record":{"tables":["dut"]}}"#), (true, 1, 2));
-    assert_eq!(stages(""), (false, 1, 1));
+    assert_eq!(stages("", r#"{"record":{"rings":["dut"]}}"#), (true, 2));
+    assert_eq!(stages(r#"{"host":{"do":{"record":{"tables":["dut"]}}}},"#, ""), (true, 2));
+    assert_eq!(stages(r#"{"host":{"do":"compare"}},"#, ""), (false, 1));
+}
+
+#[test]
+fn what_is_left_of_an_entry_is_told() {
+    let cleared = |device, changes: &[(u64, u64)]| {
+        let mut ram = ram();
+        changes.iter().for_each(|(at, word)| ram.put(*at, &[*word]));
+        left(&ram, REGISTER, "dut", device).unwrap_or_default()
+    };
+    // The root entry, or the one of the device.
+    assert_eq!((cleared(0x0200, &[]), cleared(DEVICE, &[(0x2000, 0)])), (String::new(), String::new()));
+    let all = [
+        cleared(DEVICE, &[]),
+        cleared(DEVICE, &[(0x2000, 0), (0x2008, 5)]),
+        // The entry is there, and what it leads to is not in use.
+        cleared(0x0101, &[]),
+        cleared(DEVICE, &[(0x1010, 0x20001)]),
+    ];
+    insta::assert_snapshot!(all.join("\n"), @"
+    the tables of dut are still in use
+    the context entry of dut at 0x2000 is not zero: [0, 5, 0, 0]
+
+    what leads to dut cannot be followed: there is no memory at 0x20000
+    ");
 }

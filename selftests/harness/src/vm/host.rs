@@ -6,8 +6,8 @@
 //! together with what sits behind it. Only to let a device master the bus again it is not: QEMU empties the queues of a VM that stops into
 //! its devices, whether they can take anything or not. For the same reason it goes on when the host merely looks.
 //!
-//! Between two kernels, the sign to stop is the old kernel's line that it starts the new one. After that it only shuts devices down and
-//! jumps, and then the new one is unpacked, which takes a second under emulation; so the stop comes before the next kernel
+//! Between two kernels, the sign to stop is the old kernel's line that it starts the new one. Devices are shut down by then, the IOMMU is next;
+//! then it jumps, and the new one is unpacked, which takes a second under emulation; so the stop comes before the next kernel
 //! reads anything. That is not taken for granted: if the next kernel was heard before the VM stood still, or
 //! the line never came, the run fails, as nothing that it shows is what was meant.
 
@@ -52,8 +52,9 @@ pub(crate) struct Host<'a> {
     looks: Vec<Look>,
     /// Devices by the names of the fds that their rings are reported with.
     rings: &'a BTreeMap<String, String>,
-    /// What must not change, and what became of it.
+    /// What must not change, the hop in or after which it was recorded, and what became of it.
     recorded: Recorded,
+    recorded_at: usize,
     unchanged: Option<Record>,
 }
 
@@ -72,6 +73,7 @@ impl<'a> Host<'a> {
             looks: Vec::new(),
             rings: &request.rings,
             recorded: Recorded::default(),
+            recorded_at: 0,
             unchanged: None,
         }
     }
@@ -143,14 +145,14 @@ impl<'a> Host<'a> {
         }
         self.done.insert(hop);
         let actions = &self.between[hop];
+        if actions.iter().any(wants_it_left) {
+            self.wait_until_left(watch, hop)?;
+        }
         if actions.iter().all(goes_on) {
             actions.iter().try_for_each(|action| self.execute(watch, hop, action))?;
             // What was said before QEMU answered has arrived.
             watch.drain()?;
             return if watch.hop() == hop { Ok(()) } else { Err(self.late(hop, "the next kernel spoke meanwhile")) };
-        }
-        if actions.iter().any(edits_tables) {
-            self.wait_until_left(watch, hop)?;
         }
         self.stopped(watch, hop, |host, watch| {
             if watch.hop() != hop {
@@ -195,6 +197,7 @@ impl<'a> Host<'a> {
             }
             HostAction::CheckTranslation => self.look(watch, hop),
             HostAction::Record { tables, rings } => self.record(watch, hop, tables, rings),
+            HostAction::CheckCleared { device } => self.check_cleared(watch, hop, device),
             HostAction::Compare => self.compare(watch, hop),
             HostAction::Tamper(edits) => {
                 let changed = Memory::open(self.memory_file).and_then(|memory| tamper::tamper(&memory, edits));
@@ -256,18 +259,22 @@ impl<'a> Host<'a> {
 
 /// Whether the VM need not, or may not, stand still for it.
 fn goes_on(action: &HostAction) -> bool {
-    use HostAction::{BusMaster, CheckTranslation, Compare, Record};
+    use HostAction::{BusMaster, CheckCleared, CheckTranslation, Compare, Record};
 
-    matches!(action, BusMaster { on: true, .. } | CheckTranslation | Record { .. } | Compare)
+    matches!(action, BusMaster { on: true, .. } | CheckTranslation | Record { .. } | CheckCleared { .. } | Compare)
 }
 
-/// Whether it edits what the old kernel still writes to when it shuts the IOMMU down.
-fn edits_tables(action: &HostAction) -> bool {
+/// Whether it reads or edits what the old kernel still writes to when it shuts the IOMMU down.
+fn wants_it_left(action: &HostAction) -> bool {
     use plan::Place::{ContextEntry, PasidDirectoryEntry, PasidEntry, RootEntry};
 
     let in_table =
         |edit: &Edit| matches!(edit.at, RootEntry(_) | ContextEntry(_) | PasidDirectoryEntry(_) | PasidEntry(_));
-    matches!(action, HostAction::Tamper(tamper) if tamper.edits.iter().any(in_table))
+    match action {
+        HostAction::Tamper(tamper) => tamper.edits.iter().any(in_table),
+        HostAction::CheckCleared { .. } => true,
+        _ => false,
+    }
 }
 
 /// The frames for every network card that wants some. For a slow guest they are fewer a second, so that a ring which nobody refills lasts as many

@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-/// How fast frames are sent in a blackout.
+/// How fast frames are sent in a blackout, or more slowly by as much as the guest is slower: so much longer it takes to get there.
 const BURST: Duration = Duration::from_micros(100);
 /// At a given pace, a ring must last for so long, or longer by as much as the guest is slower.
 const LASTS: Duration = Duration::from_secs(10);
@@ -39,7 +39,7 @@ impl Pace {
         let Some(Room { free, of }) = tightest else { return Some(self.usual) };
         // A burst leaves half of the ring for what comes after it.
         if blackout && free > of / 2 {
-            return Some(BURST.min(self.usual));
+            return Some((BURST * self.slowness).min(self.usual));
         }
         let free = u32::try_from(free.checked_sub(SPARE)?).unwrap_or(u32::MAX);
         Some(self.usual.max((LASTS * self.slowness).checked_div(free)?))
@@ -71,6 +71,7 @@ mod tests {
         );
         assert_eq!((paced(false, 32), paced(true, 0)), (None, None));
         let slow = Pace { slowness: 6, ..PACE };
+        assert_eq!(slow.interval(true, Some(Room { free: 4095, of: 4096 })), Some(Duration::from_micros(600)));
         assert_eq!(slow.interval(false, Some(Room { free: 1032, of: 4096 })), Some(Duration::from_millis(60)));
     }
 

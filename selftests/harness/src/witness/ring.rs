@@ -20,6 +20,8 @@ const PAGE: u64 = 4096;
 const PER_PAGE: u64 = PAGE / DESCRIPTOR as u64;
 /// How many frames may land while the ring is compared.
 const NEXT: usize = 64;
+/// After so much damage it is not followed any more: its memory may have become somebody else's, who counts to anything.
+const ENOUGH: usize = 64;
 /// Between two readings of a header that makes no sense.
 const REST: Duration = Duration::from_millis(1);
 
@@ -40,6 +42,8 @@ pub(super) struct Ring {
     seen: u64,
     /// The frame that was last seen in each descriptor.
     last: Vec<Option<u64>>,
+    /// How often something else was seen.
+    damaged: usize,
 }
 
 /// What was found in the descriptor whose turn it was.
@@ -111,7 +115,8 @@ impl Ring {
     pub(super) fn load(memory: Arc<Memory>, header: u64, patience: Duration) -> Result<Self, String> {
         let Parts { descriptors, buffers } = Parts::load(&memory, header)?;
         let last = vec![None; descriptors.len()];
-        let mut ring = Self { memory, header, descriptors, buffers, next: 0, due: 0, counted: 0, seen: 0, last };
+        let mut ring =
+            Self { memory, header, descriptors, buffers, next: 0, due: 0, counted: 0, seen: 0, last, damaged: 0 };
         ring.start(patience)?;
         Ok(ring)
     }
@@ -143,6 +148,9 @@ impl Ring {
 
     /// What has landed since this was last asked, if anything: to be asked again until nothing has.
     pub(super) fn look(&mut self) -> Result<Option<Found>, String> {
+        if self.damaged >= ENOUGH {
+            return Ok(None);
+        }
         let at = self.next;
         // Read before the buffer: when a descriptor is done, its buffer is.
         let done = self.memory.u64(self.descriptors[at] + STATUS as u64)? & DONE != 0;
@@ -160,6 +168,7 @@ impl Ring {
             )),
             None => Found::Damaged(format!("descriptor {at} is done and its buffer holds no frame as it was sent")),
         };
+        self.damaged += usize::from(matches!(found, Found::Damaged(_)));
         self.next = (at + 1) % self.descriptors.len();
         self.seen += 1;
         Ok(Some(found))

@@ -10,12 +10,13 @@ use super::config::{Address, locate};
 use crate::clock::nanoseconds;
 use crate::error::HarnessError;
 use crate::physical::Memory;
-use crate::unchanged::{Changed, Record, Recorded};
+use crate::unchanged::{self, Changed, Recorded};
 use crate::vm::watch::Watch;
 use crate::witness;
 
 impl Host<'_> {
-    /// `record`. The VM need not stand still: from the old kernel's line on nobody may change it.
+    /// `record`. The VM need not stand still, as from now on nobody may change it. The guest goes on meanwhile, so it may have asked for the
+    /// jump too early.
     pub(super) fn record(
         &mut self,
         watch: &mut Watch,
@@ -25,7 +26,10 @@ impl Host<'_> {
     ) -> Result<(), HarnessError> {
         let failed = |host: &Self, why| host.failed("record", hop, why);
         let memory = Memory::open(self.memory_file).map_err(|why| failed(self, why))?;
-        let mut recorded = Recorded::default();
+        if self.recorded_at != hop {
+            (self.recorded, self.recorded_at) = (Recorded::default(), hop);
+        }
+        let mut recorded = std::mem::take(&mut self.recorded);
         let mut lost = None;
         if !tables.is_empty() {
             let register = self.root_register(watch, hop)?;
@@ -41,12 +45,42 @@ impl Host<'_> {
             let pages = self.ring(watch, device).and_then(|header| witness::ring_pages(&memory, header));
             pages.and_then(|pages| recorded.add_ring(&memory, device, pages)).map_err(|why| failed(self, why))?;
         }
-        let at = nanoseconds(watch.elapsed());
-        let changed = lost.map(|what| Changed { at, what });
         watch.note(&format!("recorded {} bytes", recorded.bytes()))?;
-        self.unchanged = Some(Record { bytes: recorded.bytes(), comparisons: 0, changed });
         self.recorded = recorded;
+        self.notice(watch, lost);
+        if tables.is_empty() {
+            return Ok(());
+        }
+        // What was said before QEMU answered has arrived.
+        watch.drain()?;
+        let jumps = |event: &Event| matches!(event, Event::Kexec { .. }) && event.hop() as usize == hop;
+        if watch.events().any(jumps) {
+            let (why, logs) = ("the guest was to jump before all was recorded", self.log_dir.to_owned());
+            return Err(HarnessError::TooLate { action: "record", hop, why, logs });
+        }
         Ok(())
+    }
+
+    /// `check-cleared`: whatever leads to the page tables of the device ends at an entry that is zero.
+    pub(super) fn check_cleared(&mut self, watch: &mut Watch, hop: usize, device: &str) -> Result<(), HarnessError> {
+        let failed = |host: &Self, why| host.failed("check-cleared", hop, why);
+        let memory = Memory::open(self.memory_file).map_err(|why| failed(self, why))?;
+        let register = self.root_register(watch, hop)?;
+        let buses = self.command(watch, hop, "check-cleared", "query-pci", &json!({}))?;
+        let id = &self.place(hop, "check-cleared", device)?.id;
+        let address = locate(&buses, id).ok_or_else(|| failed(self, format!("QEMU has no {device}")))?;
+        let left = unchanged::left(&memory, register, device, Address::requester(address));
+        watch.note(&format!("{device}: {}", left.as_deref().unwrap_or("its entry is cleared")))?;
+        self.notice(watch, left);
+        Ok(())
+    }
+
+    /// Remembers what is wrong, if anything is, and nothing was before.
+    fn notice(&mut self, watch: &Watch, what: Option<String>) {
+        let changed = what.map(|what| Changed { at: nanoseconds(watch.elapsed()), what });
+        let record = self.unchanged.get_or_insert_default();
+        record.bytes = record.bytes.max(self.recorded.bytes());
+        record.changed = record.changed.take().or(changed);
     }
 
     /// `compare`. The VM goes on: what is compared must not change anyway.
@@ -55,10 +89,9 @@ impl Host<'_> {
         self.in_time(watch, hop, "compare", |host, watch| {
             let change = change?;
             watch.note(&format!("compared: {}", change.as_deref().unwrap_or("all is as it was")))?;
+            host.notice(watch, change);
             if let Some(record) = &mut host.unchanged {
-                let at = nanoseconds(watch.elapsed());
                 record.comparisons += 1;
-                record.changed = record.changed.take().or(change.map(|what| Changed { at, what }));
             }
             Ok(())
         })

@@ -100,6 +100,15 @@ fn damage_is_seen() {
 }
 
 #[test]
+fn memory_that_has_become_somebody_else_s_is_not_followed_for_ever() {
+    let (image, memory) = image();
+    let mut ring = load(memory).unwrap();
+    image.set(word::LANDED, u64::MAX);
+    assert_eq!(look(&mut ring).len(), 64);
+    assert!(look(&mut ring).is_empty());
+}
+
+#[test]
 fn a_descriptor_that_is_written_twice_is_found_at_the_end() {
     let (mut image, memory) = image();
     let mut ring = load(memory).unwrap();

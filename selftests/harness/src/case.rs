@@ -113,7 +113,8 @@ impl<'a> Job<'a> {
                 let message = format!("case `{}`: which device is `{fd}`, that is to be witnessed?", case.name);
                 scenario.mistake((key, fd), message, "open it with `open-cdev` in the same stage")
             })?;
-        let tampers = actions(&stages).any(|action| matches!(action, HostAction::Tamper(_)));
+        let looks_inside = |action| matches!(action, &HostAction::Tamper(_) | HostAction::CheckCleared { .. });
+        let inside = actions(&stages).any(looks_inside);
         if needs.kmemleak {
             stages.iter_mut().for_each(look_for_leaks);
         }
@@ -128,7 +129,7 @@ impl<'a> Job<'a> {
         let memory = needs.memory(scenario.memory.as_ref().unwrap_or(&topology.memory)).to_owned();
         let mut expect = scenario.expect(case).clone();
         expect.allow.extend(needs.allow.iter().cloned());
-        let (shares_memory, translation) = (tampers || compares || witness.is_some(), translation.cloned());
+        let (shares_memory, translation) = (inside || compares || witness.is_some(), translation.cloned());
         Ok(Self { topology, memory, plan, append, exact, shares_memory, witness, rings, translation, expect })
     }
 }

@@ -419,7 +419,7 @@ fn translated(seen: &Observation) -> Option<Translated> {
 }
 
 fn unchanged(seen: &Observation) -> Option<Unchanged> {
-    let record = seen.unchanged.as_ref().filter(|record| record.changed.is_none())?;
+    let record = seen.unchanged.as_ref().filter(|record| record.changed.is_none() && record.comparisons > 0)?;
     Some(Unchanged { bytes: record.bytes, comparisons: record.comparisons })
 }
 

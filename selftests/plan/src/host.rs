@@ -7,7 +7,7 @@
 //!
 //! - at a `host` step, when its event arrives ([`Event::Host`](crate::Event::Host)); the guest does not wait, a later
 //!   `wait-for` or `wait-gone` does;
-//! - `between` two kernels ([`Stage::between`](crate::Stage::between)), while the VM is stopped.
+//! - `between` two kernels ([`Stage::between`](crate::Stage::between)), while the VM is stopped, unless the host merely looks.
 //!
 //! ```yaml
 //! - host: { do: { plug: { device: late } } }

@@ -29,7 +29,7 @@
 //!       - host: { do: { record: { tables: [dut] } } }  # what neither kernel may change from here on
 //!       - kexec-load: { kernel: incoming }     # `outgoing` or `incoming`
 //!       - kexec-reboot
-//!     between:                    # optional; what the host does after this kernel's jump, while the VM stands still
+//!     between:                    # optional; what the host does when this kernel jumps; the VM stands still if it does more than look
 //!       - plug: { device: late }
 //!       - reset: { device: dut }
 //!       - record: { rings: [dut1] }                    # what must not change from here on, see `crate::unchanged`

@@ -3,8 +3,8 @@
 //! Shows from outside of the guest that the IOMMU never stops translating.
 //!
 //! What a kernel says of its IOMMU is no proof, least of all while no kernel runs. QEMU's own word is: it [traces](trace) when translation is
-//! switched on or off, when the unit is told where its root table is, and each request of a device that is refused, with the time. Beside that the host looks at the unit's status register
-//! now and then. A scenario asks for it with `translation` and names devices:
+//! switched on or off, when the unit is told where its root table is, and each request of a device that is refused, with the time. Beside that
+//! the host looks at the unit's status register now and then. A scenario asks for it with `translation` and names devices:
 //!
 //! - From when the first kernel switches it on until the last stage is over, translation is not switched off, and whenever the host looks,
 //!   the register says that it is on. What the last kernel does when the machine is switched off is no matter.

@@ -126,6 +126,9 @@ impl Recorded {
 
     /// What is not as it was, the most important first: whatever is wrong with a table, those below it do not matter any more.
     pub(crate) fn change(&self, memory: &impl Words, register: Option<u64>) -> Option<String> {
+        if self.pieces.is_empty() {
+            return Some("it was to be compared, and nothing was recorded before".to_owned());
+        }
         if let (Some(old), Some(new)) = (self.register, register)
             && old != new
         {
@@ -191,6 +194,9 @@ pub(crate) fn left(memory: &impl Words, register: u64, device: &str, address: u1
         return Some(format!("the tables of {device} are still in use"));
     }
     let last = path.pieces.last()?;
+    if !matches!(last.kind, Kind::Root | Kind::Context) {
+        return Some(format!("the context entry of {device} is still in use"));
+    }
     match words(memory, last.address, last.words) {
         Ok(left) if left.iter().all(|word| *word == 0) => None,
         Ok(left) => Some(format!("the {} of {device} at {:#x} is not zero: {left:x?}", last.kind, last.address)),

@@ -74,6 +74,12 @@ fn every_change_is_named() {
 }
 
 #[test]
+fn nothing_is_no_answer() {
+    let change = Recorded::default().change(&ram(), None).unwrap();
+    assert_eq!(change, "it was to be compared, and nothing was recorded before");
+}
+
+#[test]
 fn in_legacy_mode_all_of_the_context_entry_counts() {
     let mut ram = Ram::new(32);
     ram.put(0x1010, &[0x2001]);
@@ -129,7 +135,7 @@ fn what_is_left_of_an_entry_is_told() {
     insta::assert_snapshot!(all.join("\n"), @"
     the tables of dut are still in use
     the context entry of dut at 0x2000 is not zero: [0, 5, 0, 0]
-
+    the context entry of dut is still in use
     what leads to dut cannot be followed: there is no memory at 0x20000
     ");
 }

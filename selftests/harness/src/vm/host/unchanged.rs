@@ -51,7 +51,7 @@ impl Host<'_> {
         if tables.is_empty() {
             return Ok(());
         }
-        // What was said before QEMU answered has arrived.
+        // What the guest said before all was read has arrived.
         watch.drain()?;
         let jumps = |event: &Event| matches!(event, Event::Kexec { .. }) && event.hop() as usize == hop;
         if watch.events().any(jumps) {

@@ -17,7 +17,7 @@ use ci::pipeline::{Ledger, Selection, engine, ledger, plan};
 use clap::Parser;
 use stg_env::{Cache, Project, exit};
 
-/// Runs the checks of this checkout: formatting, lints, tests, patches, the kernel, and each scenario that is not slow in a VM once.
+/// Runs the checks of this checkout: formatting, lints, tests, patches, the kernel, and in a VM, once, each scenario that is neither slow nor counts instructions.
 ///
 /// A failed step does not stop those that do not need it. The last line of the output is `N passed, N failed`; the exit
 /// code is 0 if nothing failed and nothing was left undone, and 2 if there is no step of the name that was given.

@@ -76,7 +76,8 @@ pub struct PhaseOutline {
     pub name: String,
     /// Its patches, in order.
     pub patches: Vec<PatchOutline>,
-    /// `phase1/fd-preserve`; those that measure are apart.
+    /// `phase1/fd-preserve`; those that measure are apart. What a patch of the phase makes obsolete fails at its end, and is left out: of a scenario
+    /// that loses a case so, the other cases are here, `phase1/fd-preserve/legacy`.
     pub scenarios: Vec<String>,
     /// Those of the scenarios that run on kernels of any variant.
     pub any_variant: Vec<String>,
@@ -113,6 +114,7 @@ struct Head {
 /// By what a scenario, or a case of it, is judged.
 #[derive(Deserialize)]
 struct Judged {
+    name: Option<String>,
     #[serde(default)]
     expect: BTreeMap<String, IgnoredAny>,
 }
@@ -136,6 +138,18 @@ impl Head {
     }
 }
 
+/// What is left of a scenario at the end of a phase whose patches make these tests obsolete: its name, the names of its other cases, or nothing.
+fn in_force(id: &str, head: &Head, obsolete: &[&str]) -> Vec<String> {
+    if obsolete.contains(&id) {
+        return Vec::new();
+    }
+    if obsolete.iter().all(|&test| scenario_of(test) != id) {
+        return vec![id.to_owned()];
+    }
+    let cases = head.cases.iter().filter_map(|case| case.name.as_ref()).map(|case| format!("{id}/{case}"));
+    cases.filter(|case| !obsolete.contains(&case.as_str())).collect()
+}
+
 impl Outline {
     /// Reads the names from a checkout.
     ///
@@ -150,11 +164,20 @@ impl Outline {
         let mut phases = Vec::new();
         for phase in &stack.phases {
             let (mut blackouts, mut scenarios, mut any_variant) = (Vec::new(), Vec::new(), Vec::new());
+            let obsolete: Vec<&str> =
+                phase.patches.iter().flat_map(|patch| &patch.entry.obsoletes).map(String::as_str).collect();
             for id in &phase.manifest.scenarios {
                 let path = Utf8PathBuf::from(format!("selftests/scenarios/{id}.yaml"));
                 let (_, head) = yaml::read::<Head>(&disk, &path)?;
-                if head.exact() { &mut blackouts } else { &mut scenarios }.push(id.clone());
-                any_variant.extend(head.any_variant().then(|| id.clone()));
+                if head.exact() {
+                    blackouts.push(id.clone());
+                    continue;
+                }
+                let names = in_force(id, &head, &obsolete);
+                if head.any_variant() {
+                    any_variant.extend(names.clone());
+                }
+                scenarios.extend(names);
             }
             all_blackouts.extend(blackouts.clone());
             let measures = |test: &String| all_blackouts.iter().any(|id| id == scenario_of(test));

@@ -193,6 +193,21 @@ fn what_runs_on_any_variant_is_known_by_its_file() {
 }
 
 #[test]
+fn what_a_patch_of_the_phase_makes_obsolete_is_not_in_force() {
+    let guard = tempfile::tempdir().unwrap();
+    let root = Utf8Path::from_path(guard.path()).unwrap();
+    let left = |obsolete: &[&str]| {
+        std::fs::write(root.join("x.yaml"), "title: x\ncases:\n  - { name: a }\n  - { name: b }\n").unwrap();
+        let (_, head) = yaml::read::<Head>(&Disk::new(root), "x.yaml".into()).unwrap();
+        in_force("phase1/x", &head, obsolete)
+    };
+    assert_eq!(left(&[]), ["phase1/x"]);
+    assert_eq!(left(&["phase1/y", "phase1/xy/a"]), ["phase1/x"]);
+    assert_eq!(left(&["phase1/x/a"]), ["phase1/x/b"]);
+    assert!(left(&["phase1/x"]).is_empty() && left(&["phase1/x/a", "phase1/x/b"]).is_empty());
+}
+
+#[test]
 fn this_checkout_has_a_plan() {
     let root = Utf8Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
     let outline = Outline::read(root).unwrap();
@@ -203,6 +218,9 @@ fn this_checkout_has_a_plan() {
         ["phase1/blackout", "phase1/pci-cost", "phase1/pci-scan-cost", "phase1/vfio-cost", "phase1/blackout-devices"]
     );
     assert!(phase1.blackouts.iter().all(|id| !phase1.scenarios.contains(id)), "{phase1:?}");
+    // What opens a device behind the hand-over's back is refused by a later patch of the same phase; what only phase 2 makes obsolete is in force.
+    let runs = |id: &str| phase1.scenarios.iter().chain(&phase1.any_variant).any(|name| name == id);
+    assert!(!runs("phase1/retrieve-busy") && runs("phase1/preserve"));
     assert!(phase1.patches.iter().any(|patch| patch.tested) && !phase1.patches.iter().all(|patch| patch.tested));
     let files = root.join("selftests/faults").read_dir_utf8().unwrap().map(|entry| entry.unwrap().into_path());
     let mut files: Vec<String> = files.map(|file| file.file_stem().unwrap().to_owned()).collect();

@@ -319,6 +319,7 @@ devices:
         -trace enable=vtd_reg_dmar_root
         -trace enable=vtd_fault_disabled
         -trace enable=vtd_ir_enable
+        -trace enable=vtd_reg_ir_root
         -msg timestamp=on
         -D l
         -device pcie-root-port,id=port0,bus=pcie.0,addr=03.0,chassis=1,slot=1

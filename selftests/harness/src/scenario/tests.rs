@@ -409,7 +409,7 @@ fn translation_is_watched_where_it_can_be() {
     let devices = |preserved: &[&str], shut_out: &[&str]| {
         let [preserved, shut_out] =
             [preserved, shut_out].map(|names| names.iter().map(|name| (*name).to_owned()).collect());
-        Some(Devices { preserved, shut_out })
+        Some(Devices { preserved, shut_out, remapping_ends: false })
     };
     let good = load(&format!("{head}translation: {{ preserved: [dut] }}\n")).unwrap();
     assert_eq!(good.translation(&good.cases[0]).cloned(), devices(&["dut"], &[]));

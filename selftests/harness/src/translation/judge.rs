@@ -23,10 +23,15 @@ pub(crate) fn violation(record: &Record) -> Option<Violation> {
         let what = "no kernel ever switched translation on".to_owned();
         return Some(Violation { at: record.over.unwrap_or(0), what });
     };
-    [record.off(first), record.other_root(first), record.refused(first), record.looks_off(first)]
-        .into_iter()
-        .flatten()
-        .min_by_key(|violation| violation.at)
+    let all = [
+        record.off(first),
+        record.other_root(first),
+        record.refused(first),
+        record.looks_off(first),
+        record.unremapped(first),
+        record.old_interrupts(first),
+    ];
+    all.into_iter().flatten().min_by_key(|violation| violation.at)
 }
 
 /// What should have been, and was not: a device that nobody refused anything, after a kernel had started at `from`.
@@ -78,6 +83,30 @@ impl Record {
             }),
             _ => None,
         })
+    }
+
+    /// Interrupts were not remapped.
+    fn unremapped(&self, first: u64) -> Option<Violation> {
+        let off = |(at, told): &(u64, Told)| *at >= first && *told == Told::Remaps(false);
+        let (at, _) = self.told().find(off).filter(|_| !self.devices.remapping_ends)?;
+        Some(Violation { at, what: format!("interrupts were no longer remapped at {}", seconds(at)) })
+    }
+
+    /// A kernel set a table of its own while interrupts were remapped by one that a kernel before had used.
+    fn old_interrupts(&self, first: u64) -> Option<Violation> {
+        const FEWEST: u64 = 2;
+        let tables = self.told().filter_map(|(at, told)| match told {
+            Told::Interrupts(entries) => Some((at, entries)),
+            _ => None,
+        });
+        let tables: Vec<_> = tables.collect();
+        let used = |pair: &[(u64, u64)]| match *pair {
+            [(_, before), (at, now)] if at >= first && before > FEWEST && now > FEWEST => Some(at),
+            _ => None,
+        };
+        let at = tables.windows(2).find_map(used)?;
+        let until = seconds(at);
+        Some(Violation { at, what: format!("interrupts were remapped by a table of the kernel before until {until}") })
     }
 
     /// The first request of a preserved device that was refused.

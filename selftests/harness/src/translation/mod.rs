@@ -3,13 +3,16 @@
 //! Shows from outside of the guest that the IOMMU never stops translating.
 //!
 //! What a kernel says of its IOMMU is no proof, least of all while no kernel runs. QEMU's own word is: it [traces](trace) when translation is
-//! switched on or off, when the unit is told where its root table is, and each request of a device that is refused, with the time. Beside that
-//! the host looks at the unit's status register now and then. A scenario asks for it with `translation` and names devices:
+//! switched on or off, when the unit is told where its root table is, the same for the remapping of interrupts, and each request of a device that is
+//! refused, with the time. Beside that the host looks at the unit's status register now and then. A scenario asks for it with `translation` and names devices:
 //!
 //! - From when the first kernel switches it on until the last stage is over, translation is not switched off, and whenever the host looks,
 //!   the register says that it is on. What the last kernel does when the machine is switched off is no matter.
 //! - Meanwhile the unit is not told of another root table, nor once more of the same.
 //! - Meanwhile no request of a device that is `preserved` is refused.
+//! - Meanwhile interrupts are remapped without a break, by a table of two entries, the fewest there can be, before each one that a kernel uses:
+//!   nothing that devices do gets through to a kernel that has no table yet, by one of a kernel that is gone. That does not hold
+//!   for a next kernel that knows nothing of this, and panics later on: `remapping-ends`.
 //! - A device that is `shut-out` is not preserved, and tries all the same: after the last kexec, a request of each is refused at least once.
 //!   Nobody expects it to go on, so the [witness](crate::witness) does not care about it.
 //!
@@ -48,6 +51,8 @@ pub struct Devices {
     pub preserved: Vec<String>,
     /// These try to, and are refused.
     pub shut_out: Vec<String>,
+    /// The next kernel does not know that interrupts must be remapped all the time.
+    pub remapping_ends: bool,
 }
 
 impl Devices {

@@ -24,7 +24,8 @@ fn record(more: &[(u64, Told)]) -> Record {
     let mut told = vec![(ms(500), Told::Enabled(true)), (ms(3100), Told::Enabled(false))];
     told.extend(more.iter().map(|(at, told)| (ms(*at), *told)));
     told.sort_by_key(|(at, _)| *at);
-    let devices = Devices { preserved: vec!["dut".into()], shut_out: vec!["dut1".into()] };
+    let (preserved, shut_out) = (vec!["dut".into()], vec!["dut1".into()]);
+    let devices = Devices { preserved, shut_out, remapping_ends: false };
     Record { devices, told, looks: vec![look(1000, ON), look(2000, ON), look(2900, ON)], over: Some(ms(3000)) }
 }
 
@@ -58,6 +59,24 @@ fn the_root_table_stays_where_it_is() {
     let root = |at| wrong(&record(&[(at, Told::Root(0x1000))]));
     assert_eq!(root(1200), "the IOMMU was given a root table at 0x1000 at 1.200 s");
     assert_eq!((root(400), root(3050)), (String::new(), String::new()));
+}
+
+#[test]
+fn interrupts_are_blocked_between_kernels() {
+    let [first, blocked, next] =
+        [(400, 0x1_0000), (1900, 2), (1950, 0x1_0000)].map(|(at, n)| (at, Told::Interrupts(n)));
+    let text = "interrupts were remapped by a table of the kernel before until 1.950 s";
+    assert_eq!(wrong(&record(&[first, blocked, next])), "");
+    assert_eq!(wrong(&record(&[first, blocked, next, (2500, Told::Interrupts(2))])), "");
+    assert_eq!(wrong(&record(&[first, next])), text);
+    assert_eq!(wrong(&record(&[first, (300, Told::Interrupts(0x1_0000)), blocked, next])), "", "of firmware");
+
+    let off = (1940, Told::Remaps(false));
+    assert_eq!(wrong(&record(&[off])), "interrupts were no longer remapped at 1.940 s");
+    assert_eq!(wrong(&record(&[(400, Told::Remaps(false)), (3050, Told::Remaps(false))])), "");
+    let mut record = record(&[first, blocked, off, next]);
+    record.devices.remapping_ends = true;
+    assert_eq!(wrong(&record), "");
 }
 
 #[test]

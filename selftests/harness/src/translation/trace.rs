@@ -8,7 +8,7 @@
 //! ```
 //!
 //! The number in front is QEMU's process, the next one the time in seconds since 1970. A fault is traced whether or not the guest is told of
-//! it. Three kinds are judged; the others show people what led to it, and are few.
+//! it. All but one kind are judged; that shows people what led to it.
 
 use std::time::Duration;
 
@@ -20,12 +20,17 @@ const ENABLE: &str = "vtd_dmar_enable";
 const FAULT: &str = "vtd_dmar_fault";
 /// The unit is told where its root table is.
 const ROOT: &str = "vtd_reg_dmar_root";
-/// For people: a fault of an entry that wants none to be told, interrupts.
-const OTHERS: [&str; 2] = ["vtd_fault_disabled", "vtd_ir_enable"];
+/// Interrupts are remapped from now on, or no longer.
+const REMAP: &str = "vtd_ir_enable";
+/// The unit is told where the table for that is, and how many entries it has.
+const INTERRUPTS: &str = "vtd_reg_ir_root";
+/// For people: a fault of an entry that wants none to be told.
+const OTHER: &str = "vtd_fault_disabled";
 
 /// QEMU's arguments. The log has what else QEMU logs as well, which usually is nothing.
 pub(crate) fn arguments(log: &Utf8Path) -> Vec<(&'static str, String)> {
-    let events = [ENABLE, FAULT, ROOT].into_iter().chain(OTHERS).map(|event| ("-trace", format!("enable={event}")));
+    let events = [ENABLE, FAULT, ROOT, OTHER, REMAP, INTERRUPTS];
+    let events = events.into_iter().map(|event| ("-trace", format!("enable={event}")));
     // Without it there are no times.
     events.chain([("-msg", "timestamp=on".to_owned()), ("-D", log.to_string())]).collect()
 }
@@ -39,6 +44,10 @@ pub(crate) enum Told {
     Fault(Fault),
     /// The root table is at this address from now on.
     Root(u64),
+    /// Interrupts are remapped from now on, or no longer.
+    Remaps(bool),
+    /// The table that they are remapped by has so many entries from now on.
+    Interrupts(u64),
 }
 
 /// A request that was refused.
@@ -69,6 +78,11 @@ pub(super) fn parse(line: &str) -> Option<(Duration, Told)> {
             write: number(&mut words, "write")? != 0,
         }),
         ROOT => Told::Root(number(&mut words, "addr")?),
+        REMAP => Told::Remaps(number(&mut words, "enable")? != 0),
+        INTERRUPTS => {
+            number(&mut words, "addr")?;
+            Told::Interrupts(number(&mut words, "size")?)
+        }
         _ => return None,
     };
     Some((at, told))
@@ -99,9 +113,9 @@ mod tests {
         assert_eq!(line("vtd_reg_dmar_root addr 0x6822000 scalable 1"), Some((at, Told::Root(0x682_2000))));
         let fault = Fault { source: 0x100, reason: 6, address: 0x4000_1000, write: true };
         assert_eq!(line("vtd_dmar_fault sid 0x100 fault 6 addr 0x40001000 write 1"), Some((at, Told::Fault(fault))));
-        for other in
-            ["vtd_reset_exit ", "vtd_ir_enable enable 1", "vtd_dmar_fault sid 0x10000 fault 6 addr 0x0 write 0", ""]
-        {
+        assert_eq!(line("vtd_ir_enable enable 1"), Some((at, Told::Remaps(true))));
+        assert_eq!(line("vtd_reg_ir_root addr 0x6822000 size 0x10000"), Some((at, Told::Interrupts(0x1_0000))));
+        for other in ["vtd_reset_exit ", "vtd_dmar_fault sid 0x10000 fault 6 addr 0x0 write 0", ""] {
             assert_eq!(line(other), None, "{other}");
         }
         assert_eq!(parse("vtd_dmar_enable enable 1"), None, "without a time it proves nothing");
@@ -117,6 +131,7 @@ mod tests {
         -trace enable=vtd_reg_dmar_root
         -trace enable=vtd_fault_disabled
         -trace enable=vtd_ir_enable
+        -trace enable=vtd_reg_ir_root
         -msg timestamp=on
         -D a,b
         ");
@@ -124,7 +139,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_line_is_too_strange(line in "[0-9]{0,3}@?[0-9]{0,22}\\.?[0-9]{0,22}:?(vtd_(dmar_(enable|fault)|reg_dmar_root))?( sid| enable| addr)? ?(0x)?[0-9a-f]{0,20}.*") {
+        fn no_line_is_too_strange(line in "[0-9]{0,3}@?[0-9]{0,22}\\.?[0-9]{0,22}:?(vtd_(dmar_(enable|fault)|reg_(dmar|ir)_root|ir_enable))?( sid| enable| addr)? ?(0x)?[0-9a-f]{0,20}.*") {
             let _ = parse(&line);
         }
     }

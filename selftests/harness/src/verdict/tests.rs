@@ -346,7 +346,7 @@ fn translating(off_at: Option<u64>, refused: Option<(u64, u16)>, seen: Observati
     let off = off_at.into_iter().flat_map(|at| [(at, Told::Enabled(false)), (at + 1_000_000, Told::Enabled(true))]);
     let fault = refused.map(|(at, source)| (at, Told::Fault(Fault { source, reason: 2, address: 0, write: false })));
     let record = translation::Record {
-        devices: Devices { preserved: vec!["dut".into()], shut_out: vec!["dut1".into()] },
+        devices: Devices { preserved: vec!["dut".into()], shut_out: vec!["dut1".into()], remapping_ends: false },
         told: told.chain(off).chain(fault).collect(),
         looks: vec![translation::Look {
             at: 1,

@@ -88,6 +88,13 @@ pub(crate) fn adopt(unit: Unit, enabled: bool, rtaddr: u64) -> Result<bool, Reas
         return Err(c"a device has no entry");
     }
     // SAFETY: The unit is being initialised.
+    if let Some(phys) = unsafe { unit.take_old_irt() } {
+        let table = restore(phys).ok_or(c"its interrupts were not blocked")?;
+
+        // SAFETY: Interrupts go through a table of this kernel.
+        unsafe { table.free() };
+    }
+    // SAFETY: The unit is being initialised.
     unsafe { unit.set_root(root) };
     // SAFETY: The function has no preconditions.
     unsafe { bindings::iommu_liveupdate_adopted(registers) };

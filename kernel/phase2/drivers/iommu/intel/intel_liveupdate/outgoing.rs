@@ -20,6 +20,38 @@ use crate::{
     },
 };
 
+/// A table that interrupts are remapped by until the next kernel has its own. It has no entry, so
+/// they are blocked.
+///
+/// # Invariants
+///
+/// The table is preserved, and nobody else uses it.
+struct Blocking(Table);
+
+impl Blocking {
+    fn new(unit: Unit) -> Result<Self> {
+        let table = unit.new_table()?;
+
+        match table.preserve() {
+            // INVARIANT: It was just allocated, and preserved.
+            Ok(()) => Ok(Self(table)),
+            Err(error) => {
+                // SAFETY: Nobody has seen it.
+                unsafe { table.free() };
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Drop for Blocking {
+    fn drop(&mut self) {
+        self.0.unpreserve();
+        // SAFETY: By the type invariants.
+        unsafe { self.0.free() };
+    }
+}
+
 /// What is preserved of a unit.
 ///
 /// There is one as long as a device behind the unit is preserved.
@@ -29,6 +61,8 @@ pub(crate) struct Kept {
     contexts: KVec<(Table, usize)>,
     /// Which entries are preserved, by bus, device and function number.
     devices: KVec<u64>,
+    /// If interrupts are remapped.
+    blocking: Option<Blocking>,
 }
 
 /// Number of words for a bit for each device of a segment.
@@ -45,13 +79,19 @@ impl Kept {
         unsafe { unit.kept().cast::<Self>().as_mut() }
     }
 
-    fn new(root: Table) -> Result<KBox<Self>> {
+    fn new(unit: Unit, root: Table) -> Result<KBox<Self>> {
         let devices = KVec::from_elem(0, DEVICE_WORDS, GFP_KERNEL)?;
+        let blocking = if unit.remaps_irqs() {
+            Some(Blocking::new(unit)?)
+        } else {
+            None
+        };
         let kept = KBox::new(
             Self {
                 root,
                 contexts: KVec::new(),
                 devices,
+                blocking,
             },
             GFP_KERNEL,
         )?;
@@ -70,7 +110,7 @@ impl Kept {
 
         // SAFETY: Calls are serialised.
         if unsafe { Self::of(entry.unit) }.is_none() {
-            let kept = KBox::into_raw(Self::new(root)?);
+            let kept = KBox::into_raw(Self::new(entry.unit, root)?);
 
             // SAFETY: As above.
             unsafe { entry.unit.set_kept(kept.cast()) };
@@ -231,6 +271,11 @@ pub(crate) unsafe fn shutdown(unit: Unit) -> bool {
         }
     }
     unit.flush_table(kept.root);
+    if let Some(Blocking(table)) = kept.blocking {
+        unit.flush_table(table);
+        // SAFETY: By the requirements of this function.
+        unsafe { unit.block_irqs(table) };
+    }
     unit.quiesce();
     true
 }

@@ -90,6 +90,16 @@ impl Table {
         }
     }
 
+    /// Frees the table.
+    ///
+    /// # Safety
+    ///
+    /// It must not be used any more, neither by hardware nor through another object.
+    pub(crate) unsafe fn free(self) {
+        // SAFETY: By the type invariants, and the requirements of this function.
+        unsafe { bindings::iommu_free_pages(self.as_ptr()) };
+    }
+
     /// Preserves the table.
     pub(crate) fn preserve(self) -> Result {
         // SAFETY: By the type invariants.
@@ -162,6 +172,19 @@ impl Unit {
         unsafe { (*self.as_raw()).root_entry = table.as_ptr().cast() };
     }
 
+    /// Takes the table that the previous kernel had blocked interrupts with, if it did and this
+    /// kernel has put another one in its place.
+    ///
+    /// # Safety
+    ///
+    /// The unit must be one that is being initialised.
+    pub(crate) unsafe fn take_old_irt(self) -> Option<u64> {
+        // SAFETY: By the type invariants, and the requirements of this function.
+        let table = unsafe { core::mem::take(&mut (*self.as_raw()).old_irt) };
+
+        (table != 0).then_some(table)
+    }
+
     /// Physical address of the root table.
     pub(crate) fn root_phys(self) -> u64 {
         self.root().map_or(0, |root| {
@@ -201,6 +224,29 @@ impl Unit {
                 (8 * WORDS) as c_int,
             )
         };
+    }
+
+    /// A new table, which is empty.
+    pub(crate) fn new_table(self) -> Result<Table> {
+        // SAFETY: By the type invariants. It is freed by `Table::free`.
+        unsafe { Table::from_raw(bindings::intel_liveupdate_alloc_table(self.as_raw())) }
+            .ok_or(ENOMEM)
+    }
+
+    /// Whether interrupts are remapped.
+    pub(crate) fn remaps_irqs(self) -> bool {
+        // SAFETY: By the type invariants.
+        unsafe { bindings::intel_liveupdate_remaps_irqs(self.as_raw()) }
+    }
+
+    /// Has interrupts remapped by another table, which is empty: by none, that is.
+    ///
+    /// # Safety
+    ///
+    /// This must be the only processor, with interrupts off, on the way out of this kernel.
+    pub(crate) unsafe fn block_irqs(self, table: Table) {
+        // SAFETY: By the type invariants of both, and the requirements of this function.
+        unsafe { bindings::intel_liveupdate_block_irqs(self.as_raw(), table.as_ptr()) };
     }
 
     /// Has the hardware forget what it has read so far, and no longer tell this kernel of faults.

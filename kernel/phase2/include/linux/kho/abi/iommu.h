@@ -38,6 +38,11 @@
  * for VT-d the root table, the context tables that it leads to, and in scalable
  * mode the directory and the first table of the PASIDs of each device.
  *
+ * If VT-d remaps interrupts, that stays on as well, through a page that is
+ * preserved and zero: a table of two entries, neither of which is present. The
+ * register says where it is. So no interrupt of a device gets through before the
+ * next kernel has set a table of its own, after which it may free the page.
+ *
  * What the page tables lead to is not listed. It is the memory of files that
  * are preserved in the same session as the IO address space.
  *

@@ -140,11 +140,13 @@ pub fn arguments(machine: &Machine<'_>, channels: &Channels) -> Vec<String> {
 }
 
 fn iommu_device(mode: Iommu) -> Option<String> {
+    // Interrupts are remapped for the x2APIC in scalable mode, as on the machines that have it, and for the xAPIC in legacy mode, which is
+    // what QEMU does by itself under TCG.
     let extra = match mode {
         Iommu::None => return None,
         Iommu::Legacy => "",
-        Iommu::Scalable => ",x-scalable-mode=on",
-        Iommu::FirstStage => ",x-scalable-mode=on,x-flts=on",
+        Iommu::Scalable => ",eim=on,x-scalable-mode=on",
+        Iommu::FirstStage => ",eim=on,x-scalable-mode=on,x-flts=on",
     };
     Some(format!("intel-iommu,intremap=on,caching-mode=on{extra}"))
 }
@@ -242,10 +244,13 @@ mod tests {
     #[test]
     fn iommu_modes_differ_only_there() {
         let legacy = line("legacy", false);
-        assert_eq!(line("scalable", false), legacy.replace("caching-mode=on", "caching-mode=on,x-scalable-mode=on"));
+        assert_eq!(
+            line("scalable", false),
+            legacy.replace("caching-mode=on", "caching-mode=on,eim=on,x-scalable-mode=on")
+        );
         assert_eq!(
             line("first-stage", false),
-            legacy.replace("caching-mode=on", "caching-mode=on,x-scalable-mode=on,x-flts=on")
+            legacy.replace("caching-mode=on", "caching-mode=on,eim=on,x-scalable-mode=on,x-flts=on")
         );
         assert!(!line("none", false).contains("intel-iommu"));
     }

@@ -8,6 +8,9 @@ use super::{Fault, Look, Record, Told};
 use crate::clock::seconds;
 use crate::report::Translated;
 
+/// How many entries a table has that is only there to block interrupts: fewer there cannot be.
+const FEWEST: u64 = 2;
+
 /// What must not have been.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Violation {
@@ -34,8 +37,13 @@ pub(crate) fn violation(record: &Record) -> Option<Violation> {
     all.into_iter().flatten().min_by_key(|violation| violation.at)
 }
 
-/// What should have been, and was not: a device that nobody refused anything, after a kernel had started at `from`.
+/// What should have been, and was not: a device that nobody refused anything, after a kernel had started at `from`, or a table that blocks interrupts
+/// before that.
 pub(crate) fn missing(record: &Record, from: u64) -> Option<String> {
+    let tables = || record.told().filter(|&(at, told)| at < from && matches!(told, Told::Interrupts(_)));
+    if tables().next().is_some() && tables().all(|(_, told)| told != Told::Interrupts(FEWEST)) {
+        return Some("interrupts were remapped before the last kexec, and not blocked then".to_owned());
+    }
     let shut_out = |name: &&String| !record.faults(from).any(|(_, source, _)| source == name.as_str());
     let name = record.devices.shut_out.iter().find(shut_out)?;
     Some(format!("no request of {name} was refused after the last kexec: it tried nothing, or was let through"))
@@ -94,7 +102,6 @@ impl Record {
 
     /// A kernel set a table of its own while interrupts were remapped by one that a kernel before had used.
     fn old_interrupts(&self, first: u64) -> Option<Violation> {
-        const FEWEST: u64 = 2;
         let tables = self.told().filter_map(|(at, told)| match told {
             Told::Interrupts(entries) => Some((at, entries)),
             _ => None,

@@ -74,9 +74,15 @@ fn interrupts_are_blocked_between_kernels() {
     let off = (1940, Told::Remaps(false));
     assert_eq!(wrong(&record(&[off])), "interrupts were no longer remapped at 1.940 s");
     assert_eq!(wrong(&record(&[(400, Told::Remaps(false)), (3050, Told::Remaps(false))])), "");
-    let mut record = record(&[first, blocked, off, next]);
-    record.devices.remapping_ends = true;
-    assert_eq!(wrong(&record), "");
+    let mut ends = record(&[first, blocked, off, next]);
+    ends.devices.remapping_ends = true;
+    assert_eq!(wrong(&ends), "");
+
+    // A kernel that has no table of its own makes no difference.
+    let refused = (2500, fault(0x200));
+    let missing = |told: &[_]| missing(&record(told), ms(2000)).unwrap_or_default();
+    assert_eq!(missing(&[first, refused]), "interrupts were remapped before the last kexec, and not blocked then");
+    assert_eq!((missing(&[first, blocked, refused]), missing(&[refused])), (String::new(), String::new()));
 }
 
 #[test]

@@ -40,8 +40,9 @@
  *
  * If VT-d remaps interrupts, that stays on as well, through a page that is
  * preserved and zero: a table of two entries, neither of which is present. The
- * register says where it is. So no interrupt of a device gets through before the
- * next kernel has set a table of its own, after which it may free the page.
+ * register says where it is, and for which mode of the APICs (EIME). So no
+ * interrupt of a device gets through before the next kernel has set a table of its
+ * own, for the same mode, after which it may free the page.
  *
  * What the page tables lead to is not listed. It is the memory of files that
  * are preserved in the same session as the IO address space.

@@ -54,7 +54,7 @@ pub enum Fate {
     Refused(String),
     /// The next kernel refuses to give it out. If it is a device, it has stopped, or that kernel knows of it and leaves it alone.
     Lost,
-    /// The next kernel stops as documented, before it has touched the device or its IOMMU.
+    /// The next kernel stops as documented, before it has touched the device or its translation.
     Panic,
     /// The device goes on accessing memory in a kernel that does not know it.
     Unsafe,

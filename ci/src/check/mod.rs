@@ -20,6 +20,7 @@ pub mod finding;
 mod inert;
 mod kconfig;
 mod kernel_doc;
+mod noreturn;
 mod places;
 mod prepares;
 mod programs;
@@ -137,6 +138,7 @@ pub static CHECKS: &[Check] = &[
         "a phase's gate is experimental, explained, and off unless somebody asks for it",
         kconfig::check,
     ),
+    quick("noreturn", 1, "objtool is told of every function that does not return", noreturn::check),
     compiles("build", 4, "the kernel builds with W=1, without a warning that its parent does not have", build::check),
     compiles(
         "clippy",

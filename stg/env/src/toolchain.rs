@@ -4,7 +4,7 @@
 //!
 //! The kernel is built by exactly these tools whatever the calling shell has set: the Rust toolchain's own directory
 //! precedes rustup's shims in `PATH`, and everything that would make two builds of one commit differ (time, user, host,
-//! locale, build number) is fixed. [`Toolchain::id`] names the versions and is part of every build key.
+//! locale, build number, where Rust's sources are) is fixed. [`Toolchain::id`] names the versions and is part of every build key.
 
 use camino::Utf8PathBuf;
 
@@ -13,6 +13,11 @@ use crate::EnvError;
 use crate::machine::Machine;
 use crate::requirements;
 use crate::requirements::Group;
+use crate::version::Version;
+
+/// Where Rust's sources are said to be, wherever they are: panics in them name their files, so that an image would be another one for each user.
+/// This is where set-up puts them for root unless told otherwise, and what the images had in them that the proofs on record are about.
+const SAID: &str = "/root/.cache/phasectl/tools";
 
 /// What builds the kernel.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +42,7 @@ pub struct Toolchain {
     cache: Option<Utf8PathBuf>,
     /// What is passed on to it from the environment.
     cache_env: Vec<(String, String)>,
+    rust_version: Version,
     id: String,
 }
 
@@ -91,6 +97,7 @@ impl Toolchain {
             path,
             cache,
             cache_env,
+            rust_version: rust.version,
         })
     }
 
@@ -108,7 +115,14 @@ impl Toolchain {
             ("TZ", "UTC"),
         ]
         .map(|(key, value)| (key.to_owned(), value.to_owned()));
-        fixed.into_iter().chain(self.cache_env.clone()).collect()
+        fixed.into_iter().chain(self.renamed()).chain(self.cache_env.clone()).collect()
+    }
+
+    /// What has the Rust compiler say other names for its library's sources than they have. Nothing, if they have these names.
+    fn renamed(&self) -> Option<(String, String)> {
+        let said = requirements::unpacked_library(SAID.into(), self.rust_version);
+        let differ = self.rust_lib_src != said;
+        differ.then(|| ("KRUSTFLAGS".to_owned(), format!("--remap-path-prefix={}={said}", self.rust_lib_src)))
     }
 
     /// Arguments that have the kernel's C compiler called through a compiler cache, if there is one. They change how long a build takes
@@ -226,7 +240,15 @@ mod tests {
         KBUILD_BUILD_VERSION=1
         LC_ALL=C
         TZ=UTC
+        KRUSTFLAGS=--remap-path-prefix=<dir>/tools/rust-src-1.95.0/usr/src/rustc-1.95.0/library=/root/.cache/phasectl/tools/rust-src-1.95.0/usr/src/rustc-1.95.0/library
         ");
+    }
+
+    #[test]
+    fn what_is_called_as_is_said_is_not_renamed() {
+        let mut toolchain = Toolchain::of(&lab().machine()).unwrap();
+        toolchain.rust_lib_src = requirements::unpacked_library(SAID.into(), toolchain.rust_version);
+        assert_eq!(toolchain.renamed(), None);
     }
 
     #[test]

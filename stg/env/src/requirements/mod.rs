@@ -29,6 +29,7 @@ pub use rust::bindgen_root;
 pub use rust::rust;
 pub use rust::rust_lib_src;
 pub use rust::rust_src_dir;
+pub use rust::unpacked_library;
 pub use table::TABLE;
 
 pub use llvm::libclang;

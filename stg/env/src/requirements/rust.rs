@@ -6,6 +6,7 @@
 //! another directory must not pick another one, so everything is resolved once, through `--print sysroot`, and the
 //! toolchain's own programs are used from there on.
 
+use camino::Utf8Path;
 use camino::Utf8PathBuf;
 
 use crate::machine::Machine;
@@ -59,13 +60,22 @@ fn resolve(machine: &Machine) -> Option<Rust> {
 /// The library's sources for this toolchain: the toolchain's own, else those that set-up unpacked.
 pub fn rust_lib_src(machine: &Machine, rust: &Rust) -> Option<Utf8PathBuf> {
     let own = rust.sysroot.join("lib/rustlib/src/rust/library");
-    let unpacked = rust_src_dir(machine, rust.version).join(format!("usr/src/rustc-{}/library", rust.version));
+    let unpacked = unpacked_library(&machine.tools, rust.version);
     [own, unpacked].into_iter().find(|dir| dir.join("core/src/lib.rs").is_file())
 }
 
 /// Where set-up unpacks the package `rust-src`.
 pub fn rust_src_dir(machine: &Machine, version: Version) -> Utf8PathBuf {
-    machine.tools.join(format!("rust-src-{version}"))
+    unpacked(&machine.tools, version)
+}
+
+/// Where Rust's library is if set-up unpacked it below these tools.
+pub fn unpacked_library(tools: &Utf8Path, version: Version) -> Utf8PathBuf {
+    unpacked(tools, version).join(format!("usr/src/rustc-{version}/library"))
+}
+
+fn unpacked(tools: &Utf8Path, version: Version) -> Utf8PathBuf {
+    tools.join(format!("rust-src-{version}"))
 }
 
 /// Where set-up installs bindgen (`cargo install --root`).

@@ -27,18 +27,34 @@ use crate::exact::{Figure, Twice};
 use crate::observe::Observation;
 use crate::report::{Blackout, Mark};
 use crate::run::Outcome;
+use crate::verdict::{Class, Verdict};
 
 /// The mark at the very start of init.
 pub const INIT: &str = "init";
 
-/// Measures a case, up to the mark `to` and all others. If a run is not good, its outcome comes back instead of a measurement.
-pub(crate) fn measure(twice: &mut Twice<'_>, to: &str) -> Result<(Outcome, Option<Blackout>), HarnessError> {
+/// Measures a case, up to the mark `to` and all others. If a run is not good, its outcome comes back instead of a measurement; if the mark is
+/// reached later than the budget has it, in per cent, that is the outcome's verdict.
+pub(crate) fn measure(
+    twice: &mut Twice<'_>,
+    to: &str,
+    budget: Option<f64>,
+) -> Result<(Outcome, Option<Blackout>), HarnessError> {
     let mut pair = |variant, name| twice.run(variant, name, "to the mark", spans);
     let (outcome, baseline) = pair(Variant::Baseline, "baseline")?;
     let Some(baseline) = baseline else { return Ok((outcome, None)) };
-    let (outcome, stages) = pair(Variant::Stages, "stages")?;
+    let (mut outcome, stages) = pair(Variant::Stages, "stages")?;
     let blackout = stages.map(|stages| Blackout { to: to.to_owned(), marks: common(stages, &baseline) });
+    if let Some(reason) = blackout.as_ref().zip(budget).and_then(|(blackout, budget)| excess(blackout, budget)) {
+        outcome.verdict = Verdict { class: Class::OverBudget, reason };
+    }
     Ok((outcome, blackout))
+}
+
+/// By how much the mark is reached too late, if it is.
+fn excess(blackout: &Blackout, budget: f64) -> Option<String> {
+    let (to, percent) = (&blackout.to, blackout.judged()?.overhead_percent());
+    (percent > budget)
+        .then(|| format!("`{to}` is reached {percent:.3} % later, more than the phase's budget of {budget} %"))
 }
 
 /// The marks that both variants have.
@@ -85,6 +101,18 @@ mod tests {
         let both = common(marks(&[("b", 5), ("only", 6), ("a", 7)]), &marks(&[("a", 3), ("b", 4), ("other", 5)]));
         let mark = |name: &str, instructions, baseline| Mark { name: name.into(), instructions, baseline };
         assert_eq!(both, [mark("b", 5, 4), mark("a", 7, 3)]);
+    }
+
+    #[test]
+    fn the_mark_that_is_named_is_held_to_the_budget() {
+        let mark = |name: &str, instructions, baseline| Mark { name: name.into(), instructions, baseline };
+        let blackout = Blackout { to: "b".into(), marks: vec![mark("a", 200, 100), mark("b", 102, 100)] };
+        assert_eq!(excess(&blackout, 2.5), None);
+        assert_eq!(
+            excess(&blackout, 1.5).as_deref(),
+            Some("`b` is reached 2.000 % later, more than the phase's budget of 1.5 %")
+        );
+        assert_eq!(excess(&Blackout { to: "c".into(), ..blackout }, 0.0), None);
     }
 
     #[test]

@@ -219,8 +219,8 @@ impl Runner {
         let directory = if scenario.repeat > 1 { directory.join(repetition.to_string()) } else { directory };
         let mut twice = Twice { runner: self, scenario, case, directory: &directory, spent: Duration::ZERO };
         match &scenario.kind {
-            Kind::Blackout { to, .. } => {
-                let (outcome, blackout) = blackout::measure(&mut twice, to)?;
+            Kind::Blackout { to, budget_percent, .. } => {
+                let (outcome, blackout) = blackout::measure(&mut twice, to, *budget_percent)?;
                 Ok((outcome, twice.spent, Measured { blackout, ..Measured::default() }))
             }
             Kind::Measure { spans, .. } => {

@@ -101,6 +101,7 @@ pub(crate) fn of_phase(source: &dyn Source, stack: &Stack, phase: &Phase) -> any
         let place = |scenario: &Scenario| listed.iter().position(|id| *id == scenario.id);
         let mut all = all;
         all.sort_by_key(place);
+        all.iter_mut().for_each(|scenario| scenario.limit_blackout(phase.manifest.budgets.blackout_percent));
         return Ok(all);
     }
     Err(Error::Invalid(wrong).into())
@@ -315,6 +316,7 @@ pub(crate) fn cases(all: &[Scenario]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::judged::inputs;
     use crate::testing::Small;
 
     /// The cases that would run, in order.
@@ -348,6 +350,29 @@ mod tests {
         let manifest = std::fs::read_to_string(small.root().join("phases/phase1/phase.yaml")).unwrap();
         small.put("phases/phase1/phase.yaml", &manifest.replace("[phase1/first]", "[phase1/first, phase1/cost]"));
         assert_eq!(chosen_in(&small, "c", &[]), "phase1/second/y phase1/first/x");
+    }
+
+    #[test]
+    fn the_budget_of_a_phase_is_that_of_its_blackouts_and_part_of_what_they_are() {
+        let small = Small::new().with_scenarios();
+        let (disk, ids) = (small.disk(), ["phase1/blackout", "phase1/cost"]);
+        let loaded = || {
+            let all = load(&disk, &small.stack(), "phase1").unwrap();
+            ids.map(|id| all.iter().find(|scenario| scenario.id == id).unwrap().clone())
+        };
+        let budget = |scenario: &Scenario| match scenario.kind {
+            Kind::Blackout { budget_percent, .. } => budget_percent,
+            _ => None,
+        };
+        let hashes = |all: &[Scenario]| all.iter().map(|one| inputs::scenario(&disk, one).unwrap()).collect::<Vec<_>>();
+        let without = loaded();
+        small.replace("phases/phase1/phase.yaml", "slug: one\n", "slug: one\nbudgets: { blackout_percent: 1.5 }\n");
+        let with = loaded();
+        assert_eq!(without.each_ref().map(budget), [None, None]);
+        assert_eq!(with.each_ref().map(budget), [Some(1.5), None]);
+        let (without, with) = (hashes(&without), hashes(&with));
+        assert_ne!(without[0], with[0]);
+        assert_eq!(without[1], with[1]);
     }
 
     #[test]

@@ -66,7 +66,7 @@ pub(super) fn kind(scenario: &Kind, cases: &[Case]) -> Result<(), Wrong> {
             return wrong("`kunit.suites` is empty, so nothing would be checked", "name the suites that must pass");
         }
         Kind::Kunit(_) => {}
-        Kind::Blackout { stages, baseline, to } => {
+        Kind::Blackout { stages, baseline, to, .. } => {
             for (stages, name) in [(stages, "stages"), (baseline, "blackout.baseline")] {
                 handover(stages, &[], name)?;
                 if stages.iter().any(|stage| !stage.between.is_empty()) {

@@ -8,7 +8,7 @@
 //! - **kunit**: `kunit: { suites: [...] }` boots once with KUnit enabled and reads its KTAP off the console. Each named
 //!   suite must have run and passed. No stages.
 //! - **blackout**: `blackout: { to: <mark>, baseline: [<stages>] }` measures the instructions from the jump to each mark
-//!   in the next kernel, once for `stages` and once for `baseline`, each twice, and `to` is the one that budgets judge. The mark
+//!   in the next kernel, once for `stages` and once for `baseline`, each twice, and `to` is the one that the phase's budget judges. The mark
 //!   `init` is always there: the first thing that the next kernel's init does. A `log-span` there counts as a mark; see
 //!   [`blackout`](crate::blackout).
 //! - **measure**: `measure: { spans: [{ name: "preserve {device}", budget: 100000 }] }` is a hand-over that runs twice and reports the instructions
@@ -141,8 +141,11 @@ pub enum Kind {
         stages: Vec<Stage>,
         /// What it is compared with.
         baseline: Vec<Stage>,
-        /// The mark in the second kernel at which the blackout ends, the one that budgets judge.
+        /// The mark in the second kernel at which the blackout ends, the one that the budget judges.
         to: String,
+        /// How much later than in the baseline it may be reached, in per cent; as late as it likes, if not given. It is the phase's and
+        /// not the file's, so [`Scenario::limit_blackout`] sets it.
+        budget_percent: Option<f64>,
     },
     /// Measures the steps that are `timed`.
     Measure {
@@ -335,6 +338,13 @@ impl Scenario {
         Ok(all)
     }
 
+    /// Has a blackout scenario fail if the mark is reached so many per cent later than in the baseline. Others stay as they are.
+    pub fn limit_blackout(&mut self, percent: Option<f64>) {
+        if let Kind::Blackout { budget_percent, .. } = &mut self.kind {
+            *budget_percent = percent;
+        }
+    }
+
     /// The machine of a case.
     ///
     /// # Errors
@@ -404,7 +414,9 @@ fn read(source: &dyn Source, id: &str) -> stg_core::Result<Scenario> {
     let kind = match (file.stages, file.kunit, file.blackout, file.measure) {
         (Some(stages), None, None, None) => Kind::Handover(stages),
         (None, Some(kunit), None, None) => Kind::Kunit(kunit.suites),
-        (Some(stages), None, Some(Blackout { to, baseline }), None) => Kind::Blackout { stages, baseline, to },
+        (Some(stages), None, Some(Blackout { to, baseline }), None) => {
+            Kind::Blackout { stages, baseline, to, budget_percent: None }
+        }
         (Some(stages), None, None, Some(Measure { spans })) => Kind::Measure { stages, spans },
         (None, None, _, _) => return wrong("it has neither `stages` nor `kunit`", "say what is to happen"),
         (_, Some(_), _, _) => {

@@ -123,6 +123,14 @@ impl Checker<'_> {
                 self.complain(one, ("lists", list), format!("`{list}` is not the address of a mailing list"), fix);
             }
         }
+        if let Some(percent) = manifest.budgets.blackout_percent {
+            // Nothing is greater than NaN, so it would never be exceeded.
+            if !percent.is_finite() || percent < 0.0 {
+                let fix = "write how many per cent longer it may be, as in `blackout_percent: 2`";
+                let message = format!("a blackout cannot be held to {percent} per cent");
+                self.complain(one, ("budgets", "blackout_percent"), message, fix);
+            }
+        }
         for scenario in &manifest.scenarios {
             let mine = scenario.strip_prefix(&format!("{}/", manifest.phase));
             if !mine.is_some_and(plain) {

@@ -7,8 +7,6 @@
 
 mod check;
 
-use std::collections::BTreeMap;
-
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::de::{Deserialize, Deserializer, Visitor};
 
@@ -150,9 +148,19 @@ pub struct PhaseManifest {
     /// All scenarios of the phase.
     #[serde(default)]
     pub scenarios: Vec<String>,
-    /// Named limits, in the units of their names.
+    /// What its scenarios may cost.
     #[serde(default)]
-    pub budgets: BTreeMap<String, f64>,
+    pub budgets: Budgets,
+}
+
+/// Limits for what is measured in a phase.
+#[derive(Debug, Clone, Default, PartialEq, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Budgets {
+    /// How much longer the blackout may be than without what its scenarios preserve, in per cent of the guest instructions; as long as it
+    /// likes, if not given.
+    #[serde(default)]
+    pub blackout_percent: Option<f64>,
 }
 
 impl BaseManifest {

@@ -18,7 +18,7 @@ fn what_is_right_loads() {
     let rows: Vec<_> = phase.patches[1].entry.rows.iter().map(ToString::to_string).collect();
     assert_eq!(rows, ["1.4", "1.10"]);
     assert!(phase.patches[0].entry.prepares && !phase.patches[1].entry.prepares);
-    assert_eq!(phase.manifest.budgets["blackout_percent"], 1.0);
+    assert_eq!(phase.manifest.budgets.blackout_percent, Some(1.0));
 }
 
 #[test]
@@ -50,6 +50,23 @@ fn bad_yaml() {
     insta::assert_snapshot!(error("slug: base-fd\n", ""), @r"
     phases/phase1/phase.yaml:1:1: missing field `slug`
       fix: add the field
+    ");
+}
+
+#[test]
+fn budgets() {
+    let budgets = "budgets: { blackout_percent: 1 }";
+    insta::assert_snapshot!(error(budgets, "budgets: { blackout_per_cent: 1 }"), @r"
+    phases/phase1/phase.yaml:24:12: budgets: unknown field `blackout_per_cent`, expected `blackout_percent`
+      fix: remove the field, or write `blackout_percent` if that was meant
+    ");
+    insta::assert_snapshot!(error(budgets, "budgets: { blackout_percent: -1 }"), @r"
+    phases/phase1/phase.yaml:24:12: a blackout cannot be held to -1 per cent
+      fix: write how many per cent longer it may be, as in `blackout_percent: 2`
+    ");
+    insta::assert_snapshot!(error(budgets, "budgets: { blackout_percent: .nan }"), @r"
+    phases/phase1/phase.yaml:24:12: a blackout cannot be held to NaN per cent
+      fix: write how many per cent longer it may be, as in `blackout_percent: 2`
     ");
 }
 

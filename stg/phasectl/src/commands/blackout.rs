@@ -6,9 +6,10 @@ use std::io::Write;
 
 use harness::HarnessError;
 use harness::filter::Filter;
-use harness::report::{Blackout, Mark, Spans, Summary};
+use harness::report::{CaseResult, Mark, Spans, Summary};
 use harness::run::Runner;
-use harness::scenario::{Case, Scenario};
+use harness::scenario::{Case, Kind, Scenario};
+use harness::verdict::Class;
 use serde::Serialize;
 use stg_core::{Phase, Source, Stack};
 use stg_env::exit;
@@ -19,9 +20,6 @@ use crate::lab::{Lab, TEST};
 use crate::output;
 use crate::scenarios::{HARNESS, Subject, load};
 use crate::text::{grouped, listing};
-
-/// The budget of phase.yaml that limits what is measured here.
-const BUDGET: &str = "blackout_percent";
 
 /// Measure the blackout of a live update, and single calls, in guest instructions.
 ///
@@ -68,6 +66,33 @@ impl View {
             reason: String::new(),
         }
     }
+
+    /// With what was measured. The harness has held it to its budgets.
+    fn with(self, result: &CaseResult) -> Self {
+        let blackout = result.blackout.as_ref();
+        let reached = blackout.is_none_or(|blackout| blackout.judged().is_some());
+        let measured = blackout.is_some() || !result.spans.is_empty();
+        let reason = match blackout {
+            Some(_) if result.verdict == Class::OverBudget => {
+                format!(
+                    "{}: {} (`blackout_percent` in phase.yaml)\nlogs: {}",
+                    result.verdict, result.reason, result.log_dir
+                )
+            }
+            _ if !result.passed => format!("{}: {}\nlogs: {}", result.verdict, result.reason, result.log_dir),
+            Some(blackout) if !reached => format!("the mark `{}` was not reached in both", blackout.to),
+            _ if !measured => format!("nothing was measured\nlogs: {}", result.log_dir),
+            _ => String::new(),
+        };
+        Self {
+            to: blackout.map(|blackout| blackout.to.clone()),
+            marks: blackout.map(|blackout| blackout.marks.iter().map(MarkView::from).collect()).unwrap_or_default(),
+            spans: result.spans.clone(),
+            good: reason.is_empty(),
+            reason,
+            ..self
+        }
+    }
 }
 
 /// In guest instructions.
@@ -105,9 +130,6 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
         let message = format!("{} has no blackout scenario", subject.phase);
         return Err(Failure::untestable(message, format!("add one; there are: {}", listing(&others))).into());
     }
-    let budgets = stack.phases.iter().find(|phase| phase.name() == subject.phase).map(|phase| &phase.manifest.budgets);
-    let budget = budgets.and_then(|budgets| budgets.get(BUDGET)).copied();
-
     let lab = Lab::open(app, stack, TEST)?;
     let kernels = lab.kernels(&scenarios, &subject.target, None)?;
     let (logs, _lock) = lab.results("blackout", None)?;
@@ -115,7 +137,7 @@ pub(crate) fn run(args: &Args, app: &App, out: &mut dyn Write) -> anyhow::Result
     let mut views = Vec::new();
     for scenario in &scenarios {
         for case in &scenario.cases {
-            let view = measure(&runner, scenario, case, budget)?;
+            let view = measure(&runner, scenario, case)?;
             if !args.json {
                 print(&view, out)?;
             }
@@ -133,9 +155,13 @@ fn measurable(source: &dyn Source, stack: &Stack, phase: &str) -> anyhow::Result
     Ok(all.filter(|scenario| scenario.kind.exact()).collect())
 }
 
-fn measure(runner: &Runner, scenario: &Scenario, case: &Case, budget: Option<f64>) -> anyhow::Result<View> {
+fn measure(runner: &Runner, scenario: &Scenario, case: &Case) -> anyhow::Result<View> {
     let id = scenario.case_id(case);
-    let mut view = View::unmeasured(id.clone(), budget);
+    let budget = match scenario.kind {
+        Kind::Blackout { budget_percent, .. } => budget_percent,
+        _ => None,
+    };
+    let view = View::unmeasured(id.clone(), budget);
     let filter = Filter::new([id]);
     let results = match runner.run(std::slice::from_ref(scenario), &filter, &mut std::io::sink()) {
         Ok(results) => results,
@@ -145,30 +171,7 @@ fn measure(runner: &Runner, scenario: &Scenario, case: &Case, budget: Option<f64
         Err(other) => return Err(other.into()),
     };
     let Some(result) = results.first() else { return Ok(View { reason: "nothing ran".to_owned(), ..view }) };
-    let reason = || format!("{}: {}\nlogs: {}", result.verdict, result.reason, result.log_dir);
-    if !result.spans.is_empty() {
-        // The harness has held them to their budgets.
-        let reason = if result.passed { String::new() } else { reason() };
-        let (spans, good) = (result.spans.clone(), result.passed);
-        return Ok(View { budget_percent: None, spans, good, reason, ..view });
-    }
-    let Some(blackout) = &result.blackout else { return Ok(View { reason: reason(), ..view }) };
-    judge(&mut view, blackout);
-    Ok(view)
-}
-
-/// Holds a valid measurement to the budget.
-fn judge(view: &mut View, blackout: &Blackout) {
-    view.to = Some(blackout.to.clone());
-    view.marks = blackout.marks.iter().map(MarkView::from).collect();
-    match (blackout.judged().map(Mark::overhead_percent), view.budget_percent) {
-        (Some(percent), Some(budget)) if percent > budget => {
-            let to = &blackout.to;
-            view.reason = format!("{to}: {percent:+.3} % exceeds the budget of {budget} % ({BUDGET} in phase.yaml)");
-        }
-        (Some(_), _) => view.good = true,
-        (None, _) => view.reason = format!("the mark `{}` was not reached in both", blackout.to),
-    }
+    Ok(view.with(result))
 }
 
 fn print(view: &View, out: &mut dyn Write) -> anyhow::Result<()> {
@@ -222,16 +225,20 @@ fn print_spans(all: &[Spans], out: &mut dyn Write) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use harness::report::Span;
+    use harness::report::{Blackout, Span};
 
     use super::*;
+    use crate::testing;
 
-    fn view(budget: Option<f64>) -> View {
+    fn result(verdict: Class) -> CaseResult {
         let mark = |name: &str, instructions, baseline| Mark { name: name.into(), instructions, baseline };
         let marks = vec![mark("retrieved", 1_010_000_123, 1_000_000_123), mark("usable", 1_020_000_057, 1_020_000_000)];
-        let mut view = View::unmeasured("phase1/blackout/legacy".into(), budget);
-        judge(&mut view, &Blackout { to: "retrieved".into(), marks });
-        view
+        let blackout = Some(Blackout { to: "retrieved".into(), marks });
+        CaseResult { blackout, ..testing::result("phase1/blackout/legacy", verdict) }
+    }
+
+    fn view(result: &CaseResult) -> View {
+        View::unmeasured("phase1/blackout/legacy".into(), Some(1.5)).with(result)
     }
 
     fn text(view: &View) -> String {
@@ -242,7 +249,7 @@ mod tests {
 
     #[test]
     fn figures() {
-        insta::assert_snapshot!(text(&view(Some(1.5))), @r"
+        insta::assert_snapshot!(text(&view(&result(Class::Pass))), @r"
         phase1/blackout/legacy
           retrieved  +10,000,000 instructions, +1.000 % (1,010,000,123 beside 1,000,000,123, each twice the same)
           usable             +57 instructions, +0.000 % (1,020,000,057 beside 1,020,000,000, each twice the same)
@@ -250,12 +257,29 @@ mod tests {
     }
 
     #[test]
-    fn the_budget_judges_the_scenario_s_mark() {
-        insta::assert_snapshot!(text(&view(Some(0.5))), @r"
+    fn what_is_over_its_budget_keeps_its_figures() {
+        let over = CaseResult { reason: "`retrieved` is reached late".into(), ..result(Class::OverBudget) };
+        insta::assert_snapshot!(text(&view(&over)), @r"
         phase1/blackout/legacy
           retrieved  +10,000,000 instructions, +1.000 % (1,010,000,123 beside 1,000,000,123, each twice the same)
           usable             +57 instructions, +0.000 % (1,020,000,057 beside 1,020,000,000, each twice the same)
-          FAILED  retrieved: +1.000 % exceeds the budget of 0.5 % (blackout_percent in phase.yaml)
+          FAILED  over-budget: `retrieved` is reached late (`blackout_percent` in phase.yaml)
+          FAILED  logs: logs/phase1/blackout/legacy
+        ");
+    }
+
+    #[test]
+    fn without_a_figure_there_is_nothing_good() {
+        let nothing = CaseResult { blackout: None, ..result(Class::Pass) };
+        insta::assert_snapshot!(text(&view(&nothing)), @r"
+        phase1/blackout/legacy
+          FAILED  nothing was measured
+          FAILED  logs: logs/phase1/blackout/legacy
+        ");
+        let other = Blackout { to: "usable".into(), marks: Vec::new() };
+        insta::assert_snapshot!(text(&view(&CaseResult { blackout: Some(other), ..nothing })), @r"
+        phase1/blackout/legacy
+          FAILED  the mark `usable` was not reached in both
         ");
     }
 
@@ -268,7 +292,8 @@ mod tests {
             spans: all.iter().copied().map(span).collect(),
         };
         let all = vec![spans("preserve {device}", Some(100_000), &[1_234_567, 9, 10]), spans("close", None, &[5])];
-        let view = View { case: "phase1/pci-cost/many-8".into(), marks: Vec::new(), spans: all, ..view(None) };
+        let view =
+            View { case: "phase1/pci-cost/many-8".into(), marks: Vec::new(), spans: all, ..view(&result(Class::Pass)) };
         insta::assert_snapshot!(text(&view), @r"
         phase1/pci-cost/many-8
           instructions       spans      first  last  least       most   budget
@@ -279,7 +304,7 @@ mod tests {
 
     #[test]
     fn json_has_the_same_figures() {
-        let json = serde_json::to_value(view(None)).unwrap();
+        let json = serde_json::to_value(view(&result(Class::Pass))).unwrap();
         assert_eq!((&json["to"], &json["good"]), (&"retrieved".into(), &true.into()));
         assert_eq!((&json["marks"][1]["name"], &json["marks"][1]["overhead"]), (&"usable".into(), &57.into()));
     }

@@ -45,10 +45,13 @@ pub(crate) fn topologies(source: &dyn Source) -> stg_core::Result<BTreeMap<Strin
     Ok(all.into_iter().map(|(name, value)| (name, hash(value.to_string()))).collect())
 }
 
-/// The hash of a scenario's file.
+/// The hash of a scenario's file, and of the budget that the phase has for it.
 pub(crate) fn scenario(source: &dyn Source, scenario: &Scenario) -> stg_core::Result<String> {
     match source.read(&scenario.path)? {
-        Some(file) => Ok(hash(file.bytes)),
+        Some(file) => Ok(match scenario.kind {
+            Kind::Blackout { budget_percent: Some(percent), .. } => hash(format!("{} {percent}", hash(file.bytes))),
+            _ => hash(file.bytes),
+        }),
         None => Err(Diagnostic::new(&scenario.path, "missing file", "put it back, it was there a moment ago").into()),
     }
 }

@@ -60,17 +60,17 @@ fn the_default_run() {
     verify/phase1 [base]: phasectl verify phase1
     verify/phase2 [manifests] fleeting: phase2 is not proved yet: it is in UNPROVED of ci/src/pipeline/plan.rs
     kernel [base] fleeting: phasectl build phase2
-    scenarios/phase1 [kernel]: phasectl test phase1 --quick --known: each scenario once (slow ones and blackouts: --full)
     scenarios/phase2 [kernel]: phasectl test phase2 --quick --known: each scenario once (slow ones and blackouts: --full)
+    scenarios/phase1 [kernel]: phasectl test phase1 --quick --known: each scenario once (slow ones and blackouts: --full)
     scenarios/harness [kernel]: phasectl test harness --quick --known: each scenario once (slow ones and blackouts: --full)
-    verify/sample [kernel verify/phase1] fleeting: phasectl verify phase1 --sample 2
+    verify/sample [kernel verify/phase1] fleeting: phasectl verify phase1 --sample 1
     ");
 }
 
 #[test]
 fn the_full_run_adds_to_it() {
     let (short, full) = (listed(false), listed(true));
-    let short = short.replace("--sample 2", "--sample 2 --cases all").replace(" --known", "");
+    let short = short.replace("--sample 1", "--sample 2 --cases all").replace(" --known", "");
     let rest = full.strip_prefix(&short).unwrap();
     insta::assert_snapshot!(rest.trim_start(), @"
     patch/phase1/one [base]: phasectl build phase1/one

@@ -60,6 +60,7 @@ pub(crate) fn describe(step: &Step) -> String {
             format!("unmap {bytes} bytes at {iova:#x} for {fd} through {iommufd}")
         }
         Step::DetachIoas { fd } => format!("detach {fd}"),
+        Step::Seal { fd, seals } => format!("seal {fd} against {seals:?}"),
         Step::PunchHole { fd, offset, bytes } => format!("punch a hole of {bytes} bytes into {fd} at {offset:#x}"),
         Step::AttachIoas { fd, iommufd, with, small_pages } => {
             let which = with.as_ref().map_or_else(|| "a new IOAS".to_owned(), |other| format!("the IOAS of {other}"));

@@ -5,7 +5,7 @@
 //! The word at index `i` (8 bytes, little-endian) is `seed + i`, wrapping. A page that is missing, zeroed, swapped with
 //! another or left over from another test shows up as a wrong word, and its index says where.
 
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use plan::Seal;
 use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags};
@@ -32,15 +32,21 @@ pub(crate) fn create(name: &str, bytes: u64, seed: u64, seals: &[Seal]) -> Resul
         }
     }
     if !seals.is_empty() {
-        let flags = seals.iter().map(|seal| match seal {
-            Seal::Seal => SealFlags::SEAL,
-            Seal::Shrink => SealFlags::SHRINK,
-            Seal::Grow => SealFlags::GROW,
-        });
-        rustix::fs::fcntl_add_seals(&fd, flags.collect())
-            .map_err(|errno| Failure::call(format!("F_ADD_SEALS {seals:?}"), errno))?;
+        seal(fd.as_fd(), seals)?;
     }
     Ok(fd)
+}
+
+/// Adds seals.
+pub(crate) fn seal(fd: BorrowedFd<'_>, seals: &[Seal]) -> Result<(), Failure> {
+    let flags = seals.iter().map(|seal| match seal {
+        Seal::Seal => SealFlags::SEAL,
+        Seal::Shrink => SealFlags::SHRINK,
+        Seal::Grow => SealFlags::GROW,
+        Seal::Write => SealFlags::WRITE,
+    });
+    rustix::fs::fcntl_add_seals(fd, flags.collect())
+        .map_err(|errno| Failure::call(format!("F_ADD_SEALS {seals:?}"), errno))
 }
 
 /// Gives pages back.

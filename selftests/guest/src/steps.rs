@@ -130,6 +130,7 @@ impl Runner {
             Step::PunchHole { fd, offset, bytes } => {
                 memfd::punch_hole(self.names.get(fd)?.as_fd(), *offset, *bytes).map(silent)
             }
+            Step::Seal { fd, seals } => memfd::seal(self.names.get(fd)?.as_fd(), seals).map(silent),
             Step::IgbReceive(receive) => self.igb_receive(receive),
             Step::IgbResume { fd, memory } => self.igb_resume(fd, memory),
             Step::IgbReceived(received) => self.igb_received(received),

@@ -419,7 +419,7 @@ stages:
         ");
         insta::assert_snapshot!(error("topology: legacy", "topology: legasy"), @r"
         selftests/scenarios/p/s.yaml:4:30: case `a`: there is no topology `legasy`
-          fix: name one of selftests/topologies.yaml: first-stage, frames-first-stage, frames-legacy, frames-none, frames-scalable, frames2-first-stage, frames2-legacy, frames2-scalable, frames8-first-stage, frames8-legacy, frames8-none, frames8-scalable, functions-frames-legacy, functions-legacy, functions-virtio-legacy, hotplug-legacy, hotplug-none, igb2-legacy, igb2-none, igb8-first-stage, igb8-legacy, igb8-none, igb8-scalable, legacy, many-1, many-32, many-8, mixed-legacy, nested-legacy, nested-scalable, none, one-cpu-legacy, scalable, shared-legacy, virtio-net-first-stage, virtio-net-legacy, virtio-net-none, virtio-net-scalable
+          fix: name one of selftests/topologies.yaml: first-stage, frames-first-stage, frames-legacy, frames-none, frames-scalable, frames2-first-stage, frames2-legacy, frames2-scalable, frames8-first-stage, frames8-legacy, frames8-none, frames8-scalable, functions-frames-legacy, functions-legacy, functions-virtio-legacy, hotplug-legacy, hotplug-none, igb2-legacy, igb2-none, igb8-first-stage, igb8-legacy, igb8-none, igb8-scalable, legacy, many-1, many-32, many-8, mixed-legacy, nested-legacy, nested-scalable, none, one-cpu-legacy, scalable, shared-legacy, virtio-net-ats-legacy, virtio-net-first-stage, virtio-net-legacy, virtio-net-none, virtio-net-scalable
         ");
     }
 

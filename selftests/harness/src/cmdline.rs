@@ -270,7 +270,7 @@ bridges:
 devices:
   - { id: dut, model: igb, behind: down, count: 2 }
   - { id: many, model: igb, behind: up, count: 2 }
-  - { id: one, model: virtio-net, frames: { rate: 200 } }
+  - { id: one, model: virtio-net-ats, frames: { rate: 200 } }
   - { id: late, model: igb, behind: conv, frames: { rate: 1 } }
 ",
         );
@@ -291,7 +291,7 @@ devices:
         -device igb,romfile=,id=many1,bus=port1
         -device pcie-root-port,id=port2,bus=pcie.0,addr=05.0,chassis=6,slot=6
         -netdev dgram,id=one-net,local.type=unix,local.path=t/q-one,remote.type=unix,remote.path=t/h-one
-        -device virtio-net-pci,disable-legacy=on,iommu_platform=on,romfile=,id=one,bus=port2,netdev=one-net
+        -device virtio-net-pci,disable-legacy=on,iommu_platform=on,ats=on,romfile=,id=one,bus=port2,netdev=one-net
         ");
         assert!(line.contains("-object memory-backend-file,id=ram,size=1G,mem-path=m,,m,share=on -M q35,kernel-irqchip=split,memory-backend=ram "), "{line}");
         let plugged: Vec<_> = topology.subtree("conv").into_iter().map(|place| Added::of(place).qmp()).collect();

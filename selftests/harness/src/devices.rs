@@ -39,8 +39,11 @@ impl Added {
                 }
             }
             PlaceKind::Device { model, frames } => {
-                if model == Model::VirtioNet {
+                if model != Model::Igb {
                     properties.extend([("disable-legacy", json!("on")), ("iommu_platform", json!(true))]);
+                }
+                if model == Model::VirtioNetAts {
+                    properties.push(("ats", json!(true)));
                 }
                 // Without its option ROM, which only costs time.
                 properties.extend([("romfile", json!("")), id, bus]);
@@ -55,7 +58,7 @@ impl Added {
                 properties.extend(frames.map(|_| ("netdev", json!(netdev_id(&place.id)))));
                 match model {
                     Model::Igb => "igb",
-                    Model::VirtioNet => "virtio-net-pci",
+                    Model::VirtioNet | Model::VirtioNetAts => "virtio-net-pci",
                 }
             }
         };

@@ -14,4 +14,6 @@ pub enum Seal {
     Shrink,
     /// Make it larger.
     Grow,
+    /// Change what is in it.
+    Write,
 }

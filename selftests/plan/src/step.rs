@@ -194,6 +194,13 @@ pub enum Step {
         /// Size in bytes.
         bytes: u64,
     },
+    /// Seals a memfd that can still be sealed.
+    Seal {
+        /// The memfd.
+        fd: String,
+        /// What cannot be done with it any more.
+        seals: Vec<Seal>,
+    },
     /// Starts reception of frames into a memfd.
     IgbReceive(IgbReceive),
     /// Gives used descriptors back to the device from here on, in a ring that an earlier kernel set up.

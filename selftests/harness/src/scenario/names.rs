@@ -201,7 +201,7 @@ fn used(step: &Step) -> Vec<&str> {
         }
         Step::Preserve { session, fd, .. } => vec![session, fd],
         Step::Retrieve { session, .. } | Step::Finish { session } => vec![session],
-        Step::DetachIoas { fd } | Step::PunchHole { fd, .. } => vec![fd],
+        Step::DetachIoas { fd } | Step::PunchHole { fd, .. } | Step::Seal { fd, .. } => vec![fd],
         Step::MockDevice { iommufd, .. } => vec![iommufd],
         Step::Close { name } => vec![name],
         Step::SetIrqs(SetIrqs { fd, eventfds, .. }) => [fd].into_iter().chain(eventfds).map(String::as_str).collect(),

@@ -124,6 +124,8 @@ pub enum Model {
     Igb,
     /// A modern virtio network card that goes through the IOMMU.
     VirtioNet,
+    /// The same, which may translate addresses itself (ATS).
+    VirtioNetAts,
 }
 
 /// What the host sends to a network card.
